@@ -1,0 +1,69 @@
+"""Everything that can go wrong on purpose, each with the exit code that scripts rely on."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Documented process exit codes; see README, "Exit codes"."""
+
+    OK = 0
+    BELOW_BAR = 1
+    USAGE = 2
+    INPUT = 3
+    TOOL = 4
+    MODEL = 5
+    STORAGE = 6
+    INCONCLUSIVE = 7
+    PARTIAL = 8
+    BUG = 70
+    INTERRUPTED = 130
+
+
+class VqaError(Exception):
+    """A failure that the user can act on.
+
+    Args:
+        message: one line, "<what failed>: <which thing>".
+        hint: the command or change to try, shown as ``hint: …``.
+        detail: the tool's own last line, shown below the message.
+    """
+
+    exit_code: ExitCode = ExitCode.BUG
+
+    def __init__(self, message: str, *, hint: str | None = None, detail: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.detail = detail
+
+
+class UsageError(VqaError):
+    """A flag, preset, policy or key that cannot be meant."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InputError(VqaError):
+    """The video or table given is at fault: unreadable, no video, truncated, frames that do not match."""
+
+    exit_code = ExitCode.INPUT
+
+
+class ToolError(VqaError):
+    """ffmpeg or an encoder is missing, failed or fell silent."""
+
+    exit_code = ExitCode.TOOL
+
+
+class ModelError(VqaError):
+    """Weights are missing, corrupt or incompatible, or the model produced a non-finite score."""
+
+    exit_code = ExitCode.MODEL
+
+
+class StorageError(VqaError):
+    """A run document, cache entry or report cannot be read or written."""
+
+    exit_code = ExitCode.STORAGE

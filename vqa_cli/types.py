@@ -1,0 +1,186 @@
+"""Frozen values that cross package borders. No behaviour beyond what the value itself implies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Picture size in square pixels."""
+
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+    @property
+    def short_side(self) -> int:
+        """The "p" number of the size: 1080 for 1920x1080 and for 1080x1920."""
+        return min(self.width, self.height)
+
+
+@dataclass(frozen=True, slots=True)
+class ColourTags:
+    """ffmpeg names of the stream's colour tags; ``None`` where the stream says nothing."""
+
+    matrix: str | None = None
+    primaries: str | None = None
+    transfer: str | None = None
+    range: Literal["tv", "pc"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """What probing found in the first video stream of a file.
+
+    ``coded`` is the stored size; ``size`` is the size to be shown, after rotation and pixel aspect ratio.
+    ``frames`` counts packets, which for one video stream equals the frames a whole decode must give.
+    """
+
+    path: Path
+    container: str
+    codec: str
+    coded: Size
+    size: Size
+    fps: Fraction
+    frames: int
+    duration_s: float
+    pix_fmt: str
+    bit_depth: int
+    colour: ColourTags
+    rotation_deg: int
+    sar: Fraction
+    interlaced: bool
+    vfr: bool
+    alpha: bool
+    size_bytes: int
+    video_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFormat:
+    """Layout of raw frames on a pipe: 8-bit planar yuv420p with even width and height.
+
+    One frame is ``height * 3 // 2`` rows of ``width`` bytes: the Y plane, then U, then V at half size.
+    """
+
+    width: int
+    height: int
+    matrix: Literal["bt601", "bt709", "bt2020"] = "bt709"
+    full_range: bool = False
+
+    @property
+    def frame_bytes(self) -> int:
+        return self.width * self.height * 3 // 2
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreScale:
+    """What a model's number means.
+
+    Attributes:
+        name: short label for axes and tables, e.g. ``"MOS (KoNViD-1k)"``.
+        minimum, maximum: nominal range; scores may leave it slightly where the model is unbounded.
+        higher_is_better: direction.
+        description: one sentence a reader of the report understands.
+    """
+
+    name: str
+    minimum: float
+    maximum: float
+    higher_is_better: bool
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Everything that must be equal for two scores to be comparable.
+
+    Attributes:
+        name: registry name, or the file name of a user model.
+        sha256: hash over all weight files in use.
+        precision: arithmetic of the backbone, ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        device: ``"cpu"``, ``"cuda:0"``, …; recorded, not compared.
+        verified: False when any weight file is not the registered one.
+        preprocessing: one line that fixes the pixel path.
+        pooling: name and parameters of the temporal pooling.
+    """
+
+    name: str
+    sha256: str
+    scale: ScoreScale
+    precision: str
+    device: str
+    verified: bool
+    preprocessing: str
+    pooling: str
+    training_data: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClipScore:
+    """A model's verdict on one clip.
+
+    Attributes:
+        score: the clip score on ``model.scale``.
+        raw: the network's own number before the scale was applied.
+        frame_scores: shape (frames,), per-frame scores q_t before temporal pooling, on ``model.scale``.
+        others: further scales by name, e.g. MDTVSFA's alignment to other training sets.
+    """
+
+    score: float
+    raw: float
+    frame_scores: NDArray[np.float64]
+    model: ModelIdentity
+    others: dict[str, float]
+
+
+class FeatureSink(Protocol):
+    """Receives frame features as they are made, to be cached as float16."""
+
+    def append(self, features: NDArray[np.float16]) -> None:
+        """Take features of shape (n, dim)."""
+
+
+class Scorer(Protocol):
+    """One streaming interface for every model of the VSFA family (frames in, clip score out).
+
+    Memory is bounded whatever the length. Batch size and chunking do not change the result.
+    """
+
+    @property
+    def identity(self) -> ModelIdentity: ...
+
+    def score(
+        self,
+        frames: Iterable[NDArray[np.uint8]] | Iterator[NDArray[np.uint8]],
+        frame_format: FrameFormat,
+        *,
+        every: int = 1,
+        sink: FeatureSink | None = None,
+    ) -> ClipScore:
+        """Score a stream of frame chunks, each of shape (n, height * 3 // 2, width), any n >= 1.
+
+        Args:
+            every: the stream holds each ``every``-th frame of the clip; tau is divided by it so that the
+                temporal windows keep their length in seconds.
+            sink: where float16 frame features go, if they are to be kept.
+
+        Raises:
+            ModelError: a score is not finite.
+            InputError: the stream holds no frame.
+        """
+
+    def score_features(self, features: NDArray[np.float16], *, every: int = 1) -> ClipScore:
+        """Score cached features of shape (frames, dim) without touching the video."""
