@@ -1,0 +1,258 @@
+"""The run document: everything one ladder measured and everything needed to measure it again.
+
+Tables, reports, recommendations and verdicts are computed from this document alone. ``docs/run-schema.md`` explains
+every field; ``json_schema()`` exports the JSON Schema. Readers ignore unknown keys, so that a newer document of the same
+``schema_version`` can still be read.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vqa_cli.errors import StorageError
+from vqa_cli.settings import LadderSettings
+
+SCHEMA_VERSION = 1
+
+RateMode = Literal["crf", "bitrate", "capped-crf"]
+RungStatus = Literal["ok", "failed", "skipped"]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, ser_json_inf_nan="null", protected_namespaces=())
+
+
+class Pooled(_Document):
+    """Statistics over the frames of one clip, all in the metric's own unit.
+
+    ``harmonic_mean`` is libvmaf's N / sum(1 / (s + 1)) - 1, and ``None`` where a frame scores at or below -1.
+    ``p1``, ``p5``, ``p10`` are percentiles by linear interpolation.
+    """
+
+    mean: float
+    harmonic_mean: float | None
+    min: float
+    p1: float
+    p5: float
+    p10: float
+    std: float
+    frames: int
+
+
+class Series(_Document):
+    """One metric over one clip.
+
+    ``segments`` are means over consecutive one-second windows (the last may be shorter): enough for intervals by
+    bootstrap without the per-frame file.
+    """
+
+    pooled: Pooled
+    segments: tuple[float, ...]
+
+
+class ModelScore(_Document):
+    """The no-reference model's verdict: its own temporal pooling (``score``), and statistics of the frame scores.
+
+    ``delta_to_source`` is score minus the source's own score (negative where the rung is worse), ``None`` on the source.
+    """
+
+    score: float
+    raw: float
+    others: dict[str, float] = {}
+    delta_to_source: float | None = None
+    series: Series
+
+
+class EncodeResult(_Document):
+    """What the encoder gave. Rates in kb/s (1000 bit/s) from the video packets alone, sizes in bytes, times in seconds."""
+
+    bitrate_kbps: float
+    peak_kbps: float
+    video_bytes: int
+    file_bytes: int
+    frames: int
+    duration_s: float
+    wall_s: float
+    cpu_s: float
+    fps: float
+    sha256: str
+    path: str | None = None
+
+
+class RatePoint(_Document):
+    """What was asked of the encoder. Compare achieved rates, not these."""
+
+    mode: RateMode
+    crf: float | None = None
+    bitrate_kbps: float | None = None
+    maxrate_kbps: float | None = None
+    bufsize_kbps: float | None = None
+
+    @property
+    def label(self) -> str:
+        """``crf 23``, ``800k`` or ``crf 23 ≤2000k``."""
+        if self.mode == "bitrate":
+            return f"{self.bitrate_kbps:g}k"
+        cap = f" ≤{self.maxrate_kbps:g}k" if self.mode == "capped-crf" else ""
+        return f"crf {self.crf:g}{cap}"
+
+
+class RungResult(_Document):
+    """One encode of one source and what was measured on it."""
+
+    id: str
+    encoder: str
+    encoder_preset: str | None
+    width: int
+    height: int
+    pix_fmt: str
+    rate: RatePoint
+    status: RungStatus
+    reason: str | None = None
+    encode_argv: tuple[tuple[str, ...], ...] = ()
+    measure_argv: tuple[str, ...] = ()
+    encode: EncodeResult | None = None
+    score: ModelScore | None = None
+    fidelity: dict[str, Series] = {}
+    warnings: tuple[str, ...] = ()
+
+    def quality(self, metric: str, pooling: str = "mean") -> float | None:
+        """One number for ``metric`` (``"model"`` is the model's own pooled score), ``None`` where it was not measured."""
+        if metric == "model":
+            if self.score is None:
+                return None
+            return self.score.score if pooling == "mean" else _pooled(self.score.series, pooling)
+        series = self.fidelity.get(metric)
+        return None if series is None else _pooled(series, pooling)
+
+
+def _pooled(series: Series, pooling: str) -> float | None:
+    value: float | None = getattr(series.pooled, pooling)
+    return value
+
+
+class SourceInfo(_Document):
+    """The source as probed, and what had to be done to it before anything could be compared."""
+
+    path: str
+    name: str
+    sha256: str
+    container: str
+    codec: str
+    width: int
+    height: int
+    fps: str
+    frames: int
+    duration_s: float
+    pix_fmt: str
+    matrix: str | None
+    primaries: str | None
+    transfer: str | None
+    range: str | None
+    size_bytes: int
+    video_bitrate_kbps: float
+    preparation: tuple[str, ...] = ()
+    prepare_argv: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class SourceResult(_Document):
+    """One source with its rungs; ``score`` is the source judged by the model at the display size, the ceiling."""
+
+    source: SourceInfo
+    display_width: int
+    display_height: int
+    status: Literal["ok", "partial", "failed"]
+    reason: str | None = None
+    score: ModelScore | None = None
+    rungs: tuple[RungResult, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class ScaleInfo(_Document):
+    """See :class:`vqa_cli.types.ScoreScale`."""
+
+    name: str
+    minimum: float
+    maximum: float
+    higher_is_better: bool
+    description: str
+
+
+class ModelInfo(_Document):
+    """See :class:`vqa_cli.types.ModelIdentity`."""
+
+    name: str
+    sha256: str
+    scale: ScaleInfo
+    precision: str
+    device: str
+    verified: bool
+    preprocessing: str
+    pooling: str
+    training_data: str
+    licence: str
+
+
+class Environment(_Document):
+    """Versions of everything whose change can move a number."""
+
+    vqa: str
+    python: str
+    platform: str
+    cpu: str
+    torch: str | None
+    ffmpeg: str
+    ffmpeg_path: str
+    ffmpeg_version: str
+    ffmpeg_sha256: str
+    encoder_libraries: dict[str, str] = {}
+
+
+class Run(_Document):
+    """The whole document, ``run.json``."""
+
+    schema_version: int = SCHEMA_VERSION
+    created: str
+    command: tuple[str, ...]
+    environment: Environment
+    settings: LadderSettings
+    model: ModelInfo | None
+    metrics: tuple[str, ...]
+    sources: tuple[SourceResult, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of ``run.json`` as it is written."""
+    return Run.model_json_schema(mode="serialization")
+
+
+def read_run(path: Path) -> Run:
+    """Load a run document.
+
+    Raises:
+        StorageError: unreadable, no JSON, not a run document, or of another schema version.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as err:
+        raise StorageError(f"cannot read run document: {path}", detail=str(err.strerror)) from err
+    except ValueError as err:
+        raise StorageError(f"not a JSON document: {path}", hint="give the run.json that `vqa ladder` wrote") from err
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise StorageError(
+            f"not a run document of schema {SCHEMA_VERSION}: {path} (schema_version is {version!r})",
+            hint="give the run.json that `vqa ladder` wrote, or write it again with this version",
+        )
+    try:
+        return Run.model_validate(data)
+    except ValidationError as err:
+        first = err.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise StorageError(f"damaged run document: {path}", detail=f"{where}: {first['msg']}") from err
