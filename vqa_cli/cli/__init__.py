@@ -1,0 +1,1 @@
+"""Commands, console output and the one error boundary."""

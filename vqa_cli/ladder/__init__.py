@@ -1,0 +1,1 @@
+"""Presets, plans, the pipeline and its cache."""

@@ -1,0 +1,1 @@
+"""Everything that touches ffmpeg and video files; knows no model."""

@@ -1,0 +1,1 @@
+"""The no-reference scorer; knows no subprocess."""

@@ -1,0 +1,1 @@
+"""Run document to one self-contained page."""

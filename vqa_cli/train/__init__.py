@@ -1,0 +1,1 @@
+"""Datasets, features, training and evaluation."""

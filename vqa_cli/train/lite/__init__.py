@@ -1,0 +1,1 @@
+"""How the bundled vsfa-lite model is made."""
