@@ -28,6 +28,12 @@ class Size:
         """The "p" number of the size: 1080 for 1920x1080 and for 1080x1920."""
         return min(self.width, self.height)
 
+    def with_short_side(self, pixels: int) -> Size:
+        """This shape at another "p" number, both sides rounded to even as 4:2:0 needs."""
+        longer = max(self.width, self.height) * pixels / self.short_side
+        even = max(2, round(longer / 2) * 2)
+        return Size(pixels, even) if self.width < self.height else Size(even, pixels)
+
 
 @dataclass(frozen=True, slots=True)
 class ColourTags:
@@ -44,10 +50,11 @@ class MediaInfo:
     """What probing found in the first video stream of a file.
 
     ``coded`` is the stored size; ``size`` is the size to be shown, after rotation and pixel aspect ratio.
-    ``frames`` counts packets, which for one video stream equals the frames a whole decode must give.
+    ``frames`` counts packets; a few codecs carry packets that are never shown, so a decode may give fewer.
     """
 
     path: Path
+    stream_index: int
     container: str
     codec: str
     coded: Size

@@ -1,0 +1,129 @@
+"""Which ffmpeg is used and what it can do."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from vqa_cli.errors import ToolError
+from vqa_cli.media.process import Runner
+from vqa_cli.settings import METRICS
+
+_FILTERS = {"vmaf": "libvmaf", "vmaf_neg": "libvmaf", "psnr": "psnr", "ssim": "ssim", "xpsnr": "xpsnr"}
+_LIBRARY = re.compile(
+    r"(x264 - core \d+(?: r\d+)?|HEVC encoder version \S+|SVT-AV1 Encoder Lib \S+|"
+    r"libvvenc version: \S+|(?<=\[info\] )v\d+\.\d+\.\d+\S*)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ffmpeg:
+    """One ffmpeg program.
+
+    Attributes:
+        origin: where it was found, e.g. ``"imageio-ffmpeg"`` or ``"PATH"``.
+        sha256: hash of the program file, since two builds of one version can differ in their encoders.
+    """
+
+    path: Path
+    origin: str
+    version: str
+    sha256: str
+    encoders: frozenset[str]
+    filters: frozenset[str]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Full-reference metrics that this build can measure."""
+        return tuple(name for name in METRICS if _FILTERS[name] in self.filters)
+
+    def video_encoders(self, known: frozenset[str]) -> tuple[str, ...]:
+        """Those of ``known`` that this build contains, sorted."""
+        return tuple(sorted(self.encoders & known))
+
+
+def find_ffmpeg(runner: Runner, explicit: str | None = None) -> Ffmpeg:
+    """Find ffmpeg: ``explicit`` if given, else the one of imageio-ffmpeg, else the one on PATH.
+
+    The embedded one comes first because it is the same on every machine and has libvmaf.
+
+    Raises:
+        ToolError: none found, or it does not run.
+    """
+    path, origin = _locate(explicit)
+    banner = runner.run([str(path), "-hide_banner", "-version"]).stdout
+    match = re.match(r"ffmpeg version (\S+)", banner)
+    if not match:
+        raise ToolError(f"not an ffmpeg program: {path}")
+    return Ffmpeg(
+        path=path,
+        origin=origin,
+        version=match[1],
+        sha256=file_sha256(path),
+        encoders=_names(runner.run([str(path), "-hide_banner", "-encoders"]).stdout, r"^ V\S{5} (\S+)"),
+        filters=_names(runner.run([str(path), "-hide_banner", "-filters"]).stdout, r"^ [A-Z.]{2,3} (\S+)"),
+    )
+
+
+def _locate(explicit: str | None) -> tuple[Path, str]:
+    if explicit:
+        found = shutil.which(explicit)
+        if not found:
+            raise ToolError(f"ffmpeg not found: {explicit}", hint="give the program's full path")
+        return Path(found), "given"
+    try:
+        import imageio_ffmpeg
+
+        return Path(imageio_ffmpeg.get_ffmpeg_exe()), "imageio-ffmpeg"
+    except (ImportError, RuntimeError):
+        found = shutil.which("ffmpeg")
+    if not found:
+        raise ToolError(
+            "ffmpeg not found: neither imageio-ffmpeg nor PATH has one",
+            hint="pip install imageio-ffmpeg, or point --ffmpeg at one",
+        )
+    return Path(found), "PATH"
+
+
+def _names(listing: str, pattern: str) -> frozenset[str]:
+    return frozenset(re.findall(pattern, listing, flags=re.MULTILINE))
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file without reading it into memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderCheck:
+    """Whether an encoder really runs here: hardware encoders are often compiled in and then find no device."""
+
+    encoder: str
+    works: bool
+    library: str
+    reason: str = ""
+
+
+def check_encoder(runner: Runner, ffmpeg: Ffmpeg, encoder: str, argv: list[str]) -> EncoderCheck:
+    """Run ``argv``, a tiny encode with ``encoder``, and read the library's version from its log."""
+    if encoder not in ffmpeg.encoders:
+        return EncoderCheck(encoder, False, "", f"this ffmpeg ({ffmpeg.version}) was built without it")
+    try:
+        done = runner.run(argv)
+    except ToolError as err:
+        return EncoderCheck(encoder, False, "", err.detail or err.message)
+    # x264 signs the bitstream, the others write to the log.
+    match = _LIBRARY.search(done.stderr + done.stdout)
+    return EncoderCheck(encoder, True, match[0].strip() if match else f"ffmpeg {ffmpeg.version}")
+
+
+def cpu_count() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

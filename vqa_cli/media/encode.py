@@ -1,0 +1,120 @@
+"""Runs the command lines of one encode and measures what came out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from vqa_cli.errors import ToolError
+from vqa_cli.media.binaries import file_sha256
+from vqa_cli.media.probe import packet_rates
+from vqa_cli.media.process import Runner
+from vqa_cli.run import EncodeResult
+
+_CPU = re.compile(r"bench: utime=([\d.]+)s stime=([\d.]+)s")
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeJob:
+    """Command lines to run in ``workdir``, and what must come out: ``frames`` frames at ``fps`` in ``output``."""
+
+    argv: tuple[tuple[str, ...], ...]
+    workdir: Path
+    output: Path
+    frames: int
+    fps: Fraction
+
+
+def run_encode(runner: Runner, job: EncodeJob, on_frames: Callable[[float], None] | None = None) -> EncodeResult:
+    """Encode and measure.
+
+    Args:
+        on_frames: hears the share of the work done, 0..1.
+
+    Raises:
+        ToolError: the encoder failed, fell silent, or did not give one frame per source frame.
+        Interrupted: the runner was closed.
+    """
+    wall_s = cpu_s = 0.0
+    for index, argv in enumerate(job.argv):
+        done = runner.run(argv, cwd=job.workdir, on_line=_watch(job, index, on_frames))
+        wall_s += done.wall_s
+        match = _CPU.search(done.stderr)
+        cpu_s += float(match[1]) + float(match[2]) if match else 0.0
+    packets, count = packet_rates(job.output)
+    if count != job.frames:
+        raise ToolError(f"the encoder gave {count} of {job.frames} frames: {job.output.name}")
+    duration_s = float(job.frames / job.fps)
+    video_bytes = sum(size for _, size in packets)
+    return EncodeResult(
+        bitrate_kbps=video_bytes * 8 / 1000 / duration_s,
+        peak_kbps=peak_kbps(packets, duration_s),
+        video_bytes=video_bytes,
+        file_bytes=job.output.stat().st_size,
+        frames=count,
+        duration_s=duration_s,
+        wall_s=wall_s,
+        cpu_s=cpu_s,
+        fps=count / wall_s,
+        sha256=file_sha256(job.output),
+    )
+
+
+def peak_kbps(packets: Sequence[tuple[float, int]], duration_s: float) -> float:
+    """Highest rate in kb/s over any window of one second that starts with a frame.
+
+    A clip shorter than a second is one window of its own length.
+
+    Args:
+        packets: (presentation time in s, size in bytes), in order of time.
+    """
+    window_s = min(1.0, duration_s)
+    # Half a millisecond of slack: containers round times, and the frame exactly one second on is outside.
+    edge = window_s - 5e-4
+    best = total = 0
+    tail = 0
+    for time_s, size in packets:
+        total += size
+        while time_s - packets[tail][0] >= edge and time_s > packets[tail][0]:
+            total -= packets[tail][1]
+            tail += 1
+        best = max(best, total)
+    return best * 8 / 1000 / window_s
+
+
+def count_frames(runner: Runner, argv: Sequence[str]) -> tuple[int, str | None]:
+    """Run a null decode (``build_count_argv``): frames that come out, and the decoder's first complaint if any."""
+    frames = 0
+
+    def on_line(line: str) -> bool:
+        nonlocal frames
+        key, _, value = line.partition("=")
+        if key == "frame":
+            frames = int(value)
+        return key == "frame"
+
+    done = runner.run(argv, on_line=on_line)
+    complaints = [line for line in done.stderr.splitlines() if "[error]" in line]
+    return frames, complaints[0].replace("[error] ", "") if complaints else None
+
+
+def _watch(
+    job: EncodeJob, index: int, on_frames: Callable[[float], None] | None
+) -> Callable[[str], bool]:
+    """Read ``-progress`` lines: only a rising frame count is a sign of life."""
+    last = ""
+
+    def on_line(line: str) -> bool:
+        nonlocal last
+        key, _, value = line.partition("=")
+        if key != "frame" or value == last:
+            return False
+        last = value
+        if on_frames and value.strip().isdigit():
+            on_frames((index + min(1.0, int(value) / job.frames)) / len(job.argv))
+        return True
+
+    return on_line
