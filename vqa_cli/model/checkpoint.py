@@ -1,0 +1,98 @@
+"""Model files: safetensors whose metadata is the model's card, so that weights and meaning cannot be parted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from vqa_cli.errors import ModelError, StorageError
+
+
+class Scale(BaseModel):
+    """Raw number to published score: ``score = raw * gain + offset``; the rest as in ``types.ScoreScale``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    minimum: float
+    maximum: float
+    higher_is_better: bool = True
+    description: str
+    gain: float = 1.0
+    offset: float = 0.0
+
+
+class Card(BaseModel):
+    """What a model is and how it is rebuilt.
+
+    ``backbone`` is ``"lite"`` or ``"resnet50"``; ``backbone_config`` and ``head_config`` are the constructors'
+    arguments. A file of a ResNet-50 model holds the head alone: its backbone is torchvision's.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    name: str
+    backbone: str
+    backbone_config: dict[str, Any] = {}
+    head: str = "vsfa"
+    head_config: dict[str, Any] = {}
+    scale: Scale
+    tau: int = 12
+    beta: float = 0.5
+    preprocessing: str
+    training_data: str
+    licence: str
+    citation: str = ""
+    metrics: dict[str, float] = {}
+    training: dict[str, Any] = {}
+
+
+def save_model(path: Path, card: Card, tensors: dict[str, Tensor]) -> str:
+    """Write a model file atomically; tensors are named ``backbone.…`` and ``head.…``. Gives its sha256.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    data = save({k: v.contiguous() for k, v in tensors.items()}, metadata={"card": card.model_dump_json()})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(data)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except OSError as err:
+        raise StorageError(f"cannot write model: {path}", detail=err.strerror) from err
+    return hashlib.sha256(data).hexdigest()
+
+
+def load_model(path: Path) -> tuple[Card, dict[str, Tensor], str]:
+    """Read a model file: card, tensors and sha256.
+
+    Raises:
+        ModelError: missing, not a safetensors file, or without a valid card.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        data = path.read_bytes()
+    except OSError as err:
+        raise ModelError(f"cannot read model: {path}", detail=err.strerror) from err
+    try:
+        tensors = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        card = Card.model_validate_json(header["__metadata__"]["card"])
+    except (SafetensorError, ValueError, KeyError, ValidationError) as err:
+        raise ModelError(
+            f"not a vqa model file: {path}", detail=str(err).splitlines()[0], hint="give a file that `vqa train` wrote"
+        ) from err
+    return card, tensors, hashlib.sha256(data).hexdigest()

@@ -1,0 +1,68 @@
+"""Temporal hysteresis pooling, as VSFA's authors' code computes it.
+
+Source: D. Li, T. Jiang, M. Jiang, "Quality Assessment of In-the-Wild Videos", ACM MM 2019, eqs. 6-10 (memory element
+l_t, current element m_t, their mix and the mean over time); after K. Seshadrinathan and A. C. Bovik, ICASSP 2011.
+
+The paper lets the memory of frame t start at t-1; the authors' code, with which their scores were published, includes
+frame t itself. The code is followed here.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+TAU_FRAMES = 12
+BETA = 0.5
+
+
+def hysteresis(scores: Tensor, *, tau: int = TAU_FRAMES, beta: float = BETA) -> Tensor:
+    """Pooled frame scores q'_t = beta * m_t + (1 - beta) * l_t.
+
+    Args:
+        scores: frame scores q_t, shape (frames,) or (batch, frames); padding at the end must be ``+inf``.
+        tau: window length in frames, this frame included; longer than the clip is fine.
+        beta: weight of the present against the memory of the worst.
+
+    Returns:
+        Same shape; where the input is padding the value is meaningless.
+    """
+    q = scores[None, None] if scores.ndim == 1 else scores[:, None]
+    memory = -F.max_pool1d(F.pad(-q, (tau - 1, 0), value=-torch.inf), tau, stride=1)
+    real = torch.isfinite(q)
+    finite = torch.where(real, q, torch.zeros_like(q))
+    # Softmin is shift-invariant: taking each clip's least score out keeps exp() in range for any scale.
+    low = torch.where(real, q, torch.full_like(q, torch.inf)).amin(dim=-1, keepdim=True).detach()
+    weight = torch.where(real, torch.exp(low - finite), torch.zeros_like(q))
+    ahead = (0, tau - 1)
+    summed = F.avg_pool1d(F.pad(finite * weight, ahead), tau, stride=1)
+    norm = F.avg_pool1d(F.pad(weight, ahead), tau, stride=1)
+    current = summed / norm.clamp_min(torch.finfo(q.dtype).tiny)
+    return (beta * current + (1 - beta) * memory).reshape(scores.shape)
+
+
+def pool_clip(scores: Tensor, *, tau: int = TAU_FRAMES, beta: float = BETA) -> Tensor:
+    """Score of one clip from its frame scores, shape (frames,) -> ()."""
+    return hysteresis(scores, tau=tau, beta=beta).mean()
+
+
+def pool_batch(scores: Tensor, lengths: Tensor, *, tau: int = TAU_FRAMES, beta: float = BETA) -> Tensor:
+    """Clip scores of a padded batch; differentiable.
+
+    Args:
+        scores: (batch, frames), anything beyond ``lengths``.
+        lengths: (batch,) frames of each clip, at least 1.
+
+    Returns:
+        Shape (batch,).
+    """
+    steps = torch.arange(scores.shape[1], device=scores.device)
+    real = steps[None] < lengths[:, None]
+    pooled = hysteresis(scores.masked_fill(~real, torch.inf), tau=tau, beta=beta)
+    return pooled.masked_fill(~real, 0.0).sum(dim=1) / lengths
+
+
+def effective_tau(tau: int, every: int) -> int:
+    """Window in sampled frames that spans the same time when only each ``every``-th frame is there."""
+    return max(1, round(tau / every))

@@ -1,0 +1,49 @@
+"""VSFA's head: frame features -> GRU -> frame scores.
+
+Source: D. Li, T. Jiang, M. Jiang, "Quality Assessment of In-the-Wild Videos", ACM MM 2019, sec. 3.2, eqs. 3-5.
+Parameter names are those of the authors' published state dict, so that it loads unchanged.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class VsfaHead(nn.Module):
+    """Linear reduction, GRU, linear regression.
+
+    Args:
+        dim: features per frame (4096 for ResNet-50 mean and standard deviation).
+        reduced: size after the reduction.
+        hidden: size of the GRU's state.
+    """
+
+    def __init__(self, dim: int, reduced: int = 128, hidden: int = 32) -> None:
+        super().__init__()
+        self.dim, self.reduced, self.hidden = dim, reduced, hidden
+        self.ann = nn.ModuleDict({"fc0": nn.Linear(dim, reduced)})
+        self.rnn = nn.GRU(reduced, hidden, batch_first=True)
+        self.q = nn.Linear(hidden, 1)
+
+    def forward(self, features: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Frame scores, and the state from which the next chunk goes on.
+
+        Args:
+            features: (batch, frames, dim).
+            state: (1, batch, hidden) of the previous chunk, ``None`` at the start of a clip.
+
+        Returns:
+            Scores (batch, frames) and state (1, batch, hidden).
+        """
+        outputs, state = self.rnn(self.ann["fc0"](features), state)
+        scores: Tensor = self.q(outputs).squeeze(-1)
+        assert state is not None
+        return scores, state
+
+
+def stream_scores(head: VsfaHead, features: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Frame scores of one chunk of one clip: (frames, dim) -> (frames,), carrying the state."""
+    with torch.inference_mode():
+        scores, state = head(features[None], state)
+    return scores[0], state

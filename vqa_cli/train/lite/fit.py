@@ -1,0 +1,258 @@
+"""Trains vsfa-lite in two steps: the backbone on single frames, then VSFA's head with its pooling on whole clips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vqa_cli.media.binaries import find_ffmpeg
+from vqa_cli.media.process import Runner
+from vqa_cli.model.lite import LiteBackbone
+from vqa_cli.model.pooling import pool_batch
+from vqa_cli.model.vsfa import VsfaHead
+from vqa_cli.train.lite import cache
+from vqa_cli.train.lite.make_data import LabelledClip, read_labels
+from vqa_cli.types import FrameFormat
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FitSettings:
+    """Hyper-parameters; all of them end up in the model's card."""
+
+    seed: int = 1
+    backbone_steps: int = 5000
+    head_steps: int = 3000
+    sources_per_step: int = 8
+    versions_per_source: int = 6
+    crop_px: int = 320
+    learning_rate: float = 2e-3
+    head_learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    ema: float = 0.998
+    rank_weight: float = 0.5
+    rank_margin: float = 0.02
+    rank_slope: float = 12.0
+    reduced: int = 64
+    hidden: int = 32
+    longest_sequence: int = 72
+
+
+@dataclass(frozen=True)
+class Features:
+    """Frame features of all versions of one source: (versions, frames, dim), VMAF in 0..1 (versions, frames)."""
+
+    key: str
+    group: str
+    split: str
+    values: Tensor
+    vmaf: Tensor
+    ladders: Tensor
+
+
+def rank_loss(predicted: Tensor, target: Tensor, settings: FitSettings) -> Tensor:
+    """Pairwise logistic loss over all pairs of versions whose labels differ by more than the margin.
+
+    Args:
+        predicted, target: (sources, versions).
+    Source: C. Burges et al., "Learning to rank using gradient descent", ICML 2005, eq. 3.
+    """
+    delta = target[:, :, None] - target[:, None, :]
+    guess = predicted[:, :, None] - predicted[:, None, :]
+    certain = delta > settings.rank_margin
+    return F.softplus(-settings.rank_slope * guess[certain]).mean() if certain.any() else predicted.sum() * 0
+
+
+def fit_backbone(sources: list[cache.SourceData], settings: FitSettings, log: Log) -> LiteBackbone:
+    """Train the backbone with a small throw-away head on crops of single frames; gives the averaged weights."""
+    torch.manual_seed(settings.seed)
+    rng = np.random.default_rng(settings.seed)
+    backbone = LiteBackbone().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    head = nn.Sequential(nn.Linear(backbone.dim, 64), nn.ReLU(), nn.Linear(64, 1))
+    model = nn.ModuleList([backbone, head])
+    average = deepcopy(model)
+    optimiser = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, settings.learning_rate, total_steps=settings.backbone_steps, pct_start=0.1
+    )
+    running = 0.0
+    for step in range(settings.backbone_steps):
+        frames, target = _frame_batch(sources, settings, rng)
+        crop = FrameFormat(settings.crop_px, settings.crop_px)
+        predicted = head(backbone(frames, crop)).reshape(target.shape)
+        loss = F.smooth_l1_loss(predicted, target, beta=0.05) + settings.rank_weight * rank_loss(predicted, target, settings)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        _update_average(average, model, min(settings.ema, (step + 1) / (step + 10)))
+        running = 0.98 * running + 0.02 * float(loss.detach()) if step else float(loss.detach())
+        if step % 100 == 0:
+            log(f"backbone step {step} loss {running:.4f}")
+    result = average[0]
+    assert isinstance(result, LiteBackbone)
+    return result.eval()
+
+
+def fit_head(data: list[Features], settings: FitSettings, log: Log) -> VsfaHead:
+    """Train VSFA's head through its pooling on clip and frame labels; features are standardised, then unfolded into fc0."""
+    torch.manual_seed(settings.seed + 1)
+    rng = np.random.default_rng(settings.seed + 1)
+    every = torch.cat([d.values.flatten(0, 1).float() for d in data])
+    centre, spread = every.mean(0), every.std(0).clamp_min(1e-4)
+    head = VsfaHead(len(centre), settings.reduced, settings.hidden)
+    nn.init.constant_(head.q.bias, 0.7)
+    average = deepcopy(head)
+    optimiser = torch.optim.AdamW(head.parameters(), settings.head_learning_rate, weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, settings.head_learning_rate, total_steps=settings.head_steps, pct_start=0.1
+    )
+    for step in range(settings.head_steps):
+        features, target, lengths = _clip_batch(data, settings, rng)
+        scores, _ = head((features - centre) / spread)
+        real = torch.arange(scores.shape[1])[None] < lengths[:, None]
+        pooled = pool_batch(scores, lengths)
+        goal = (target * real).sum(1) / lengths
+        shape = (-1, settings.versions_per_source)
+        loss = (
+            F.smooth_l1_loss(pooled, goal, beta=0.05)
+            + 0.3 * F.smooth_l1_loss(scores[real], target[real], beta=0.05)
+            + settings.rank_weight * rank_loss(pooled.reshape(shape), goal.reshape(shape), settings)
+        )
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        _update_average(average, head, min(settings.ema, (step + 1) / (step + 10)))
+        if step % 250 == 0:
+            log(f"head step {step} loss {float(loss.detach()):.4f}")
+    return _unfold_standardisation(average, centre, spread)
+
+
+def extract(
+    out: Path, clips: list[LabelledClip], backbone: LiteBackbone, log: Log
+) -> Iterator[Features]:
+    """Features of all frames of every version, by the folded backbone."""
+    folded = deepcopy(backbone).fold()
+    groups = cache.by_source(clips)
+    with Runner() as runner, torch.inference_mode():
+        ffmpeg = str(find_ffmpeg(runner).path)
+        for index, (key, members) in enumerate(groups.items()):
+            first = members[0]
+            frame_format = FrameFormat(first.width, first.height)
+            values = [
+                torch.cat([folded(part, frame_format) for part in torch.from_numpy(frames).split(8)])
+                for frames in cache.versions(out, members, runner, ffmpeg)
+            ]
+            vmaf = torch.tensor([c.vmaf for c in members] + [(100.0,) * len(first.vmaf)]) / 100
+            ladders = torch.tensor([c.recipe["ladder"] for c in members] + [-1])
+            if index % 20 == 0:
+                log(f"features {index}/{len(groups)}")
+            yield Features(key, first.group, first.split, torch.stack(values).clone(), vmaf, ladders)
+
+
+def fit(out: Path, settings: FitSettings, *, jobs: int, log: Log) -> None:
+    """Fit on everything labelled ``train`` under ``out`` and write ``out/fit.pt`` (weights, settings, sources used)."""
+    clips = [clip for clip in read_labels(out) if clip.split == "train"]
+    sources = cache.build(out, clips, jobs)
+    log(f"{len(clips)} clips of {len(sources)} sources")
+    backbone = fit_backbone(sources, settings, log)
+    torch.save({"backbone": backbone.state_dict(), "config": backbone.config}, out / "backbone.pt")
+    fit_again(out, backbone, settings, clips, log)
+
+
+def fit_again(
+    out: Path, backbone: LiteBackbone, settings: FitSettings, clips: list[LabelledClip], log: Log
+) -> None:
+    """The second step alone, from a trained backbone."""
+    head = fit_head(list(extract(out, clips, backbone, log)), settings, log)
+    saved: dict[str, Any] = {
+        "backbone": backbone.state_dict(),
+        "config": backbone.config,
+        "head": head.state_dict(),
+        "settings": asdict(settings),
+        "clips": len(clips),
+        "groups": sorted({clip.group for clip in clips}),
+    }
+    torch.save(saved, out / "fit.pt")
+
+
+def _frame_batch(
+    sources: list[cache.SourceData], settings: FitSettings, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Crops at the same place of the same frame for several versions of each source, so that only quality differs."""
+    crops, targets = [], []
+    for index in rng.choice(len(sources), settings.sources_per_step, replace=len(sources) < settings.sources_per_step):
+        source = sources[index]
+        picks = rng.choice(len(source.vmaf), settings.versions_per_source, replace=False)
+        frame = rng.integers(source.vmaf.shape[1])
+        crops.append(_crop(source, picks, int(frame), settings.crop_px, rng))
+        targets.append(source.vmaf[picks, frame])
+    return torch.from_numpy(np.concatenate(crops)), torch.from_numpy(np.stack(targets))
+
+
+def _crop(
+    source: cache.SourceData, picks: Any, frame: int, size: int, rng: np.random.Generator
+) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    height, width = source.frame_format.height, source.frame_format.width
+    # Frames smaller than the crop are tiled by wrapping; their statistics stay what they are.
+    rows = (2 * int(rng.integers(max(1, (height - size) // 2 + 1))) + np.arange(size)) % height
+    cols = (2 * int(rng.integers(max(1, (width - size) // 2 + 1))) + np.arange(size)) % width
+    if rng.random() < 0.5:
+        cols = cols[::-1]
+    half_rows, half_cols = rows[::2] // 2, cols[::2] // 2
+    crops = np.empty((len(picks), size * 3 // 2, size), dtype=np.uint8)
+    for slot, pick in enumerate(picks):
+        picture = source.frames[pick, frame]
+        chroma = picture[height:].reshape(2, height // 2, width // 2)
+        crops[slot, :size] = picture[rows][:, cols]
+        crops[slot, size:] = chroma[:, half_rows][:, :, half_cols].reshape(size // 2, size)
+    return crops
+
+
+def _clip_batch(
+    data: list[Features], settings: FitSettings, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Padded sequences; clips run forth and back to lengths that a real clip has."""
+    features, targets, lengths = [], [], []
+    for index in rng.choice(len(data), settings.sources_per_step, replace=len(data) < settings.sources_per_step):
+        source = data[index]
+        picks = torch.from_numpy(rng.choice(len(source.vmaf), settings.versions_per_source, replace=False))
+        count = source.vmaf.shape[1]
+        length = int(rng.integers(2, settings.longest_sequence + 1))
+        walk = torch.tensor([t if t < count else 2 * count - 1 - t for t in range(2 * count)])
+        steps = walk[(int(rng.integers(2 * count)) + torch.arange(length)) % (2 * count)]
+        pad = settings.longest_sequence - length
+        features.append(F.pad(source.values[picks][:, steps].float(), (0, 0, 0, pad)))
+        targets.append(F.pad(source.vmaf[picks][:, steps], (0, pad)))
+        lengths += [length] * settings.versions_per_source
+    return torch.cat(features), torch.cat(targets), torch.tensor(lengths)
+
+
+@torch.no_grad()
+def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    for kept, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if kept.dtype.is_floating_point:
+            kept.lerp_(new, 1 - decay)
+        else:
+            kept.copy_(new)
+
+
+@torch.no_grad()
+def _unfold_standardisation(head: VsfaHead, centre: Tensor, spread: Tensor) -> VsfaHead:
+    layer = head.ann["fc0"]
+    assert isinstance(layer, nn.Linear)
+    layer.bias -= layer.weight @ (centre / spread)
+    layer.weight /= spread
+    return head.eval()
