@@ -1,0 +1,60 @@
+"""Where and in which arithmetic a model runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from vqa_cli.errors import UsageError
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick_device(wanted: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps`` to a device that is there.
+
+    Raises:
+        UsageError: the name is none of these, or there is no such device.
+    """
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda:0")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as err:
+        raise UsageError(f"unknown device: {wanted}", hint="auto, cpu, cuda, cuda:N or mps") from err
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        raise UsageError(f"no such device on this machine: {wanted}", hint="use --device auto")
+    return device
+
+
+def pick_precision(wanted: str, device: torch.device) -> str:
+    """``auto`` is bf16 where the hardware multiplies it natively, else fp32.
+
+    Raises:
+        UsageError: an arithmetic that the device does not have.
+    """
+    if wanted == "auto":
+        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and cpu_has_bf16()
+        return "bf16" if native else "fp32"
+    if wanted not in DTYPES:
+        raise UsageError(f"unknown precision: {wanted}", hint="auto, fp32, bf16 or fp16")
+    if wanted == "fp16" and device.type == "cpu":
+        raise UsageError("fp16 needs a GPU", hint="use --precision bf16 or fp32 on a CPU")
+    return wanted
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU has AVX512-BF16 or AMX-BF16; emulated bf16 would be slower than fp32."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

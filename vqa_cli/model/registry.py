@@ -1,0 +1,286 @@
+"""Names to models: what each is, which files it needs, and how it is put together."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from vqa_cli.errors import ModelError
+from vqa_cli.model.store import WeightFile, default_dir, sha256_of
+from vqa_cli.types import ModelIdentity, ScoreScale
+
+if TYPE_CHECKING:
+    from vqa_cli.model.scorer import Calibration, StreamingScorer
+    from vqa_cli.model.vsfa import VsfaHead
+
+LITE = "vsfa-lite"
+_VSFA = "D. Li, T. Jiang, M. Jiang: Quality Assessment of In-the-Wild Videos. ACM MM 2019"
+_MDTVSFA = (
+    "D. Li, T. Jiang, M. Jiang: Unified Quality Assessment of In-the-Wild Videos with Mixed Datasets Training. IJCV 2021"
+)
+
+RESNET50 = WeightFile(
+    name="resnet50-0676ba61.pth",
+    url="https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    sha256="0676ba61",  # torchvision states this prefix, in the file's name
+    size_bytes=102_530_333,
+    licence="BSD-3-Clause (torchvision); trained on ImageNet-1k",
+    citation="K. He et al.: Deep Residual Learning for Image Recognition. CVPR 2016",
+)
+_RESNET_PIXELS = "yuv420p -> RGB (chroma repeated), ImageNet mean and deviation, whole frame at the scoring size"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedModel:
+    """A model whose head is the authors' file and whose backbone is torchvision's."""
+
+    name: str
+    head: WeightFile
+    scale: ScoreScale
+    training_data: str
+
+    @property
+    def files(self) -> tuple[WeightFile, ...]:
+        return RESNET50, self.head
+
+
+PUBLISHED = {
+    "vsfa": PublishedModel(
+        "vsfa",
+        WeightFile(
+            "VSFA.pt", "https://github.com/lidq92/VSFA/raw/master/models/VSFA.pt",
+            "07ce3eab277f3351b989f8d9b39fd22507262a9daf05a309eee4106ab2a0e57b", 2_227_645, "MIT", _VSFA,
+        ),
+        ScoreScale("MOS (KoNViD-1k)", 1.0, 5.0, True, "Mean opinion score of KoNViD-1k viewers, 1 bad to 5 excellent."),
+        "KoNViD-1k",
+    ),
+    "mdtvsfa": PublishedModel(
+        "mdtvsfa",
+        WeightFile(
+            "MDTVSFA.pt", "https://github.com/lidq92/MDTVSFA/raw/master/models/MDTVSFA.pt",
+            "d5dd4fdf69ad4ee0e7f15caca1b5346d30e4d24a67fbbfd2e3fe434cbf5458c7", 2_163_133, "MIT", _MDTVSFA,
+        ),
+        ScoreScale("MOS (KoNViD-1k)", 1.0, 5.0, True, "Mean opinion score of KoNViD-1k viewers, 1 bad to 5 excellent."),
+        "KoNViD-1k, CVD2014, LIVE-Qualcomm, LIVE-VQC",
+    ),
+}  # fmt: skip
+MODEL_NAMES = (LITE, *PUBLISHED)
+
+# The code of VSFA divides MOS by the largest one of its training set.
+_KONVID_LARGEST_MOS = 4.64
+_MDTVSFA_SETS = {"K": "KoNViD-1k", "C": "CVD2014", "L": "LIVE-Qualcomm", "N": "LIVE-VQC"}
+_MDTVSFA_NAMES = {
+    "dimemsion_reduction": "ann.fc0",  # spelt so in the published file
+    "feature_aggregation": "rnn",
+    "regression": "q",
+}
+
+
+def load_scorer(
+    model: str = LITE,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+    backbone_weights: Path | None = None,
+    head_weights: Path | None = None,
+    tau: int | None = None,
+    beta: float | None = None,
+    model_dir: Path | None = None,
+) -> StreamingScorer:
+    """Put a model together, ready to score.
+
+    Args:
+        model: ``"vsfa-lite"`` (ships with the package), ``"vsfa"``, ``"mdtvsfa"``, or the path of a file that
+            ``vqa train`` wrote.
+        precision: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        backbone_weights, head_weights: compatible state dicts in place of the registered files; the result is then
+            marked unverified.
+        tau, beta: temporal pooling other than the model's own; window in frames, weight 0..1.
+        model_dir: where downloaded weights lie, the user's data folder by default.
+
+    Raises:
+        ModelError: weights are missing, damaged or do not fit, or there is no such model.
+        UsageError: device or precision that cannot be had.
+    """
+    from vqa_cli.model.device import DTYPES, pick_device, pick_precision
+    from vqa_cli.model.scorer import StreamingScorer, prepare_backbone
+
+    parts = _parts(model, backbone_weights, head_weights, model_dir or default_dir())
+    place = pick_device(device)
+    arithmetic = pick_precision(precision, place)
+    window = tau if tau is not None else parts.tau
+    mix = beta if beta is not None else parts.beta
+    identity = ModelIdentity(
+        name=parts.name,
+        sha256=hashlib.sha256("".join(parts.hashes).encode()).hexdigest() if len(parts.hashes) > 1 else parts.hashes[0],
+        scale=parts.scale,
+        precision=arithmetic,
+        device=str(place),
+        verified=parts.verified,
+        preprocessing=parts.preprocessing,
+        pooling=f"temporal hysteresis, tau {window} frames, beta {mix:g}",
+        training_data=parts.training_data,
+        licence=parts.licence,
+    )
+    return StreamingScorer(
+        prepare_backbone(parts.backbone, place, DTYPES[arithmetic]),
+        parts.head.to(place).eval().requires_grad_(False),
+        parts.calibration,
+        identity,
+        device=place,
+        tau=window,
+        beta=mix,
+        batch_size=batch_size,
+    )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    name: str
+    backbone: Any
+    head: VsfaHead
+    calibration: Calibration
+    scale: ScoreScale
+    hashes: tuple[str, ...]
+    verified: bool
+    preprocessing: str
+    training_data: str
+    licence: str
+    tau: int = 12
+    beta: float = 0.5
+
+
+def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
+    if model in PUBLISHED:
+        return _published(PUBLISHED[model], backbone, head, directory)
+    if model == LITE:
+        return _own(Path(str(files("vqa_cli.weights") / "vsfa_lite.safetensors")), backbone, directory, verified=True)
+    if model.endswith(".safetensors") or "/" in model:
+        return _own(Path(model), backbone, directory, verified=False)
+    raise ModelError(
+        f"no such model: {model}", hint=f"one of {', '.join(MODEL_NAMES)}, or the path of a .safetensors file"
+    )
+
+
+def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified: bool) -> _Parts:
+    """A model in our own format: the bundled one, or one that the user trained."""
+    from vqa_cli.model.checkpoint import load_model
+    from vqa_cli.model.lite import LiteBackbone
+    from vqa_cli.model.resnet import ResNetBackbone
+    from vqa_cli.model.scorer import Calibration
+    from vqa_cli.model.vsfa import VsfaHead
+
+    card, tensors, digest = load_model(path)
+    head = VsfaHead(**card.head_config)
+    backbone: Any
+    hashes: tuple[str, ...] = (digest,)
+    try:
+        head.load_state_dict(_below(tensors, "head."))
+        if card.backbone == "lite":
+            backbone = LiteBackbone(**{k: tuple(v) for k, v in card.backbone_config.items()})
+            backbone.load_state_dict(_below(tensors, "backbone."))
+        else:
+            backbone, extra = _resnet(backbone_weights, directory)
+            assert isinstance(backbone, ResNetBackbone)
+            hashes += (extra,)
+    except RuntimeError as err:
+        raise ModelError(f"weights do not fit their card: {path}", detail=str(err).splitlines()[0]) from err
+    s = card.scale
+    return _Parts(
+        name=card.name, backbone=backbone, head=head, calibration=Calibration(s.gain, s.offset),
+        scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), hashes=hashes,
+        verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
+        tau=card.tau, beta=card.beta,
+    )  # fmt: skip
+
+
+def _published(model: PublishedModel, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
+    from vqa_cli.model.vsfa import VsfaHead
+
+    missing = [
+        file for file, given in zip(model.files, (backbone, head), strict=True)
+        if given is None and not (directory / file.name).exists()
+    ]  # fmt: skip
+    if missing:
+        names = " and ".join(file.name for file in missing)
+        raise ModelError(
+            f"weights of {model.name} are not here: {names} in {directory}",
+            hint=f"`vqa models pull {model.name}` downloads them; or use --model {LITE}, which needs no download",
+        )
+    net, net_hash = _resnet(backbone, directory)
+    path = head or directory / model.head.name
+    state = _load_state(path)
+    try:
+        module = VsfaHead(dim=4096)
+        module.load_state_dict(_head_state(state))
+    except (RuntimeError, KeyError) as err:
+        raise ModelError(f"not a head of {model.name}: {path}", detail=str(err).splitlines()[0]) from err
+    head_hash = sha256_of(path)
+    return _Parts(
+        name=model.name, backbone=net, head=module, calibration=_calibration(model.name, state), scale=model.scale,
+        hashes=(net_hash, head_hash), preprocessing=_RESNET_PIXELS, training_data=model.training_data,
+        verified=head_hash == model.head.sha256 and net_hash.startswith(RESNET50.sha256), licence=model.head.licence,
+    )  # fmt: skip
+
+
+def _resnet(weights: Path | None, directory: Path) -> tuple[Any, str]:
+    from vqa_cli.model.resnet import ResNetBackbone
+
+    path = weights or directory / RESNET50.name
+    if not path.exists():
+        raise ModelError(
+            f"ResNet-50 weights are not here: {path}",
+            hint=f"`vqa models pull resnet50` fetches {RESNET50.url}; or use --model {LITE}",
+        )
+    net = ResNetBackbone()
+    net.load_torchvision(_load_state(path), path)
+    return net, sha256_of(path)
+
+
+def _load_state(path: Path) -> dict[str, Any]:
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as err:
+        raise ModelError(
+            f"not a weight file: {path}", detail=str(err).splitlines()[0], hint="is the download complete?"
+        ) from err
+    if not isinstance(state, dict):
+        raise ModelError(f"not a state dict: {path}")
+    return state
+
+
+def _head_state(state: dict[str, Any]) -> dict[str, Any]:
+    """Published names to ours. VSFA's file carries a second layer that its forward pass never uses."""
+    named = {}
+    for key, value in state.items():
+        prefix, _, rest = key.partition(".")
+        named[f"{_MDTVSFA_NAMES.get(prefix, prefix)}.{rest}"] = value
+    return {key: value for key, value in named.items() if key.startswith(("ann.fc0.", "rnn.", "q."))}
+
+
+def _calibration(name: str, state: dict[str, Any]) -> Calibration:
+    from vqa_cli.model.scorer import Calibration
+
+    if name == "vsfa":
+        return Calibration(gain=_KONVID_LARGEST_MOS)
+    # sigmoid(x) -> linear -> sigmoid -> linear (identity in the published file) -> linear per training set.
+    inner, outer = (float(state["nlm.2.weight"]), float(state["nlm.2.bias"]))
+    sets = {
+        key: (float(state[f"lm.{key}.weight"]) * inner, float(state[f"lm.{key}.weight"]) * outer + float(state[f"lm.{key}.bias"]))
+        for key in _MDTVSFA_SETS
+    }  # fmt: skip
+    others = tuple((_MDTVSFA_SETS[key], *sets[key]) for key in sets)
+    return Calibration(
+        *sets["K"], bound=(float(state["nlm.0.weight"]), float(state["nlm.0.bias"])), others=others
+    )
+
+
+def _below(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

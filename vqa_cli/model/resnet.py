@@ -1,0 +1,101 @@
+"""VSFA's own features: torchvision's ResNet-50, last convolutional map, spatial mean and deviation.
+
+Source: D. Li et al., ACM MM 2019, sec. 3.1, eqs. 1-2. The deviation is unbiased (N - 1), as torch.std is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vqa_cli.errors import ModelError
+from vqa_cli.types import FrameFormat
+
+# R = y + rv * v, G = y + gu * u + gv * v, B = y + bu * u; from the luma weights of ITU-R BT.601, BT.709 and BT.2020.
+_LUMA = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+
+
+def yuv_to_rgb(frames: Tensor, frame_format: FrameFormat) -> Tensor:
+    """(n, height * 3 // 2, width) uint8 yuv420p -> (n, 3, height, width) float32 in 0..255, rounded as 8-bit RGB is.
+
+    Chroma is repeated, not interpolated, as ffmpeg does when it turns yuv420p into rgb24 without scaling.
+    """
+    height, width = frame_format.height, frame_format.width
+    y = frames[:, :height].float()
+    chroma = frames[:, height:].reshape(len(frames), 2, height // 2, width // 2).float() - 128.0
+    chroma = F.interpolate(chroma, scale_factor=2, mode="nearest")
+    if not frame_format.full_range:
+        y = (y - 16.0) * (255 / 219)
+        chroma = chroma * (255 / 224)
+    kr, kb = _LUMA[frame_format.matrix]
+    u, v = chroma[:, 0], chroma[:, 1]
+    kg = 1 - kr - kb
+    red = y + 2 * (1 - kr) * v
+    green = y - 2 * (1 - kb) * kb / kg * u - 2 * (1 - kr) * kr / kg * v
+    blue = y + 2 * (1 - kb) * u
+    return torch.stack((red, green, blue), dim=1).round_().clamp_(0, 255)
+
+
+class ResNetBackbone(nn.Module):
+    """ResNet-50 without its classifier: frames to 4096 features."""
+
+    dim = 4096
+
+    def __init__(self) -> None:
+        # Imported here alone: a torchvision that does not match torch fails at import, and lite must still work.
+        from torchvision.models import resnet50
+
+        super().__init__()
+        net = resnet50(weights=None)
+        self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
+        self.layers = nn.Sequential(net.layer1, net.layer2, net.layer3, net.layer4)
+        self.register_buffer("centre", 255 * torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("spread", 255 * torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
+        """(n, height * 3 // 2, width) uint8 -> (n, 4096) float32: mean then deviation of each of 2048 channels."""
+        rgb = (yuv_to_rgb(frames, frame_format) - self.centre) / self.spread
+        dtype = next(self.parameters()).dtype
+        x = self.layers(self.stem(rgb.to(dtype).contiguous(memory_format=torch.channels_last)))
+        flat = x.float().flatten(2)
+        deviation, mean = torch.std_mean(flat, dim=2)
+        return torch.cat((mean, deviation), dim=1)
+
+    def fold(self) -> ResNetBackbone:
+        """Fold batch normalisation into the convolutions, for inference."""
+        self.eval()
+        _fold_pairs(self.stem, [("0", "1")])
+        for stage in self.layers:
+            for block in stage.children():
+                _fold_pairs(block, [("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3")])
+                if block.downsample is not None:
+                    _fold_pairs(block.downsample, [("0", "1")])
+        return self.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def load_torchvision(self, state: dict[str, Tensor], origin: Path) -> None:
+        """Take a torchvision ResNet-50 state dict.
+
+        Raises:
+            ModelError: keys or shapes do not fit.
+        """
+        from torchvision.models import resnet50
+
+        net = resnet50(weights=None)
+        try:
+            net.load_state_dict(state)
+        except RuntimeError as err:
+            raise ModelError(f"not ResNet-50 weights: {origin}", detail=str(err).splitlines()[0]) from err
+        self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
+        self.layers = nn.Sequential(net.layer1, net.layer2, net.layer3, net.layer4)
+
+
+def _fold_pairs(module: nn.Module, pairs: list[tuple[str, str]]) -> None:
+    for conv, norm in pairs:
+        folded = nn.utils.fusion.fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm))
+        setattr(module, conv, folded)
+        setattr(module, norm, nn.Identity())

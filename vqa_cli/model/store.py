@@ -1,0 +1,134 @@
+"""Weight files that the user downloads: where they lie, how they get there, and whether they are what they should be."""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from vqa_cli.errors import ModelError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BLOCK = 1 << 18
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """A published file. ``sha256`` may be a prefix where the publisher states no more."""
+
+    name: str
+    url: str
+    sha256: str
+    size_bytes: int
+    licence: str
+    citation: str
+
+
+def default_dir() -> Path:
+    """The user's own folder for downloaded weights."""
+    from platformdirs import user_data_path
+
+    return user_data_path("vqa", appauthor=False) / "models"
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file, read in blocks."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def verify(file: WeightFile, path: Path) -> None:
+    """Check size and hash of a copy of ``file``.
+
+    Raises:
+        ModelError: it is something else, e.g. a truncated download or a web page.
+    """
+    size = path.stat().st_size
+    if size != file.size_bytes:
+        with path.open("rb") as opened:
+            page = opened.read(512).lstrip()[:1] == b"<"
+        what = "it is a web page" if page else f"it has {size} bytes instead of {file.size_bytes}"
+        raise ModelError(f"wrong weights: {path}: {what}", hint=f"vqa models pull --force, from {file.url}")
+    digest = sha256_of(path)
+    if not digest.startswith(file.sha256):
+        raise ModelError(f"wrong weights: {path}: sha256 {digest[:16]}… is not {file.sha256[:16]}…")
+
+
+def install(file: WeightFile, origin: Path, directory: Path) -> Path:
+    """Copy a file that the user brought (a file, or a folder that holds it) after verifying it."""
+    source = origin / file.name if origin.is_dir() else origin
+    if not source.exists():
+        raise ModelError(f"no such file: {source}", hint=f"{file.name} comes from {file.url}")
+    verify(file, source)
+    with _staged(directory, file) as (staged, _), source.open("rb") as opened:
+        while block := opened.read(_BLOCK):
+            staged.write(block)
+    return directory / file.name
+
+
+def pull(file: WeightFile, directory: Path, progress: Progress) -> Path:
+    """Download, resuming what an earlier try left, verify, and put in place.
+
+    Raises:
+        ModelError: the network or the server failed, or what came is not the file.
+    """
+    with _staged(directory, file) as (staged, have):
+        request = urllib.request.Request(file.url, headers={"Range": f"bytes={have}-"} if have else {})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                if have and answer.status != 206:
+                    staged.seek(0)
+                    staged.truncate()
+                    have = 0
+                while block := answer.read(_BLOCK):
+                    staged.write(block)
+                    have += len(block)
+                    progress(have, file.size_bytes)
+        except (urllib.error.URLError, TimeoutError, ConnectionError) as err:
+            reason = getattr(err, "reason", err)
+            raise ModelError(
+                f"cannot download {file.name}: {reason}",
+                hint=f"fetch {file.url} elsewhere and run `vqa models pull --from FILE`",
+            ) from err
+    return directory / file.name
+
+
+@contextmanager
+def _staged(directory: Path, file: WeightFile) -> Iterator[tuple[IO[bytes], int]]:
+    """A partial file beside the target that only one process writes; verified and renamed at the end."""
+    partial = directory / f"{file.name}.part"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with partial.open("ab") as staged:
+            _lock(staged, partial)
+            staged.seek(0, os.SEEK_END)
+            yield staged, staged.tell()
+            staged.flush()
+            try:
+                verify(file, partial)
+            except ModelError:
+                partial.unlink()
+                raise
+            os.replace(partial, directory / file.name)
+    except OSError as err:
+        raise StorageError(f"cannot write: {partial}", detail=err.strerror) from err
+
+
+def _lock(opened: IO[bytes], path: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows has no fcntl; there two downloads at once are the user's to avoid
+        return
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as err:
+        raise StorageError(f"another process is downloading: {path}", hint="wait for it to end") from err
