@@ -104,6 +104,8 @@ class LadderSettings(_Strict):
         heights: short sides that are encoded, crossed with each codec's rate points.
         rungs: explicit rungs instead of ``heights`` and per-codec rate points.
         gop_s: closed GOP length in seconds, the same for all codecs.
+        tonemap: bring HDR sources to SDR (approximately) instead of refusing them.
+        deinterlace: deinterlace interlaced sources instead of refusing them.
         threads: threads of one encode. Part of the settings because it changes what some encoders produce.
     """
 
@@ -117,6 +119,8 @@ class LadderSettings(_Strict):
     threads: int = Field(default=2, ge=1, le=64)
     downscale: Literal["lanczos", "bicubic", "bilinear", "spline"] = "lanczos"
     upscale: Literal["bicubic", "lanczos", "bilinear", "spline"] = "bicubic"
+    tonemap: bool = False
+    deinterlace: bool = False
     model: str = "vsfa-lite"
     metrics: tuple[MetricName, ...] = ("vmaf", "psnr", "ssim")
     recommend: Constraints = Constraints()
