@@ -1,1 +1,111 @@
-"""Commands, console output and the one error boundary."""
+"""The command line: a group that loads each command when it is called, and the one place where errors become exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from vqa_cli._version import __version__
+from vqa_cli.errors import ExitCode, VqaError
+
+# name: (module below vqa_cli.cli, attribute, one line for `vqa --help`)
+COMMANDS = {
+    "ladder": ("ladder", "Encode a ladder, measure every rung, write run document and report."),
+    "score": ("score", "Score videos without (or with) a reference."),
+    "report": ("report", "Render the HTML report of run documents again."),
+    "recommend": ("recommend", "Recommend a ladder from a run document."),
+    "bdrate": ("bdrate", "BD-rate between the codecs of run documents."),
+    "gate": ("gate", "CI verdict: did quality or rate get worse against a baseline?"),
+    "presets": ("presets", "List, show and validate presets."),
+    "models": ("models", "List, fetch and verify quality models."),
+    "train": ("train", "Train quality models."),
+    "evaluate": ("evaluate", "Correlate predictions with opinion scores."),
+    "cache": ("cache", "Size of the cache, and clearing it."),
+    "doctor": ("doctor", "What is installed, what is missing and how to get it."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and imports one only to run it, so that ``vqa --help`` is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"vqa_cli.cli.{COMMANDS[cmd_name][0]}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"no such command: {args[0]}{_did_you_mean(args[0])}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _did_you_mean(name: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "VQA"})
+@click.version_option(__version__, prog_name="vqa")
+def cli() -> None:
+    """Encoding QA: which encode settings, and did this encoder change hurt?
+
+    Exit codes: 0 done, 1 below the bar, 2 usage, 3 input, 4 tool, 5 model, 6 storage, 7 inconclusive, 8 partial,
+    70 bug, 130 interrupted.
+    """
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run and exit with a documented code."""
+    try:
+        result: Any = cli.main(args=argv, prog_name="vqa", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(result if isinstance(result, int) else ExitCode.OK)
+    except VqaError as err:
+        _complain(err.message, err.detail, err.hint)
+        if os.environ.get("VQA_DEBUG") == "1":
+            traceback.print_exc()
+        sys.exit(err.exit_code)
+    except click.ClickException as err:
+        where = err.ctx.command_path if isinstance(err, click.UsageError) and err.ctx else "vqa"
+        _complain(err.format_message(), None, f"see {where} --help")
+        sys.exit(ExitCode.USAGE)
+    except BrokenPipeError:
+        # The reader of our output has gone (`vqa score … | head`); there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.OK)
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted; finished rungs are kept and will not be measured again", None, None)
+        sys.exit(ExitCode.INTERRUPTED)
+    except Exception as err:
+        full = getattr(err, "errno", None) in (28, 122)
+        if full:
+            _complain(f"no space left: {err}", None, "free some, or point TMPDIR, -o and --cache-dir elsewhere")
+            sys.exit(ExitCode.STORAGE)
+        traceback.print_exc()
+        _complain(f"this is a bug in vqa {__version__}: {type(err).__name__}: {err}", None, "please report it with the lines above")
+        sys.exit(ExitCode.BUG)
+
+
+def _complain(message: str, detail: str | None, hint: str | None) -> None:
+    click.echo(f"error: {message}", err=True)
+    if detail:
+        click.echo(f"  {detail}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)

@@ -1,0 +1,275 @@
+"""``vqa ladder``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from vqa_cli.cli.console import Progress, note, table
+from vqa_cli.cli.inputs import expand_inputs
+from vqa_cli.cli.options import (
+    FFMPEG_OPTION,
+    IntList,
+    MetricList,
+    NumberList,
+    RateList,
+    load_chosen_scorer,
+    model_options,
+)
+from vqa_cli.errors import ExitCode, UsageError, VqaError
+from vqa_cli.run import Run, RungResult
+
+_DEFAULT_PRESET = "mobile"
+_SCALARS = ("display", "gop_s", "threads", "model", "metrics", "tonemap", "deinterlace")
+
+
+def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
+    """Make the preset's values the defaults of all other options, so that Click's own precedence holds."""
+    from vqa_cli.ladder.preset import find_preset, read_preset
+
+    values = read_preset(find_preset(name))
+    ctx.meta["preset"] = values
+    ctx.default_map = {**{key: values[key] for key in _SCALARS if key in values}, **(ctx.default_map or {})}
+    return name
+
+
+@click.command(name="ladder")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option(
+    "--preset", default=_DEFAULT_PRESET, show_default=True, is_eager=True, callback=_read_preset,
+    metavar="NAME|FILE.toml", help="Start from this preset; see `vqa presets list`.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Output directory [vqa-SOURCE-PRESET].")
+@click.option("--codec", "codecs", metavar="ENCODER,…", help="Encoders, e.g. libx264,libsvtav1 (or x264, av1).")
+@click.option("--height", "heights", type=IntList(), metavar="P,…", help="Rung sizes by short side: 360,540,720.")
+@click.option("--crf", type=NumberList(), metavar="LIST|START:STOP:STEP", help="Quality points: 18,23,28 or 18:38:4.")
+@click.option("--bitrate", type=RateList(), metavar="RATE,…", help="Target bitrates, two-pass VBR: 300k,1.5M.")
+@click.option("--maxrate", type=RateList(), metavar="RATE", help="Cap for --crf.")
+@click.option("--bufsize", type=RateList(), metavar="RATE", help="VBV buffer for --maxrate [twice maxrate].")
+@click.option("--encoder-preset", metavar="NAME", help="Speed preset, for all or as libx264=slow,libsvtav1=6.")
+@click.option("--tune", metavar="NAME", help="Encoder tune, for all or per encoder.")
+@click.option("--pix-fmt", metavar="NAME", help="Pixel format of the encodes, for all or per encoder.")
+@click.option("--extra", metavar="ARGS", help='More encoder options in pairs: "-aq-mode 3".')
+@click.option("--display", type=int, metavar="P", help="Short side of the picture at which everything is judged.")
+@click.option("--gop-s", type=float, metavar="SECONDS", help="Closed GOP length.")
+@click.option("--threads", type=int, help="Threads of one encode (part of the result).")
+@click.option("--metric", "metrics", type=MetricList(), metavar="NAME,…", help="vmaf,vmaf_neg,psnr,ssim,xpsnr, all or none.")
+@click.option("--tonemap/--no-tonemap", default=None, help="Judge HDR sources as approximate SDR.")
+@click.option("--deinterlace/--no-deinterlace", default=None, help="Deinterlace interlaced sources.")
+@model_options
+@click.option("--jobs", type=click.IntRange(1), help="Rungs in work at once [cores / threads].")
+@click.option("--keep-encodes", is_flag=True, help="Keep the encoded files under the output directory.")
+@click.option("--skip-missing", is_flag=True, help="Drop rungs of encoders that do not run here.")
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where finished rungs are remembered.")
+@click.option("--no-cache", is_flag=True, help="Measure everything again and remember nothing.")
+@FFMPEG_OPTION
+@click.option("--format", "output_format", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@click.option("--show-config", is_flag=True, help="Print every value and where it came from; encode nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the ffmpeg command lines; encode nothing.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@click.pass_context
+def command(ctx: click.Context, /, sources: tuple[str, ...], **options: Any) -> int:
+    """Encode SOURCE across a ladder, measure every rung, and write run.json, CSV and an HTML report.
+
+    Values come from flags, then VQA_LADDER_… environment variables, then the preset, then defaults.
+    """
+    settings = _settings(ctx, options)
+    if options["show_config"]:
+        click.echo(_config_table(ctx, options))
+        return ExitCode.OK
+    paths = expand_inputs(sources)
+    if options["dry_run"]:
+        for line in _command_lines(paths, settings, options["ffmpeg"]):
+            click.echo(line)
+        return ExitCode.OK
+    return _run(paths, settings, options)
+
+
+def _settings(ctx: click.Context, options: dict[str, Any]) -> Any:
+    from vqa_cli.ladder.overrides import Overrides, apply_overrides
+    from vqa_cli.ladder.preset import build_settings
+
+    flags = Overrides(
+        codecs=tuple(part.strip() for part in options["codecs"].split(",")) if options["codecs"] else None,
+        heights=options["heights"],
+        crf=options["crf"],
+        bitrate=options["bitrate"],
+        maxrate=_one(options["maxrate"], "--maxrate"),
+        bufsize=_one(options["bufsize"], "--bufsize"),
+        speed=options["encoder_preset"],
+        tune=options["tune"],
+        pix_fmt=options["pix_fmt"],
+        extra=options["extra"],
+    )
+    values = apply_overrides(ctx.meta["preset"], flags)
+    values |= {key: options[key] for key in _SCALARS if options[key] is not None}
+    if options["model"] == "none" and values.get("metrics") == ():
+        raise UsageError("--model none with --metric none leaves nothing to measure")
+    return build_settings(values, f"preset {options['preset']}")
+
+
+def _one(rates: tuple[float, ...] | None, flag: str) -> float | None:
+    if rates and len(rates) > 1:
+        raise UsageError(f"{flag} takes one rate")
+    return rates[0] if rates else None
+
+
+_ORIGINS = {
+    ParameterSource.COMMANDLINE: "command line",
+    ParameterSource.ENVIRONMENT: "environment",
+    ParameterSource.DEFAULT: "default",
+}
+
+
+def _config_table(ctx: click.Context, options: dict[str, Any]) -> str:
+    """Every option, its value, and who set it. A rung option that no flag sets shows what the preset says."""
+    preset = ctx.meta["preset"]
+    rows = []
+    for name in sorted(options):
+        if name in ("show_config", "dry_run"):
+            continue
+        source = ctx.get_parameter_source(name)
+        value, origin = options[name], _ORIGINS.get(source, f"preset {options['preset']}") if source else "default"
+        if value is None and name in ("heights", "crf", "bitrate", "codecs"):
+            value, origin = _from_preset(name, preset), f"preset {options['preset']}"
+        rows.append([name.replace("_", "-"), _plain(value), origin])
+    return table(["option", "value", "from"], rows)
+
+
+def _from_preset(name: str, preset: dict[str, Any]) -> Any:
+    if name == "codecs":
+        return [entry.get("encoder") for entry in preset.get("codecs", [])]
+    if name == "heights":
+        return preset.get("heights") or [rung.get("height") for rung in preset.get("rungs", [])]
+    return [f"{e.get('encoder')}: {','.join(map(str, e[name]))}" for e in preset.get("codecs", []) if name in e]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value) or "-"
+    return "-" if value is None else str(value)
+
+
+def _command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> list[str]:
+    from vqa_cli.ladder.plan import plan_ladder, plan_preparation
+    from vqa_cli.media.binaries import find_ffmpeg
+    from vqa_cli.media.command import SourceView, build_encode_argv, build_prepare_argv
+    from vqa_cli.media.probe import probe
+    from vqa_cli.media.process import Runner
+
+    lines = []
+    with Runner() as runner:
+        ffmpeg = find_ffmpeg(runner, ffmpeg_name)
+    for path in paths:
+        info = probe(path)
+        view = SourceView.of(info)
+        if steps := plan_preparation(info, settings):
+            lines.append(shlex.join(build_prepare_argv(ffmpeg.path, view, steps, "prepared.mkv")))
+        for rung in plan_ladder(info, settings).rungs:
+            lines += [shlex.join(argv) for argv in build_encode_argv(ffmpeg.path, view, rung.order, f"{rung.id}.mp4")]
+    return lines
+
+
+def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
+    from vqa_cli.ladder.cache import default_cache_dir
+    from vqa_cli.ladder.output import write_outcome
+    from vqa_cli.ladder.pipeline import LadderJob, run_ladder
+    from vqa_cli.ladder.source import check_room
+
+    folder = options["output"] or Path(f"vqa-{paths[0].stem}-{settings.name}")
+    check_room(folder)
+    job = LadderJob(
+        sources=tuple(paths),
+        settings=settings,
+        scorer=load_chosen_scorer(settings.model, options, threads=settings.threads),
+        ffmpeg=options["ffmpeg"],
+        workers=options["jobs"],
+        cache_dir=None if options["no_cache"] else options["cache_dir"] or default_cache_dir(),
+        keep=folder / "encodes" if options["keep_encodes"] else None,
+        skip_missing=options["skip_missing"],
+        command=("vqa", *sys.argv[1:]),
+    )
+    progress = Progress(quiet=options["quiet"])
+    try:
+        outcome = run_ladder(job, progress)
+    finally:
+        progress.close()
+    document = write_outcome(outcome, folder)
+    click.echo(_results(outcome.run, options["output_format"]))
+    code = exit_code(outcome.run)
+    note(f"run document: {document}")
+    _write_report(outcome, folder / "report.html")
+    return code
+
+
+def _write_report(outcome: Any, path: Path) -> None:
+    from vqa_cli.report.html import write_report
+
+    try:
+        write_report([outcome.run], path, [outcome.frames])
+    except VqaError as err:
+        note(f"no report: {err.message}; `vqa report run.json` tries again")
+        return
+    note(f"report: {path}")
+
+
+def exit_code(run: Run) -> int:
+    """0 when everything was measured, 8 when some was, 4 when nothing was."""
+    rungs = [rung for source in run.sources for rung in source.rungs]
+    good = sum(rung.status == "ok" for rung in rungs)
+    if not good:
+        return ExitCode.TOOL
+    complete = good == len(rungs) and all(source.status == "ok" for source in run.sources)
+    return ExitCode.OK if complete else ExitCode.PARTIAL
+
+
+def _results(run: Run, output_format: str) -> str:
+    from vqa_cli.ladder.output import rungs_csv
+
+    if output_format == "json":
+        return run.model_dump_json(indent=1)
+    if output_format == "csv":
+        return rungs_csv(run).rstrip("\n")
+    parts = []
+    for source in run.sources:
+        header = f"{source.source.name}  judged at {source.display_width}x{source.display_height}"
+        if source.score is not None and run.model is not None:
+            header += f"  source scores {source.score.score:.2f} ({run.model.name}, {run.model.scale.name})"
+        parts.append(header)
+        parts.append(_rung_table(run, sorted(source.rungs, key=_order)) if source.rungs else f"failed: {source.reason}")
+    return "\n\n".join(parts)
+
+
+def _order(rung: RungResult) -> tuple[str, float]:
+    return rung.encoder, rung.encode.bitrate_kbps if rung.encode else 0.0
+
+
+def _rung_table(run: Run, rungs: list[RungResult]) -> str:
+    headers = ["encoder", "size", "rate", "kb/s", "peak", "fps", "score", "Δ source", *run.metrics, ""]
+    rows = []
+    for rung in rungs:
+        encode, score = rung.encode, rung.score
+        rows.append(
+            [
+                rung.encoder,
+                f"{rung.width}x{rung.height}",
+                rung.rate.label,
+                f"{encode.bitrate_kbps:.0f}" if encode else "",
+                f"{encode.peak_kbps:.0f}" if encode else "",
+                f"{encode.fps:.0f}" if encode else "",
+                f"{score.score:.2f}" if score else "",
+                f"{score.delta_to_source:+.2f}" if score and score.delta_to_source is not None else "",
+                *(_metric_cell(rung.quality(name), name) for name in run.metrics),
+                rung.reason or "",
+            ]
+        )
+    return table(headers, rows)
+
+
+def _metric_cell(value: float | None, metric: str) -> str:
+    return "" if value is None else f"{value:.4f}" if metric == "ssim" else f"{value:.2f}"

@@ -1,0 +1,142 @@
+"""Option types and option groups that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from vqa_cli.settings import METRICS, parse_kbps
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class NumberList(click.ParamType):
+    """``18,23,28`` or ``18:38:4`` (start:stop:step, the stop included)."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        if isinstance(value, (tuple, list)):
+            return tuple(float(v) for v in value)
+        try:
+            numbers = parse_numbers(str(value))
+        except ValueError as err:
+            self.fail(str(err), param, ctx)
+        return numbers
+
+
+def parse_numbers(text: str) -> tuple[float, ...]:
+    """Read ``18,23,28`` or ``18:38:4``; the stop is included when a step meets it.
+
+    Raises:
+        ValueError: not a list of numbers, an empty one, or a step that leads nowhere.
+    """
+    if ":" not in text:
+        try:
+            return tuple(float(part) for part in text.split(","))
+        except ValueError:
+            raise ValueError(f"{text!r} is no list of numbers; write 18,23,28 or 18:38:4") from None
+    try:
+        start, stop, step = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise ValueError(f"{text!r} is no range; write start:stop:step, e.g. 18:38:4") from None
+    if step <= 0 or stop < start or (stop - start) / step > 1000:
+        raise ValueError(f"{text!r} is an empty or endless range")
+    return tuple(round(start + i * step, 6) for i in range(int((stop - start) / step + 1e-9) + 1))
+
+
+class RateList(click.ParamType):
+    """``300k,1.5M``."""
+
+    name = "rates"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        if isinstance(value, (tuple, list)):
+            return tuple(parse_kbps(v) for v in value)
+        try:
+            return tuple(parse_kbps(part) for part in str(value).split(","))
+        except ValueError as err:
+            self.fail(str(err), param, ctx)
+
+
+class IntList(click.ParamType):
+    """``360,540,720``."""
+
+    name = "sizes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, (tuple, list)):
+            return tuple(int(v) for v in value)
+        try:
+            return tuple(int(part.rstrip("p")) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is no list of sizes; write 360,540,720", param, ctx)
+
+
+class MetricList(click.ParamType):
+    """``vmaf,psnr`` or ``none``."""
+
+    name = "metrics"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, (tuple, list)):
+            return tuple(value)
+        if value == "none":
+            return ()
+        names = METRICS if value == "all" else tuple(dict.fromkeys(part.strip() for part in str(value).split(",")))
+        for name in names:
+            if name not in METRICS:
+                self.fail(f"unknown metric: {name}; one of {', '.join(METRICS)}, all or none", param, ctx)
+        return names
+
+
+class BatchSize(click.ParamType):
+    """A number or ``auto``."""
+
+    name = "batch"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if value == "auto":
+            return "auto"
+        if not str(value).isdigit() or int(value) < 1:
+            self.fail(f"{value!r} is neither a positive number nor auto", param, ctx)
+        return int(value)
+
+
+_MODEL_OPTIONS = (
+    click.option("--model", help="vsfa-lite, vsfa, mdtvsfa, a .safetensors file, or none."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
+    click.option(
+        "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True,
+        help="Arithmetic of the backbone; auto takes bf16 where the hardware has it.",
+    ),
+    click.option("--batch-size", type=BatchSize(), default="auto", show_default=True, help="Frames per forward pass."),
+    click.option("--model-dir", type=click.Path(path_type=Path), help="Where downloaded weights lie."),
+    click.option("--backbone-weights", type=click.Path(path_type=Path), help="Other ResNet-50 weights (unverified)."),
+    click.option("--head-weights", type=click.Path(path_type=Path), help="Another head for vsfa or mdtvsfa (unverified)."),
+)  # fmt: skip
+FFMPEG_OPTION = click.option("--ffmpeg", metavar="PROGRAM", help="Use this ffmpeg instead of the embedded one.")
+
+
+def model_options(command: F) -> F:
+    """The options that choose the scorer."""
+    for option in reversed(_MODEL_OPTIONS):
+        command = option(command)
+    return command
+
+
+def load_chosen_scorer(model: str, options: dict[str, Any], *, threads: int | None = None) -> Any:
+    """The scorer named on the command line, ``None`` for ``--model none``."""
+    if model == "none":
+        return None
+    import torch
+
+    from vqa_cli.model.registry import load_scorer
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    names = ("device", "precision", "batch_size", "model_dir", "backbone_weights", "head_weights")
+    return load_scorer(model, **{name: options[name] for name in names})

@@ -1,0 +1,106 @@
+"""Writes a finished ladder: ``run.json`` (everything), ``rungs.csv`` and ``frames.csv`` (for spreadsheets and notebooks)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from vqa_cli.errors import StorageError
+from vqa_cli.ladder.cache import FrameValues
+from vqa_cli.ladder.pipeline import LadderOutcome
+from vqa_cli.run import Run, RungResult, SourceResult
+
+POOLINGS = ("mean", "harmonic_mean", "min", "p1", "p5", "p10")
+
+
+def write_outcome(outcome: LadderOutcome, folder: Path) -> Path:
+    """Write all three files; gives the path of ``run.json``.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    write_text(folder / "rungs.csv", rungs_csv(outcome.run))
+    write_text(folder / "frames.csv", frames_csv(outcome))
+    path = folder / "run.json"
+    write_text(path, outcome.run.model_dump_json(indent=1))
+    return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", newline="") as file:
+            file.write(text)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except OSError as err:
+        raise StorageError(f"cannot write: {path}", detail=err.strerror) from err
+
+
+def rungs_csv(run: Run) -> str:
+    """One line per rung, units in the column names."""
+    return _csv(_rung_row(source, rung, run.metrics) for source in run.sources for rung in source.rungs)
+
+
+def _rung_row(source: SourceResult, rung: RungResult, metrics: tuple[str, ...]) -> dict[str, object]:
+    encode, score = rung.encode, rung.score
+    row: dict[str, object] = {
+        "source": source.source.name,
+        "rung": rung.id,
+        "status": rung.status,
+        "encoder": rung.encoder,
+        "encoder_preset": rung.encoder_preset,
+        "width": rung.width,
+        "height": rung.height,
+        "rate": rung.rate.label,
+        "bitrate_kbps": encode and encode.bitrate_kbps,
+        "peak_kbps": encode and encode.peak_kbps,
+        "file_bytes": encode and encode.file_bytes,
+        "frames": encode and encode.frames,
+        "encode_wall_s": encode and encode.wall_s,
+        "encode_cpu_s": encode and encode.cpu_s,
+        "encode_fps": encode and encode.fps,
+        "score": score and score.score,
+        "score_delta_to_source": score and score.delta_to_source,
+    }
+    row |= {f"score_frame_{name}": rung.quality("model", name) for name in POOLINGS[1:]}
+    row |= {f"{metric}_{name}": rung.quality(metric, name) for metric in metrics for name in POOLINGS}
+    return row | {"reason": rung.reason}
+
+
+def frames_csv(outcome: LadderOutcome) -> str:
+    """One line per frame: source, rung (``source`` for the source itself), frame, then the metrics."""
+    columns = ("model", *outcome.run.metrics)
+
+    def rows() -> Iterator[dict[str, object]]:
+        for (index, rung), table in outcome.frames.items():
+            yield from _frame_rows(outcome.run.sources[index].source.name, rung, table, columns)
+
+    return _csv(rows(), ("source", "rung", "frame", *columns))
+
+
+def _frame_rows(source: str, rung: str, table: FrameValues, columns: tuple[str, ...]) -> Iterator[dict[str, object]]:
+    length = max(len(values) for values in table.values())
+    for frame in range(length):
+        values = {name: f"{table[name][frame]:.6g}" for name in columns if name in table}
+        yield {"source": source, "rung": rung, "frame": frame, **values}
+
+
+def _csv(rows: Iterator[dict[str, object]], header: tuple[str, ...] | None = None) -> str:
+    buffer = io.StringIO()
+    writer: csv.DictWriter[str] | None = None
+    for row in rows:
+        if writer is None:
+            writer = csv.DictWriter(buffer, header or tuple(row), lineterminator="\n")
+            writer.writeheader()
+        writer.writerow(row)
+    return buffer.getvalue()
