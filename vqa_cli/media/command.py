@@ -261,7 +261,8 @@ def build_measure_argv(
     pix_fmt = "yuv420p10le" if max(encode.bit_depth, reference.bit_depth) > 8 else "yuv420p"
     filters = comparison_filters(order.metrics, order.threads)
     stream = _seen(encode, order).filter("format", pix_fmt)
-    copies = _seen(reference, order).filter("format", pix_fmt).filter_multi_output("split", len(filters))
+    # An option of its own makes the second input a node of its own, even when a file is compared with itself.
+    copies = _seen(reference, order, thread_queue_size=8).filter("format", pix_fmt).filter_multi_output("split", len(filters))
     for index, (name, options) in enumerate(filters):
         stream = _graph().filter([stream, copies[index]], name, **options)
     if order.every > 1:
@@ -329,8 +330,8 @@ def _tonemapped(stream: Any) -> Any:
     )
 
 
-def _seen(source: SourceView, order: MeasureOrder) -> Any:
-    cut: dict[str, Any] = {}
+def _seen(source: SourceView, order: MeasureOrder, **options: Any) -> Any:
+    cut: dict[str, Any] = dict(options)
     if order.start_s is not None:
         cut["ss"] = order.start_s
     if order.duration_s is not None:

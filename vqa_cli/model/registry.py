@@ -80,6 +80,11 @@ _MDTVSFA_NAMES = {
 }
 
 
+def lite_path() -> Path:
+    """The bundled model's file."""
+    return Path(str(files("vqa_cli.weights") / "vsfa_lite.safetensors"))
+
+
 def load_scorer(
     model: str = LITE,
     *,
@@ -159,7 +164,7 @@ def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path
     if model in PUBLISHED:
         return _published(PUBLISHED[model], backbone, head, directory)
     if model == LITE:
-        return _own(Path(str(files("vqa_cli.weights") / "vsfa_lite.safetensors")), backbone, directory, verified=True)
+        return _own(lite_path(), backbone, directory, verified=True)
     if model.endswith(".safetensors") or "/" in model:
         return _own(Path(model), backbone, directory, verified=False)
     raise ModelError(

@@ -1,0 +1,123 @@
+"""``vqa doctor``."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from typing import Any
+
+import click
+
+from vqa_cli._version import __version__
+from vqa_cli.cli.options import FFMPEG_OPTION
+from vqa_cli.errors import ExitCode, VqaError
+
+
+@click.command(name="doctor")
+@FFMPEG_OPTION
+@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(ffmpeg: str | None, output_format: str) -> int:
+    """Print what vqa found on this machine, what is missing, and how to get it."""
+    facts, problems = _facts(ffmpeg)
+    if output_format == "json":
+        click.echo(json.dumps({**facts, "problems": problems}, indent=1))
+    else:
+        click.echo("\n".join(_lines(facts)))
+        for problem in problems:
+            click.echo(f"missing: {problem}")
+        click.echo("all that the bundled model needs is here" if facts["ffmpeg"] and not _fatal(facts) else "not ready")
+    return ExitCode.TOOL if _fatal(facts) else ExitCode.OK
+
+
+def _fatal(facts: dict[str, Any]) -> bool:
+    return not facts["ffmpeg"] or not facts["torch"]
+
+
+def _facts(explicit: str | None) -> tuple[dict[str, Any], list[str]]:
+    problems: list[str] = []
+    facts: dict[str, Any] = {"vqa": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    facts["ffmpeg"] = _ffmpeg(explicit, problems)
+    facts["torch"] = _torch(problems)
+    facts["models"] = _models(problems)
+    facts["cache"] = _cache()
+    return facts, problems
+
+
+def _ffmpeg(explicit: str | None, problems: list[str]) -> dict[str, Any] | None:
+    from vqa_cli.media.binaries import check_encoder, cpu_count, find_ffmpeg
+    from vqa_cli.media.command import build_check_argv
+    from vqa_cli.media.encoders import ENCODERS
+    from vqa_cli.media.process import Runner
+    from vqa_cli.settings import METRICS
+
+    with Runner() as runner:
+        try:
+            ffmpeg = find_ffmpeg(runner, explicit)
+        except VqaError as err:
+            problems.append(f"{err.message} ({err.hint})")
+            return None
+        checks = [check_encoder(runner, ffmpeg, name, build_check_argv(ffmpeg.path, e)) for name, e in ENCODERS.items()]
+    lost = [name for name in METRICS if name not in ffmpeg.metrics]
+    if lost:
+        problems.append(f"metrics {', '.join(lost)}: this ffmpeg lacks their filters; the embedded one has all (leave --ffmpeg out)")
+    return {
+        "path": str(ffmpeg.path),
+        "origin": ffmpeg.origin,
+        "version": ffmpeg.version,
+        "metrics": list(ffmpeg.metrics),
+        "encoders": {check.encoder: check.library for check in checks if check.works},
+        "encoders_not_usable": {check.encoder: check.reason for check in checks if not check.works},
+        "cores": cpu_count(),
+    }
+
+
+def _torch(problems: list[str]) -> dict[str, Any] | None:
+    try:
+        import torch
+
+        from vqa_cli.model.device import pick_device, pick_precision
+    except ImportError as err:
+        problems.append(f"torch: {err} (pip install torch torchvision)")
+        return None
+    device = pick_device("auto")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {"version": str(torch.__version__), "device": str(device), "name": name, "precision": pick_precision("auto", device)}
+
+
+def _models(problems: list[str]) -> dict[str, Any]:
+    from vqa_cli.model.registry import LITE, PUBLISHED
+    from vqa_cli.model.store import default_dir
+
+    found: dict[str, Any] = {LITE: "bundled"}
+    for model in PUBLISHED.values():
+        missing = [file.name for file in model.files if not (default_dir() / file.name).exists()]
+        found[model.name] = "installed" if not missing else "not installed"
+        if missing:
+            problems.append(f"{model.name}: {' and '.join(missing)} (vqa models pull {model.name})")
+    return found
+
+
+def _cache() -> dict[str, Any]:
+    from vqa_cli.ladder.cache import Cache, default_cache_dir
+
+    entries, size = Cache(default_cache_dir()).usage()
+    return {"path": str(default_cache_dir()), "entries": entries, "bytes": size}
+
+
+def _lines(facts: dict[str, Any]) -> list[str]:
+    lines = [f"vqa {facts['vqa']}, Python {facts['python']} ({sys.executable}), {facts['platform']}"]
+    if ffmpeg := facts["ffmpeg"]:
+        lines += [
+            f"ffmpeg {ffmpeg['version']} ({ffmpeg['origin']}): {ffmpeg['path']}",
+            f"  metrics: {', '.join(ffmpeg['metrics'])}",
+            *(f"  encoder {name}: {library}" for name, library in ffmpeg["encoders"].items()),
+            *(f"  encoder {name}: not usable: {why}" for name, why in ffmpeg["encoders_not_usable"].items()),
+            f"cores: {ffmpeg['cores']}",
+        ]
+    if torch := facts["torch"]:
+        lines.append(f"torch {torch['version']} on {torch['name']} ({torch['device']}), {torch['precision']}")
+    lines += [f"model {name}: {state}" for name, state in facts["models"].items()]
+    cache = facts["cache"]
+    lines.append(f"cache: {cache['path']} ({cache['entries']} entries, {cache['bytes'] / 1e6:.1f} MB)")
+    return lines

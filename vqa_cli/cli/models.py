@@ -1,0 +1,144 @@
+"""``vqa models``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vqa_cli.cli.console import note, table
+from vqa_cli.errors import UsageError
+
+_DIR = click.option(
+    "--model-dir", type=click.Path(path_type=Path), envvar="VQA_MODEL_DIR", help="Where weights lie [your data folder]."
+)
+
+
+@click.group(name="models")
+def command() -> None:
+    """Quality models: vsfa-lite ships with vqa; vsfa and mdtvsfa need published weights."""
+
+
+@command.command(name="list")
+@_DIR
+def list_(model_dir: Path | None) -> None:
+    """Every model and whether it is ready."""
+    from vqa_cli.model.registry import LITE, PUBLISHED
+    from vqa_cli.model.store import default_dir
+
+    folder = model_dir or default_dir()
+    rows = [[LITE, "bundled", "0-100, trained on VMAF", "MIT"]]
+    for model in PUBLISHED.values():
+        ready = all((folder / file.name).exists() for file in model.files)
+        rows.append([model.name, "installed" if ready else "not installed", model.scale.name, model.head.licence])
+    click.echo(table(["model", "state", "scale", "licence"], rows))
+
+
+@command.command()
+@click.argument("name")
+@_DIR
+def info(name: str, model_dir: Path | None) -> None:
+    """Files, hashes, scale, training data, licence and citation of a model."""
+    from vqa_cli.model.registry import LITE, lite_path
+    from vqa_cli.model.store import default_dir
+
+    if name == LITE:
+        from vqa_cli.model.checkpoint import load_model
+
+        card, _, digest = load_model(lite_path())
+        click.echo(f"{lite_path()}\nsha256 {digest}\n{card.model_dump_json(indent=1)}")
+        return
+    model = _published(name)
+    click.echo(f"{model.name}: {model.scale.name}, {model.scale.minimum:g} to {model.scale.maximum:g}, higher is better")
+    click.echo(f"trained on: {model.training_data}")
+    for file in model.files:
+        path = (model_dir or default_dir()) / file.name
+        click.echo(f"{file.name}: {'here' if path.exists() else 'not here'}: {path}")
+        click.echo(f"  {file.url}\n  sha256 {file.sha256}, {file.size_bytes} bytes\n  {file.licence}\n  {file.citation}")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--from", "origin", type=click.Path(path_type=Path), help="Install this file, or the files in this folder.")
+@_DIR
+def pull(name: str, origin: Path | None, model_dir: Path | None) -> None:
+    """Download (or with --from install) the weights of a model, or `resnet50` alone."""
+    from vqa_cli.model.registry import RESNET50
+    from vqa_cli.model.store import default_dir, install, verify
+    from vqa_cli.model.store import pull as download
+
+    folder = model_dir or default_dir()
+    files = (RESNET50,) if name == "resnet50" else _published(name).files
+    if origin is not None and origin.is_file():
+        named = [file for file in files if file.name == origin.name]
+        files = tuple(named) or files[-1:]
+    for file in files:
+        if origin is not None:
+            if origin.is_dir() and not (origin / file.name).exists():
+                note(f"{file.name} is not in {origin}; it comes from {file.url}")
+                continue
+            click.echo(f"installed {install(file, origin, folder)}")
+        elif (folder / file.name).exists():
+            verify(file, folder / file.name)
+            click.echo(f"already here: {folder / file.name}")
+        else:
+            note(f"fetching {file.url} ({file.size_bytes / 1e6:.1f} MB)")
+            with _Bar(file.size_bytes) as bar:
+                click.echo(f"installed {download(file, folder, bar)}")
+
+
+@command.command(name="verify")
+@click.argument("name", required=False)
+@_DIR
+def verify_(name: str | None, model_dir: Path | None) -> None:
+    """Check size and hash of the weights that are here."""
+    from vqa_cli.model.registry import PUBLISHED
+    from vqa_cli.model.store import default_dir, verify
+
+    folder = model_dir or default_dir()
+    models = [_published(name)] if name else list(PUBLISHED.values())
+    files = {file.name: file for model in models for file in model.files}
+    for file in files.values():
+        if not (folder / file.name).exists():
+            click.echo(f"{file.name}: not here")
+            continue
+        verify(file, folder / file.name)
+        click.echo(f"{file.name}: as published")
+
+
+@command.command()
+@_DIR
+def path(model_dir: Path | None) -> None:
+    """Where weights lie."""
+    from vqa_cli.model.store import default_dir
+
+    click.echo(model_dir or default_dir())
+
+
+def _published(name: str) -> Any:
+    from vqa_cli.model.registry import MODEL_NAMES, PUBLISHED
+
+    if name not in PUBLISHED:
+        raise UsageError(f"no weights to fetch for: {name}", hint=f"one of {', '.join(MODEL_NAMES[1:])}, resnet50")
+    return PUBLISHED[name]
+
+
+class _Bar:
+    """A download bar, on a terminal."""
+
+    def __init__(self, size: int) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), file=sys.stderr)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def __call__(self, have: int, _size: int) -> None:
+        self._bar.n = have
+        self._bar.refresh()

@@ -1,0 +1,45 @@
+"""``vqa presets``."""
+
+from __future__ import annotations
+
+import click
+
+from vqa_cli.cli.console import table
+
+
+@click.group(name="presets")
+def command() -> None:
+    """Presets are TOML files; those in your own folder win over bundled ones of the same name."""
+
+
+@command.command(name="list")
+def list_() -> None:
+    """Names, what each is for, and where it lies."""
+    from vqa_cli.ladder.preset import build_settings, list_presets, read_preset
+
+    rows = [[name, build_settings(read_preset(path), name).description, str(path)] for name, path in list_presets().items()]
+    click.echo(table(["preset", "for", "file"], rows))
+
+
+@command.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Print a preset's file."""
+    from vqa_cli.ladder.preset import find_preset
+
+    click.echo(find_preset(name).read_text(encoding="utf-8").rstrip())
+
+
+@command.command()
+@click.argument("names", nargs=-1, required=True)
+def validate(names: tuple[str, ...]) -> None:
+    """Check presets (names or files) without running them."""
+    from vqa_cli.ladder.preset import build_settings, find_preset, read_preset
+    from vqa_cli.media.encoders import find_encoder
+
+    for name in names:
+        path = find_preset(name)
+        settings = build_settings(read_preset(path), str(path))
+        for codec in settings.codecs:
+            find_encoder(codec.encoder)
+        click.echo(f"{name}: valid")

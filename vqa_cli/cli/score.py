@@ -1,0 +1,176 @@
+"""``vqa score``."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vqa_cli.cli.console import note, table
+from vqa_cli.cli.inputs import expand_inputs
+from vqa_cli.cli.options import FFMPEG_OPTION, MetricList, load_chosen_scorer, model_options
+from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
+
+_AT = re.compile(r"^(?:(\d+)x(\d+)|(\d+)p)$")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One line of the result; either a score or an error."""
+
+    file: str
+    result: Any = None
+    error: VqaError | None = None
+
+
+@click.command(name="score")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@model_options
+@click.option("--reference", type=click.Path(path_type=Path), help="Also measure full-reference metrics against this.")
+@click.option("--metric", "metrics", type=MetricList(), default="vmaf,psnr,ssim", show_default=True, help="Which ones.")
+@click.option("--score-at", default="native", show_default=True, metavar="native|720p|WxH", help="Size of the picture that is judged.")
+@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Score each N-th frame.")
+@click.option("--start", type=click.FloatRange(min=0), metavar="SECONDS", help="Begin here.")
+@click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Score this much.")
+@click.option("--tau", type=click.IntRange(1), help="Window of the temporal pooling in frames [the model's].")
+@click.option("--beta", type=click.FloatRange(0, 1), help="Weight of the present in the pooling [the model's].")
+@click.option("--format", "output_format", type=click.Choice(["text", "json", "ndjson", "csv"]), default="text", show_default=True)
+@click.option("--per-frame", is_flag=True, help="Frame scores too.")
+@click.option("--min-score", type=float, metavar="X", help="Exit 1 when a score is below X.")
+@FFMPEG_OPTION
+def command(files: tuple[str, ...], output_format: str, per_frame: bool, min_score: float | None, **options: Any) -> int:
+    """Score FILE (videos, directories, patterns, or - for standard input).
+
+    One file prints its score alone on one line; several print a table.
+    """
+    from vqa_cli.media.binaries import find_ffmpeg
+    from vqa_cli.media.process import Runner
+    from vqa_cli.score import ScoreRequest, score_file
+
+    model = options["model"] or "vsfa-lite"
+    if model == "none":
+        raise UsageError("vqa score needs a model", hint="leave --model out")
+    if options["every"] > 1 and options["reference"]:
+        raise UsageError("--every skips frames and --reference compares every one: name one of them")
+    rows: list[_Row] = []
+    with tempfile.TemporaryDirectory(prefix="vqa-") as scratch, Runner() as runner:
+        paths = _standard_input(files, Path(scratch)) or expand_inputs(files)
+        ffmpeg = find_ffmpeg(runner, options["ffmpeg"])
+        scorer = load_chosen_scorer(model, options)
+        request = ScoreRequest(
+            every=options["every"], start_s=options["start"], duration_s=options["duration"],
+            reference=options["reference"], metrics=tuple(options["metrics"]) if options["reference"] else (),
+            at=_parse_at(options["score_at"]),
+        )  # fmt: skip
+        for path in paths:
+            try:
+                rows.append(_Row(str(path), score_file(path, request, scorer=scorer, runner=runner, ffmpeg=ffmpeg)))
+            except InputError as err:
+                if len(paths) == 1:
+                    raise
+                note(f"error: {err.message}")
+                rows.append(_Row(str(path), error=err))
+    click.echo(_FORMATS[output_format](rows, per_frame))
+    return _exit_code(rows, min_score)
+
+
+def _standard_input(files: tuple[str, ...], scratch: Path) -> list[Path]:
+    """Standard input as a file, since probing and decoding both read it."""
+    if "-" not in files:
+        return []
+    if len(files) > 1:
+        raise UsageError("- (standard input) cannot be mixed with files")
+    target = scratch / "stdin"
+    with target.open("wb") as out:
+        stream = click.get_binary_stream("stdin")
+        while block := stream.read(1 << 20):
+            out.write(block)
+    return [target]
+
+
+def _parse_at(text: str) -> tuple[int, int] | int | None:
+    if text == "native":
+        return None
+    match = _AT.match(text)
+    if not match:
+        raise UsageError(f"--score-at {text!r} is neither native nor 720p nor 1280x720")
+    sides = tuple(int(g) for g in match.groups() if g)
+    if any(side < 64 or side % 2 for side in sides):
+        raise UsageError(f"--score-at {text}: sides must be even and at least 64")
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def _exit_code(rows: list[_Row], min_score: float | None) -> int:
+    good = [row.result for row in rows if row.error is None]
+    if not good:
+        return ExitCode.INPUT
+    if min_score is not None and any(result.score.score < min_score for result in good):
+        return ExitCode.BELOW_BAR
+    return ExitCode.OK if len(good) == len(rows) else ExitCode.PARTIAL
+
+
+def _text(rows: list[_Row], per_frame: bool) -> str:
+    if len(rows) == 1:
+        result = rows[0].result
+        lines = [f"{result.score.score:.4f}"]
+        lines += [f"{name} {series.pooled.mean:.4f}" for name, series in result.fidelity.items()]
+        if per_frame:
+            lines += [f"{index} {value:.4f}" for index, value in enumerate(result.values["model"])]
+        return "\n".join(lines)
+    metrics = list(next((row.result.fidelity for row in rows if row.result), {}))
+    cells = []
+    for row in rows:
+        if row.error:
+            cells.append([row.file, "error", row.error.message, *[""] * len(metrics)])
+            continue
+        r = row.result
+        extra = [f"{r.fidelity[name].pooled.mean:.4f}" for name in metrics]
+        cells.append([row.file, f"{r.score.score:.4f}", f"{r.size} {r.frames} frames", *extra])
+    return table(["file", "score", "judged", *metrics], cells)
+
+
+def _record(row: _Row, per_frame: bool) -> dict[str, Any]:
+    if row.error:
+        return {"file": row.file, "error": row.error.message, "exit_code": int(row.error.exit_code)}
+    return {"file": row.file, **row.result.document(per_frame=per_frame)}
+
+
+def _json(rows: list[_Row], per_frame: bool) -> str:
+    records = [_record(row, per_frame) for row in rows]
+    return json.dumps(records[0] if len(records) == 1 else records, indent=1, allow_nan=False)
+
+
+def _ndjson(rows: list[_Row], per_frame: bool) -> str:
+    return "\n".join(json.dumps(_record(row, per_frame), allow_nan=False) for row in rows)
+
+
+def _csv(rows: list[_Row], per_frame: bool) -> str:
+    import csv
+    import io
+
+    buffer = io.StringIO()
+    out = csv.writer(buffer, lineterminator="\n")
+    metrics = list(next((row.result.fidelity for row in rows if row.result), {}))
+    if per_frame:
+        out.writerow(["file", "frame", "model", *metrics])
+        for row in (row for row in rows if row.result):
+            columns = [row.result.values[name] for name in ("model", *metrics)]
+            out.writerows([row.file, index, *(f"{v:.6g}" for v in values)] for index, values in enumerate(zip(*columns, strict=True)))
+        return buffer.getvalue().rstrip("\n")
+    out.writerow(["file", "score", "raw", "frames", "width", "height", *metrics, "error"])
+    for row in rows:
+        if row.error:
+            out.writerow([row.file, *[""] * (5 + len(metrics)), row.error.message])
+            continue
+        r = row.result
+        means = [f"{r.fidelity[name].pooled.mean:.6g}" for name in metrics]
+        out.writerow([row.file, f"{r.score.score:.6g}", f"{r.score.raw:.6g}", r.frames, r.size.width, r.size.height, *means, ""])
+    return buffer.getvalue().rstrip("\n")
+
+
+_FORMATS = {"text": _text, "json": _json, "ndjson": _ndjson, "csv": _csv}

@@ -1,0 +1,164 @@
+"""Scoring one file, from Python or for ``vqa score``."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vqa_cli.errors import InputError, ToolError
+from vqa_cli.media.binaries import Ffmpeg
+from vqa_cli.media.command import (
+    MeasureOrder,
+    SourceView,
+    build_count_argv,
+    build_frames_argv,
+    build_measure_argv,
+)
+from vqa_cli.media.encode import count_frames
+from vqa_cli.media.fidelity import read_logs
+from vqa_cli.media.frames import FrameStream, frame_format, open_frames, prefetch
+from vqa_cli.media.probe import HDR_TRANSFERS, probe
+from vqa_cli.media.process import Runner
+from vqa_cli.run import Series
+from vqa_cli.series import make_series
+from vqa_cli.types import ClipScore, MediaInfo, Scorer, Size
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """How to score.
+
+    Attributes:
+        every: each how many frames; the temporal window shrinks with it.
+        start_s, duration_s: part of the clip, all of it by default.
+        reference: a file with the same frames, to measure ``metrics`` against.
+        at: short side, or (width, height), of the picture that is judged; ``None`` is the file's own size.
+    """
+
+    every: int = 1
+    start_s: float | None = None
+    duration_s: float | None = None
+    reference: Path | None = None
+    metrics: tuple[str, ...] = ()
+    at: int | tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class FileScore:
+    """The verdict on one file."""
+
+    score: ClipScore
+    fidelity: dict[str, Series]
+    values: dict[str, NDArray[np.float64]]
+    size: Size
+    frames: int
+    fps: Fraction
+
+    def document(self, *, per_frame: bool = False) -> dict[str, Any]:
+        """As plain data, for JSON."""
+        model = self.score.model
+        scale = model.scale
+        frames = make_series(self.values["model"], self.fps)
+        return {
+            "score": self.score.score,
+            "raw": self.score.raw,
+            **({"others": self.score.others} if self.score.others else {}),
+            "frame_scores": frames.pooled.model_dump(),
+            "fidelity": {name: series.pooled.model_dump() for name, series in self.fidelity.items()},
+            "frames": self.frames,
+            "width": self.size.width,
+            "height": self.size.height,
+            "model": {
+                "name": model.name, "sha256": model.sha256, "precision": model.precision, "verified": model.verified,
+                "pooling": model.pooling, "preprocessing": model.preprocessing, "scale": scale.name,
+                "minimum": scale.minimum, "maximum": scale.maximum, "higher_is_better": scale.higher_is_better,
+            },
+            **({"per_frame": {k: [round(float(x), 6) for x in v] for k, v in self.values.items()}} if per_frame else {}),
+        }  # fmt: skip
+
+
+def score_file(
+    path: Path, request: ScoreRequest | None = None, *, scorer: Scorer, runner: Runner, ffmpeg: Ffmpeg
+) -> FileScore:
+    """Score a video.
+
+    Raises:
+        InputError: unreadable, damaged, HDR, or its frames do not match the reference's.
+        ToolError: ffmpeg failed or cannot measure a metric.
+        ModelError: the score is no number.
+    """
+    request = request or ScoreRequest()
+    info = probe(path)
+    _refuse_hdr(info)
+    size = _judged_size(info, request)
+    with tempfile.TemporaryDirectory(prefix="vqa-") as folder:
+        workdir = Path(folder)
+        argv, depth = _command(ffmpeg, info, request, size, runner)
+        pixels = frame_format(size, info.colour, info.size)
+        with open_frames(runner, argv, pixels, expected=None, what=str(path), cwd=workdir) as frames:
+            clip = scorer.score(prefetch(frames), pixels, every=request.every)
+        _check_complete(info, request, frames)
+        values = {"model": np.asarray(clip.frame_scores, dtype=np.float64)}
+        values |= read_logs(workdir, request.metrics, frames=frames.frames, bit_depth=depth)
+    fps = info.fps / request.every
+    fidelity = {name: make_series(series, fps) for name, series in values.items() if name != "model"}
+    return FileScore(clip, fidelity, values, size, frames.frames, fps)
+
+
+def _judged_size(info: MediaInfo, request: ScoreRequest) -> Size:
+    if isinstance(request.at, tuple):
+        return Size(*request.at)
+    return info.size.with_short_side(request.at or info.size.short_side // 2 * 2)
+
+
+def _command(
+    ffmpeg: Ffmpeg, info: MediaInfo, request: ScoreRequest, size: Size, runner: Runner
+) -> tuple[tuple[str, ...], int]:
+    order = MeasureOrder(
+        size, request.metrics, every=request.every, start_s=request.start_s, duration_s=request.duration_s
+    )
+    view = SourceView.of(info)
+    if request.reference is None:
+        return build_frames_argv(ffmpeg.path, view, order), 8
+    missing = [name for name in request.metrics if name not in ffmpeg.metrics]
+    if missing:
+        raise ToolError(f"this ffmpeg cannot measure {', '.join(missing)}: {ffmpeg.path}", hint="leave --ffmpeg out")
+    reference = probe(request.reference)
+    _refuse_hdr(reference)
+    theirs, ours = (count_frames(runner, build_count_argv(ffmpeg.path, SourceView.of(i)))[0] for i in (reference, info))
+    if theirs != ours:
+        raise InputError(
+            f"frames do not match: {info.path} has {ours}, reference {request.reference} has {theirs}",
+            hint="frames are compared by number; cut both to the same ones",
+        )
+    depth = 10 if max(info.bit_depth, reference.bit_depth) > 8 else 8
+    return build_measure_argv(ffmpeg.path, view, SourceView.of(reference), order), depth
+
+
+def _refuse_hdr(info: MediaInfo) -> None:
+    if info.colour.transfer in HDR_TRANSFERS:
+        raise InputError(
+            f"HDR video ({info.colour.transfer}): {info.path}",
+            hint="no model or VMAF here is trained on HDR; `vqa ladder --tonemap` judges an approximate SDR version",
+        )
+
+
+def _check_complete(info: MediaInfo, request: ScoreRequest, frames: FrameStream) -> None:
+    """A decoder that complains and gives fewer frames than there are packets has met damage."""
+    if request.start_s is not None or request.duration_s is not None:
+        if not frames.frames:
+            raise InputError(f"nothing to score in the part asked for: {info.path} lasts {info.duration_s:.2f} s")
+        return
+    complaints = [line for line in frames.log.splitlines() if "[error]" in line]
+    if frames.frames < -(-info.frames // request.every) and complaints:
+        raise InputError(
+            f"damaged: {frames.frames} of {info.frames} frames could be decoded: {info.path}", detail=complaints[0]
+        )
