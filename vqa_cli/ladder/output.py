@@ -89,7 +89,7 @@ def frames_csv(outcome: LadderOutcome) -> str:
 
 
 def _frame_rows(source: str, rung: str, table: FrameValues, columns: tuple[str, ...]) -> Iterator[dict[str, object]]:
-    length = max(len(values) for values in table.values())
+    length = max((len(values) for values in table.values()), default=0)
     for frame in range(length):
         values = {name: f"{table[name][frame]:.6g}" for name in columns if name in table}
         yield {"source": source, "rung": rung, "frame": frame, **values}
