@@ -32,11 +32,11 @@ class FitSettings:
     """Hyper-parameters; all of them end up in the model's card."""
 
     seed: int = 1
-    backbone_steps: int = 4500
+    backbone_steps: int = 4000
     head_steps: int = 3000
     sources_per_step: int = 8
     versions_per_source: int = 6
-    crop_px: int = 320
+    crop_px: int = 256
     learning_rate: float = 2e-3
     head_learning_rate: float = 2e-3
     weight_decay: float = 0.02

@@ -1,0 +1,116 @@
+"""Bjontegaard deltas with the checks that make them mean something. Pure.
+
+Source: G. Bjontegaard, VCEG-M33 (2001); interpolation after JVET-T2020 (PCHIP) and C. Herglotz et al., "Beyond
+Bjontegaard", ICIP 2022 (Akima). The integration is the `bjontegaard` package's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Method = Literal["pchip", "akima", "cubic"]
+MIN_POINTS = 4
+MIN_OVERLAP = 0.75
+_VMAF_SATURATION = 99.5
+_ABSURD_PERCENT = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class RatePoints:
+    """A curve: kb/s and quality, same length, any order."""
+
+    kbps: tuple[float, ...]
+    quality: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BdResult:
+    """A Bjontegaard delta.
+
+    Attributes:
+        bd_rate: percent; negative means that the test curve needs less rate. ``None`` with a reason.
+        bd_quality: mean quality difference in the metric's unit; positive is better.
+        overlap: share of the joint quality range that both curves cover, 0..1.
+        notes: warnings and the reason of a missing value.
+    """
+
+    bd_rate: float | None
+    bd_quality: float | None
+    overlap: float
+    method: Method
+    notes: tuple[str, ...] = ()
+
+
+def bd(anchor: RatePoints, test: RatePoints, *, method: Method = "pchip", metric: str = "") -> BdResult:
+    """BD-rate and BD-quality of ``test`` against ``anchor``; never a number where none is defined.
+
+    Curves need at least four points whose quality rises with rate after saturated points (VMAF above 99.5 that no
+    longer rise) are cut; nothing is extrapolated.
+    """
+    notes: list[str] = []
+    cleaned = []
+    for name, curve in (("anchor", anchor), ("test", test)):
+        rate, quality, problem = _clean(curve, metric)
+        if problem:
+            return BdResult(None, None, 0.0, method, (f"{name}: {problem}",))
+        cleaned.append((rate, quality))
+    (rate_a, quality_a), (rate_t, quality_t) = cleaned
+    overlap = _overlap(quality_a, quality_t)
+    if overlap <= 0:
+        return BdResult(None, None, 0.0, method, ("the curves share no quality range",))
+    if overlap < MIN_OVERLAP:
+        notes.append(f"the curves share only {overlap:.0%} of their quality range")
+    rate = _delta("rate", rate_a, quality_a, rate_t, quality_t, method)
+    quality = _delta("quality", rate_a, quality_a, rate_t, quality_t, method)
+    if rate is not None and abs(rate) > _ABSURD_PERCENT:
+        rate, _ = None, notes.append("a BD-rate beyond 1000 % means nothing")
+    return BdResult(rate, quality, overlap, method, tuple(notes))
+
+
+def _clean(curve: RatePoints, metric: str) -> tuple[list[float], list[float], str | None]:
+    pairs = sorted(zip(curve.kbps, curve.quality, strict=True))
+    if any(not math.isfinite(q) or not math.isfinite(r) or r <= 0 for r, q in pairs):
+        return [], [], "a rate or quality is no number"
+    kept: list[tuple[float, float]] = []
+    for rate, quality in pairs:
+        if kept and quality <= kept[-1][1]:
+            if metric.startswith("vmaf") and kept[-1][1] >= _VMAF_SATURATION:
+                break
+            return [], [], f"quality does not rise with rate at {rate:.0f} kb/s"
+        kept.append((rate, quality))
+    if len(kept) < MIN_POINTS:
+        return [], [], f"{len(kept)} usable points; at least {MIN_POINTS} are needed"
+    return [r for r, _ in kept], [q for _, q in kept], None
+
+
+def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
+    shared = min(max(a), max(b)) - max(min(a), min(b))
+    return shared / (max(*a, *b) - min(*a, *b))
+
+
+def _delta(
+    kind: Literal["rate", "quality"],
+    rate_a: list[float], quality_a: list[float], rate_t: list[float], quality_t: list[float],
+    method: Method,
+) -> float | None:  # fmt: skip
+    import bjontegaard
+
+    function = bjontegaard.bd_rate if kind == "rate" else bjontegaard.bd_psnr
+    value = float(function(rate_a, quality_a, rate_t, quality_t, method=method, require_matching_points=False, min_overlap=0))
+    return value if math.isfinite(value) else None
+
+
+def bootstrap_mean(values: Sequence[float], *, seed: int = 0, draws: int = 2000) -> tuple[float, float] | None:
+    """95 % percentile interval of a mean over sources; ``None`` below two values."""
+    if len(values) < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    data = np.asarray(values, dtype=np.float64)
+    means = data[rng.integers(len(data), size=(draws, len(data)))].mean(axis=1)
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)

@@ -1,0 +1,123 @@
+"""Rate-quality curves of a run document, and where they go backwards. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from vqa_cli.run import Run, RungResult, Series, SourceResult
+
+# A fall smaller than this many standard errors of the rungs' own one-second means is noise.
+_NOISE_ERRORS = 1.0
+# Below this share of the scale no fall is worth a word.
+_LEAST_SHARE = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One rung on a curve: achieved video bitrate in kb/s, quality in the metric's unit."""
+
+    rung: str
+    kbps: float
+    quality: float
+    height: int
+    encoder: str
+    encode_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points of one source, encoder and size, by rising bitrate."""
+
+    source: str
+    codec: str
+    size: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inversion:
+    """More bitrate, less quality: ``higher`` costs more than ``lower`` and scores ``drop`` less."""
+
+    source: str
+    metric: str
+    lower: str
+    higher: str
+    drop: float
+
+
+def default_metric(run: Run) -> str:
+    """VMAF where it was measured, else the first other metric that has a reference, else the model."""
+    if "vmaf" in run.metrics:
+        return "vmaf"
+    return "model" if run.model is not None else run.metrics[0]
+
+
+def all_metrics(run: Run) -> tuple[str, ...]:
+    """Everything that the run measured, the model first."""
+    return (("model",) if run.model is not None else ()) + run.metrics
+
+
+def codec_name(rung: RungResult) -> str:
+    """Encoder and speed: what a curve belongs to."""
+    return f"{rung.encoder} {rung.encoder_preset}" if rung.encoder_preset else rung.encoder
+
+
+def points(source: SourceResult, metric: str, pooling: str = "mean") -> list[tuple[RungResult, Point]]:
+    """Every measured rung of a source by rising bitrate."""
+    found = []
+    for rung in source.rungs:
+        quality = rung.quality(metric, pooling)
+        if rung.encode is not None and quality is not None:
+            point = Point(rung.id, rung.encode.bitrate_kbps, quality, min(rung.width, rung.height), rung.encoder, rung.encode.wall_s)
+            found.append((rung, point))
+    return sorted(found, key=lambda pair: pair[1].kbps)
+
+
+def curves(source: SourceResult, metric: str, pooling: str = "mean") -> list[Curve]:
+    """One curve per encoder, speed and size, in the run's order."""
+    groups: dict[tuple[str, str], list[Point]] = defaultdict(list)
+    for rung, point in points(source, metric, pooling):
+        groups[codec_name(rung), f"{point.height}p"].append(point)
+    return [Curve(source.source.name, codec, size, tuple(members)) for (codec, size), members in groups.items()]
+
+
+def inversions(run: Run, metric: str) -> list[Inversion]:
+    """Neighbours on a curve whose quality falls beyond the metric's noise although the bitrate rises.
+
+    Noise is the standard error of the difference of the two rungs' one-second means, paired second by second; for clips
+    of under three seconds it is unknown and only the least share of the scale counts.
+    """
+    found = []
+    span = _span(run, metric)
+    for source in run.sources:
+        rungs = {rung.id: rung for rung in source.rungs}
+        for curve in curves(source, metric):
+            for low, high in zip(curve.points, curve.points[1:], strict=False):
+                drop = low.quality - high.quality
+                if drop > max(_LEAST_SHARE * span, _noise(rungs[low.rung], rungs[high.rung], metric)):
+                    found.append(Inversion(source.source.name, metric, low.rung, high.rung, drop))
+    return found
+
+
+def series(rung: RungResult, metric: str) -> Series | None:
+    """A rung's series of a metric, the model's under ``"model"``."""
+    if metric == "model":
+        return rung.score.series if rung.score else None
+    return rung.fidelity.get(metric)
+
+
+def _noise(one: RungResult, other: RungResult, metric: str) -> float:
+    a, b = series(one, metric), series(other, metric)
+    if a is None or b is None or len(a.segments) < 3 or len(a.segments) != len(b.segments):
+        return 0.0
+    deltas = [x - y for x, y in zip(a.segments, b.segments, strict=True)]
+    mean = sum(deltas) / len(deltas)
+    variance = sum((d - mean) ** 2 for d in deltas) / (len(deltas) - 1)
+    return _NOISE_ERRORS * (variance / len(deltas)) ** 0.5
+
+
+def _span(run: Run, metric: str) -> float:
+    if metric == "model" and run.model is not None:
+        return run.model.scale.maximum - run.model.scale.minimum
+    return {"ssim": 1.0, "psnr": 40.0, "xpsnr": 40.0}.get(metric, 100.0)

@@ -1,0 +1,163 @@
+"""From a measured ladder to the one to ship. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vqa_cli.analysis.curves import Point, default_metric, points
+from vqa_cli.analysis.hull import convex_hull, crossovers
+from vqa_cli.errors import UsageError
+from vqa_cli.run import Run, RungResult, SourceResult
+from vqa_cli.settings import Constraints
+
+_DEFAULT_RUNGS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Wasted:
+    """A rung that another one beats: no better, and no cheaper."""
+
+    rung: str
+    beaten_by: str
+    saves_kbps: float
+    loses: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The ladder for one source and encoder, lowest rung first.
+
+    Attributes:
+        chosen: rungs to ship.
+        hull: all rungs on the convex hull.
+        wasted: dominated rungs with what beats them.
+        crossovers: (height below, height above, kb/s).
+        notes: what the constraints did.
+    """
+
+    source: str
+    encoder: str
+    metric: str
+    chosen: tuple[Point, ...]
+    hull: tuple[Point, ...]
+    wasted: tuple[Wasted, ...]
+    crossovers: tuple[tuple[int, int, float], ...]
+    notes: tuple[str, ...]
+
+
+def recommend(run: Run, constraints: Constraints, metric: str | None = None) -> list[Recommendation]:
+    """One recommendation per source and encoder.
+
+    Raises:
+        UsageError: the run did not measure the metric.
+    """
+    wanted = metric or constraints.metric or default_metric(run)
+    if wanted != "model" and wanted not in run.metrics:
+        raise UsageError(f"the run did not measure {wanted}; it has {', '.join(run.metrics) or 'the model alone'}")
+    found = []
+    for source in run.sources:
+        for encoder in dict.fromkeys(rung.encoder for rung in source.rungs):
+            pairs = [pair for pair in points(source, wanted) if pair[0].encoder == encoder]
+            if pairs:
+                found.append(_one(source, encoder, wanted, pairs, constraints))
+    return found
+
+
+def _one(
+    source: SourceResult, encoder: str, metric: str, pairs: list[tuple[RungResult, Point]], c: Constraints
+) -> Recommendation:
+    every = [point for _, point in pairs]
+    notes: list[str] = []
+    hull = convex_hull(every)
+    usable = [p for p in hull if _allowed(p, source, c)]
+    if len(usable) < len(hull):
+        notes.append(f"{len(hull) - len(usable)} of {len(hull)} hull rungs are outside the bitrate, quality or time limits")
+    usable = _until_top(usable, {point.rung: rung for rung, point in pairs}, c, notes)
+    usable = _until_knee(usable, c, notes)
+    usable = _spaced(usable, c.min_step)
+    limit = c.max_rungs or _DEFAULT_RUNGS
+    chosen = thin(usable, limit)
+    return Recommendation(
+        source.source.name, encoder, metric, tuple(chosen), tuple(hull), tuple(_wasted(every, hull)),
+        tuple(crossovers(hull)), tuple(notes),
+    )  # fmt: skip
+
+
+def _allowed(point: Point, source: SourceResult, c: Constraints) -> bool:
+    duration = source.source.duration_s
+    return (
+        (c.min_kbps is None or point.kbps >= c.min_kbps)
+        and (c.max_kbps is None or point.kbps <= c.max_kbps)
+        and (c.max_encode_s_per_s is None or point.encode_s <= c.max_encode_s_per_s * duration)
+    )
+
+
+def _until_top(
+    usable: list[Point], rungs: dict[str, RungResult], c: Constraints, notes: list[str]
+) -> list[Point]:
+    """Rungs up to the first that meets what is asked of the top: a quality, or nearness to the source."""
+    if c.top_quality is None and c.max_delta_to_source is None:
+        return usable
+    for index, point in enumerate(usable):
+        score = rungs[point.rung].score
+        delta = score.delta_to_source if score else None
+        good = c.top_quality is None or point.quality >= c.top_quality
+        near = c.max_delta_to_source is None or (delta is not None and delta >= -c.max_delta_to_source)
+        if good and near:
+            return usable[: index + 1]
+    notes.append("no rung reaches the quality asked for at the top")
+    return usable
+
+
+def _until_knee(usable: list[Point], c: Constraints, notes: list[str]) -> list[Point]:
+    """End the ladder where one more point of quality costs more than the knee allows."""
+    if c.knee_kbps_per_point is None:
+        return usable
+    for index, (a, b) in enumerate(zip(usable, usable[1:], strict=False)):
+        price = (b.kbps - a.kbps) / (b.quality - a.quality)
+        if price > c.knee_kbps_per_point:
+            notes.append(f"ends at {a.rung}: beyond it one point costs {price:.0f} kb/s")
+            return usable[: index + 1]
+    return usable
+
+
+def _spaced(usable: list[Point], min_step: float | None) -> list[Point]:
+    """Keep the top rung and, going down, only rungs at least ``min_step`` below the last kept."""
+    if min_step is None or not usable:
+        return usable
+    kept = [usable[-1]]
+    for point in reversed(usable[:-1]):
+        if kept[-1].quality - point.quality >= min_step:
+            kept.append(point)
+    return kept[::-1]
+
+
+def thin(usable: Sequence[Point], limit: int) -> list[Point]:
+    """At most ``limit`` rungs: both ends, and between them those nearest to equal steps of quality."""
+    if len(usable) <= limit:
+        return list(usable)
+    if limit == 1:
+        return [usable[-1]]
+    low, high = usable[0].quality, usable[-1].quality
+    goals = [low + (high - low) * step / (limit - 1) for step in range(limit)]
+    left = list(usable[1:-1])
+    chosen = {usable[0].rung: usable[0], usable[-1].rung: usable[-1]}
+    for goal in goals[1:-1]:
+        nearest = min(left, key=lambda p: (abs(p.quality - goal), p.kbps), default=None)
+        if nearest is not None:
+            chosen[nearest.rung] = nearest
+            left.remove(nearest)
+    return sorted(chosen.values(), key=lambda p: p.kbps)
+
+
+def _wasted(every: Sequence[Point], hull: Sequence[Point]) -> list[Wasted]:
+    """Dominated rungs: some hull rung has at least their quality for no more rate."""
+    found = []
+    for point in every:
+        better = [p for p in hull if p.rung != point.rung and p.quality >= point.quality and p.kbps <= point.kbps]
+        if better:
+            best = min(better, key=lambda p: p.kbps)
+            found.append(Wasted(point.rung, best.rung, point.kbps - best.kbps, point.quality - best.quality))
+    return found
+
