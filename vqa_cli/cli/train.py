@@ -1,0 +1,75 @@
+"""``vqa train``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from vqa_cli.cli.console import note
+
+
+@click.group(name="train")
+def command() -> None:
+    """Train quality models."""
+
+
+@command.group()
+def lite() -> None:
+    """Make the bundled vsfa-lite again: data, fit, export."""
+
+
+_DATA = click.option("--data", type=click.Path(path_type=Path), required=True, help="Working folder (some 20 GB).")
+
+
+def _logger() -> Callable[[str], None]:
+    start = time.monotonic()
+    return lambda text: note(f"{time.monotonic() - start:7.0f} s  {text}")
+
+
+@lite.command(name="make-data")
+@click.option("--media", type=click.Path(path_type=Path, exists=True), required=True, help="Folder with the files that sources.csv names.")
+@_DATA
+@click.option("--seed", default=1, show_default=True)
+@click.option("--jobs", default=4, show_default=True)
+@click.option("--limit", type=int, help="Only so many sources.")
+def make_data(media: Path, data: Path, seed: int, jobs: int, limit: int | None) -> None:
+    """Degrade clips and photographs and label every frame with VMAF."""
+    from vqa_cli.train.lite.make_data import make_data as work
+
+    for line in work(media, data, seed=seed, jobs=jobs, limit=limit):
+        click.echo(line)
+
+
+@lite.command()
+@_DATA
+@click.option("--backbone-steps", type=int, help="Steps of the first stage.")
+@click.option("--head-steps", type=int, help="Steps of the second stage.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--threads", default=4, show_default=True)
+def fit(data: Path, backbone_steps: int | None, head_steps: int | None, seed: int, threads: int) -> None:
+    """Train backbone and head on what make-data made."""
+    import torch
+
+    from vqa_cli.train.lite.fit import FitSettings
+    from vqa_cli.train.lite.fit import fit as work
+
+    torch.set_num_threads(threads)
+    given = {"backbone_steps": backbone_steps, "head_steps": head_steps}
+    settings = FitSettings(seed=seed, **{key: value for key, value in given.items() if value is not None})
+    work(data, settings, jobs=threads, log=_logger())
+
+
+@lite.command()
+@_DATA
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file [the package's own].")
+@click.option("--no-evaluate", is_flag=True, help="Skip the held-out measurement.")
+def export(data: Path, output: Path | None, no_evaluate: bool) -> None:
+    """Write the model file with its card and held-out figures."""
+    from vqa_cli.model.registry import lite_path
+    from vqa_cli.train.lite.export import export as work
+
+    card = work(data, output or lite_path(), log=_logger(), evaluate_too=not no_evaluate)
+    click.echo(card.model_dump_json(indent=1))

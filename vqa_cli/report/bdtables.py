@@ -1,0 +1,108 @@
+"""BD-rate of every codec against every other, by metric and size, as tables. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vqa_cli.analysis.bdrate import RatePoints, bd
+from vqa_cli.analysis.curves import codec_name, curves, points
+from vqa_cli.analysis.hull import convex_hull
+from vqa_cli.run import SourceResult
+
+HULL = "all sizes (hull)"
+
+
+@dataclass(frozen=True, slots=True)
+class BdCell:
+    """BD-rate of a column's curve against a row's.
+
+    Attributes:
+        percent: negative needs less bitrate; ``None`` where none is defined.
+        quality: mean difference in the metric's unit.
+        cpu_ratio: mean encoder CPU time per rung against the row's; ``None`` where it was not measured.
+        notes: why there is no number, or what to beware of.
+    """
+
+    percent: float | None
+    quality: float | None
+    cpu_ratio: float | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BdTable:
+    """One table: rows are anchors, columns are tested against them; the diagonal is ``None``."""
+
+    metric: str
+    basis: str
+    names: tuple[str, ...]
+    rows: tuple[tuple[BdCell | None, ...], ...]
+
+    def cell(self, anchor: str, test: str) -> BdCell:
+        """The cell of two different curves."""
+        found = self.rows[self.names.index(anchor)][self.names.index(test)]
+        if found is None:
+            raise KeyError(f"{anchor} against itself")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A codec's curve and the CPU seconds that each of its rungs took."""
+
+    points: RatePoints
+    cpu_s: tuple[float, ...]
+
+
+def bd_tables(entries: Sequence[tuple[str, SourceResult]], metrics: Sequence[str]) -> list[BdTable]:
+    """All tables that have at least two curves, hulls before single sizes.
+
+    Args:
+        entries: (prefix of the curve names, source) of each run.
+    """
+    found = []
+    for metric in metrics:
+        for basis in _bases(entries, metric):
+            lines = {prefix + codec: line for prefix, s in entries for codec, line in _lines(s, metric, basis).items()}
+            if len(lines) >= 2:
+                found.append(BdTable(metric, basis, tuple(lines), _rows(list(lines.values()), metric)))
+    return found
+
+
+def _bases(entries: Sequence[tuple[str, SourceResult]], metric: str) -> list[str]:
+    sizes = list(dict.fromkeys(curve.size for _, source in entries for curve in curves(source, metric)))
+    sizes.sort(key=lambda size: -int(size[:-1]))
+    return [HULL, *sizes] if len(sizes) > 1 else sizes
+
+
+def _lines(source: SourceResult, metric: str, basis: str) -> dict[str, _Line]:
+    """Curve of each codec: its points of that size, or the hull of all its sizes."""
+    groups: dict[str, list[str]] = {}
+    by_id = {point.rung: (rung, point) for rung, point in points(source, metric)}
+    for rung, point in by_id.values():
+        if basis in (HULL, f"{point.height}p"):
+            groups.setdefault(codec_name(rung), []).append(point.rung)
+    lines = {}
+    for codec, ids in groups.items():
+        members = [by_id[i][1] for i in ids]
+        kept = convex_hull(members) if basis == HULL else members
+        cpu = tuple(rung.encode.cpu_s for rung, _ in map(by_id.__getitem__, ids) if rung.encode)
+        lines[codec] = _Line(RatePoints(tuple(p.kbps for p in kept), tuple(p.quality for p in kept)), cpu)
+    return lines
+
+
+def _rows(lines: list[_Line], metric: str) -> tuple[tuple[BdCell | None, ...], ...]:
+    return tuple(tuple(None if a is t else _cell(a, t, metric) for t in lines) for a in lines)
+
+
+def _cell(anchor: _Line, test: _Line, metric: str) -> BdCell:
+    result = bd(anchor.points, test.points, metric=metric)
+    return BdCell(result.bd_rate, result.bd_quality, _ratio(anchor.cpu_s, test.cpu_s), result.notes)
+
+
+def _ratio(anchor: tuple[float, ...], test: tuple[float, ...]) -> float | None:
+    """Ratio of the means; ``None`` where the curves have different numbers of rungs or nothing was measured."""
+    if len(anchor) != len(test) or sum(anchor) <= 0 or sum(test) <= 0:
+        return None
+    return sum(test) / sum(anchor)

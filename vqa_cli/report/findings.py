@@ -1,0 +1,169 @@
+"""What the analysis says about one title, ready to be shown: hulls, inversions, recommended ladders, sentences. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from vqa_cli.analysis.curves import Inversion, Point, all_metrics, codec_name, default_metric, inversions, points
+from vqa_cli.analysis.hull import convex_hull
+from vqa_cli.analysis.recommend import Recommendation, recommend
+from vqa_cli.report.bdtables import BdTable, bd_tables
+from vqa_cli.report.labels import MetricLabel, join_words, plural, show_rate
+from vqa_cli.run import Run, RungResult, SourceResult
+
+_EVEN_PERCENT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One source of one run. ``run_key`` is ``"A"``, ``"B"``, …; ``prefix`` is empty where the page shows one run."""
+
+    run_key: str
+    prefix: str
+    run: Run
+    source: SourceResult
+
+    @property
+    def alone(self) -> Run:
+        """The run with this source only: the analysis names sources, and names may repeat."""
+        return self.run.model_copy(update={"sources": (self.source,)})
+
+    def rung(self, rung_id: str) -> RungResult:
+        return next(rung for rung in self.source.rungs if rung.id == rung_id)
+
+
+@dataclass(frozen=True, slots=True)
+class LadderAdvice:
+    """A recommended ladder with the entry that it belongs to."""
+
+    entry: Entry
+    advice: Recommendation
+
+    @property
+    def name(self) -> str:
+        return f"{self.entry.prefix}{self.advice.encoder}"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that the page says beyond the measurements; rungs are named by (run key, rung id)."""
+
+    metric: str
+    hulls: dict[str, list[tuple[str, str]]]
+    inversions: list[tuple[Entry, Inversion]]
+    ladders: list[LadderAdvice]
+    bd: list[BdTable]
+    sentences: list[str]
+
+    @property
+    def chosen(self) -> set[tuple[str, str]]:
+        return {(item.entry.run_key, point.rung) for item in self.ladders for point in item.advice.chosen}
+
+    @property
+    def inverted(self) -> dict[tuple[str, str, str], Inversion]:
+        """By run key, the rung that costs more, and metric."""
+        return {(entry.run_key, item.higher, item.metric): item for entry, item in self.inversions}
+
+    @property
+    def beaten(self) -> dict[tuple[str, str], str]:
+        """Rungs that another one beats, with that one's id."""
+        pairs = [(item.entry.run_key, wasted) for item in self.ladders for wasted in item.advice.wasted]
+        return {(key, wasted.rung): wasted.beaten_by for key, wasted in pairs}
+
+
+def find(entries: Sequence[Entry], labels: dict[str, MetricLabel], metric: str | None) -> Findings:
+    """Analyse one title over all its runs.
+
+    Args:
+        metric: what recommendations and the headline go by; ``None`` for each run's own choice.
+    """
+    primary = metric or default_metric(entries[0].run)
+    names = tuple(dict.fromkeys(name for entry in entries for name in all_metrics(entry.run)))
+    ladders = [LadderAdvice(entry, advice) for entry in entries for advice in _advice(entry, metric)]
+    tables = bd_tables([(entry.prefix, entry.source) for entry in entries], names)
+    turned = [(e, item) for e in entries for name in all_metrics(e.run) for item in inversions(e.alone, name)]
+    found = Findings(primary, {name: _hull(entries, name) for name in names}, turned, ladders, tables, [])
+    found.sentences.extend(_sentences(entries, found, labels))
+    return found
+
+
+def _advice(entry: Entry, metric: str | None) -> list[Recommendation]:
+    known = all_metrics(entry.run)
+    if not known or (metric is not None and metric not in known):
+        return []
+    return recommend(entry.alone, entry.run.settings.recommend, metric)
+
+
+def _hull(entries: Sequence[Entry], metric: str) -> list[tuple[str, str]]:
+    """Each run's hull over all codecs and sizes."""
+    return [
+        (entry.run_key, point.rung)
+        for entry in entries
+        for point in convex_hull([point for _, point in points(entry.source, metric)])
+    ]
+
+
+def _sentences(entries: Sequence[Entry], found: Findings, labels: dict[str, MetricLabel]) -> Iterator[str]:
+    yield from _savings(found, labels[found.metric])
+    for entry in entries:
+        yield from _best_rung(entry, found.metric, labels)
+    yield from _waste(found)
+
+
+def _savings(found: Findings, label: MetricLabel) -> Iterator[str]:
+    """What each curve saves against the first; between runs, each codec against itself."""
+    table = next((table for table in found.bd if table.metric == found.metric), None)
+    if table is None:
+        return
+    for anchor, test in _pairs(table):
+        delta = table.cell(anchor, test)
+        if delta.percent is None:
+            continue
+        if abs(delta.percent) < _EVEN_PERCENT:
+            yield f"{test} and {anchor} need about the same bitrate for the same {label.name}."
+        else:
+            word = "less" if delta.percent < 0 else "more"
+            yield f"{test} needs {abs(delta.percent):.0f} % {word} bitrate than {anchor} for the same {label.name}."
+
+
+def _pairs(table: BdTable) -> list[tuple[str, str]]:
+    same = [(a, b) for a, b in product(table.names, table.names) if a < b and a[:3] != b[:3] and a[3:] == b[3:]]
+    between_runs = [pair for pair in same if pair[0][1:3] == ": "]
+    return between_runs or [(table.names[0], name) for name in table.names[1:]]
+
+
+def _best_rung(entry: Entry, metric: str, labels: dict[str, MetricLabel]) -> Iterator[str]:
+    pairs = points(entry.source, metric)
+    if not pairs:
+        return
+    rung, point = max(pairs, key=lambda pair: pair[1].quality)
+    text = f"{entry.prefix}The best rung, {rung_name(rung)} at {show_rate(point.kbps)}, reaches "
+    text += f"{labels[metric].name} {labels[metric].show(point.quality)}"
+    if rung.score is not None and rung.score.delta_to_source is not None:
+        delta = rung.score.delta_to_source
+        text += f" and lies {labels['model'].show(abs(delta))} {'below' if delta < 0 else 'above'} the source on {labels['model'].name}"
+    yield f"{text}."
+
+
+def _waste(found: Findings) -> Iterator[str]:
+    if found.beaten:
+        yield f"{plural(len(found.beaten), 'rung')} of {_measured(found)} can go: another rung of the same encoder is at least as good for no more bitrate."
+    if found.inversions:
+        names = sorted({item.metric for _, item in found.inversions})
+        yield f"Quality falls although bitrate rises at {plural(len(found.inversions), 'place')} ({join_words(names)}); see warnings."
+
+
+def _measured(found: Findings) -> int:
+    return sum(rung.status == "ok" for entry in {id(i.entry): i.entry for i in found.ladders}.values() for rung in entry.source.rungs)
+
+
+def rung_name(rung: RungResult) -> str:
+    """``libx264 medium 720p crf 23``."""
+    return f"{codec_name(rung)} {min(rung.width, rung.height)}p {rung.rate.label}"
+
+
+def point_name(entry: Entry, point: Point) -> str:
+    """The same of a point on a curve."""
+    return rung_name(entry.rung(point.rung))

@@ -1,0 +1,127 @@
+"""Numbers and names as people read them. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vqa_cli.run import ModelInfo
+
+MINUS = "\u2212"
+_NARROW_SPACE = "\u202f"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricLabel:
+    """How a metric is called and printed; ``about`` is one sentence for the page's glossary."""
+
+    key: str
+    name: str
+    unit: str
+    decimals: int
+    about: str
+
+    def show(self, value: float | None) -> str:
+        """The value at this metric's usual precision, a dash where there is none."""
+        return "–" if value is None else _signed(f"{value:.{self.decimals}f}")
+
+    def show_delta(self, value: float | None) -> str:
+        """The same with a sign."""
+        return "–" if value is None else _signed(f"{value:+.{self.decimals}f}")
+
+
+_FULL_REFERENCE = {
+    "vmaf": ("VMAF", "0–100", 1, "Netflix's fused metric (v0.6.1), against the source at the display size."),
+    "vmaf_neg": ("VMAF NEG", "0–100", 1, "VMAF that gives no credit for sharpening and other enhancement."),
+    "psnr": ("PSNR-Y", "dB", 2, "Peak signal-to-noise ratio of luma; equal frames count as the ceiling of the bit depth."),
+    "ssim": ("SSIM-Y", "0–1", 4, "Structural similarity of luma."),
+    "xpsnr": ("XPSNR-Y", "dB", 2, "PSNR of luma weighted by what the eye sees."),
+}
+
+
+def metric_label(key: str, model: ModelInfo | None) -> MetricLabel:
+    """Label of a run's metric; ``"model"`` is the no-reference model."""
+    if key == "model" and model is not None:
+        scale = model.scale
+        decimals = 3 if scale.maximum - scale.minimum <= 2 else 2 if scale.maximum - scale.minimum <= 20 else 1
+        return MetricLabel(key, model.name, scale.name, decimals, f"No-reference model. {scale.description}")
+    name, unit, decimals, about = _FULL_REFERENCE.get(key, (key, "", 2, ""))
+    return MetricLabel(key, name, unit, decimals, about)
+
+
+POOLING_LABELS = {
+    "mean": "overall (mean)",
+    "harmonic_mean": "harmonic mean",
+    "p10": "10th percentile",
+    "p5": "5th percentile",
+    "p1": "1st percentile",
+    "min": "worst frame",
+}
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", MINUS)
+
+
+def show_rate(kbps: float | None) -> str:
+    """``847 kb/s``, ``2.41 Mb/s``."""
+    if kbps is None:
+        return "–"
+    return f"{kbps / 1000:.3g} Mb/s" if kbps >= 1000 else f"{kbps:.0f} kb/s"
+
+
+def show_count(value: float) -> str:
+    """``12 345`` with narrow spaces."""
+    return f"{value:,.0f}".replace(",", _NARROW_SPACE)
+
+
+def show_bytes(count: int) -> str:
+    """``1.06 MB``, in powers of 1000."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.3g} {unit}"
+
+
+def show_percent(value: float | None) -> str:
+    """``−38.2 %`` with a sign, a dash where there is none."""
+    return "–" if value is None else _signed(f"{value:+.1f}{_NARROW_SPACE}%")
+
+
+def show_fps(fps: float) -> str:
+    """``25``, ``29.97``."""
+    return f"{fps:.2f}".rstrip("0").rstrip(".")
+
+
+def show_duration(seconds: float) -> str:
+    """``5.3 s``, ``2:05 min``, ``1:02:05 h``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
+
+
+def show_argv(argv: Sequence[str], rung: str) -> str:
+    """A command line for a shell. The scratch folder that an encode lay in is left out: it is gone."""
+    return shlex.join(_without_scratch(arg, rung) for arg in argv)
+
+
+def _without_scratch(arg: str, rung: str) -> str:
+    folder, slash, name = arg.rpartition("/")
+    if not slash or not name.startswith(f"{rung}."):
+        return arg
+    return f"file:{name}" if folder.startswith("file:") else name
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 rung``, ``3 rungs``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def join_words(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""

@@ -1,0 +1,130 @@
+"""From fitted weights to the file that ships, with its card and how well it does on material it has never seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+
+from vqa_cli.errors import InputError
+from vqa_cli.media.binaries import find_ffmpeg
+from vqa_cli.media.process import Runner
+from vqa_cli.model.checkpoint import Card, Scale, save_model
+from vqa_cli.model.lite import LiteBackbone
+from vqa_cli.model.registry import load_scorer
+from vqa_cli.model.vsfa import VsfaHead
+from vqa_cli.train.lite import cache
+from vqa_cli.train.lite.fit import Log
+from vqa_cli.train.lite.make_data import LabelledClip, read_labels
+from vqa_cli.types import FrameFormat
+
+_LICENCE = "MIT; trained on CC-BY, CC0, Apache-2.0, BSD, MIT and public-domain footage, listed in the package's sources.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One held-out clip: mean VMAF against it and the model's score, both 0..100."""
+
+    clip: LabelledClip
+    vmaf: float
+    score: float
+
+
+def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True) -> Card:
+    """Write ``out/fit.pt`` as a model file with a card; the card's metrics come from the held-out groups.
+
+    Raises:
+        InputError: nothing has been fitted.
+    """
+    if not (out / "fit.pt").exists():
+        raise InputError(f"nothing fitted: {out / 'fit.pt'}", hint="run `vqa train lite fit` first")
+    saved = torch.load(out / "fit.pt", weights_only=True)
+    backbone = LiteBackbone(**{key: tuple(value) for key, value in saved["config"].items()})
+    settings = saved["settings"]
+    config = {"dim": backbone.dim, "reduced": settings["reduced"], "hidden": settings["hidden"]}
+    VsfaHead(**config).load_state_dict(saved["head"])
+    card = Card(
+        name="vsfa-lite",
+        backbone="lite",
+        backbone_config=saved["config"],
+        head_config=config,
+        scale=Scale(
+            name="0-100, VMAF-trained", minimum=0, maximum=100, gain=100,
+            description="No-reference estimate of VMAF: 100 looks like a clean source, 0 is ruined; levels depend on content.",
+        ),
+        preprocessing="yuv420p as decoded, whole frame at the scoring size, cells of 4x4 luma pixels",
+        training_data=f"{saved['clips']} encodes of {len(saved['groups'])} groups of openly licensed footage, VMAF v0.6.1 per frame as label",
+        licence=_LICENCE,
+        training={"settings": settings, "groups": len(saved["groups"])},
+    )  # fmt: skip
+    tensors = {f"backbone.{k}": v for k, v in saved["backbone"].items()} | {f"head.{k}": v for k, v in saved["head"].items()}
+    save_model(target, card, tensors)
+    if evaluate_too:
+        judged = judge(out, target, log)
+        card = card.model_copy(update={"metrics": summarise(judged)})
+        save_model(target, card, tensors)
+    return card
+
+
+def judge(out: Path, model: Path, log: Log, *, split: str = "test", precision: str = "fp32") -> list[Judged]:
+    """Score every held-out clip as ``vqa score`` would."""
+    clips = [clip for clip in read_labels(out) if clip.split == split]
+    scorer = load_scorer(str(model), precision=precision)
+    judged: list[Judged] = []
+    with Runner() as runner:
+        ffmpeg = str(find_ffmpeg(runner).path)
+        for count, members in enumerate(cache.by_source(clips).values()):
+            frame_format = FrameFormat(members[0].width, members[0].height)
+            # The last version is the reference itself, which has no label of its own.
+            for clip, frames in zip(members, cache.versions(out, members, runner, ffmpeg), strict=False):
+                result = scorer.score([frames], frame_format)
+                judged.append(Judged(clip, float(np.mean(clip.vmaf)), result.score))
+            if count % 20 == 0:
+                log(f"held-out source {count}")
+    return judged
+
+
+def summarise(judged: list[Judged]) -> dict[str, float]:
+    """Agreement with VMAF on held-out groups.
+
+    ``srocc``, ``plcc``, ``rmse`` over all clips; ``within_srocc``: mean over sources of the rank correlation within one
+    source; ``ladder_order``: share of rightly ordered neighbours on ladders (same source, encoder and size, rising
+    quality number) whose VMAF differs by more than one point.
+    """
+    vmaf = np.array([j.vmaf for j in judged])
+    score = np.array([j.score for j in judged])
+    groups: dict[str, list[Judged]] = {}
+    for item in judged:
+        groups.setdefault(item.clip.source, []).append(item)
+    within = [_srocc(members) for members in groups.values() if len(members) > 3]
+    return {
+        "clips": float(len(judged)),
+        "sources": float(len(groups)),
+        "srocc": round(float(stats.spearmanr(vmaf, score)[0]), 4),
+        "plcc": round(float(stats.pearsonr(vmaf, score)[0]), 4),
+        "rmse": round(float(np.sqrt(np.mean((vmaf - score) ** 2))), 3),
+        "within_srocc": round(float(np.mean(within)), 4),
+        "ladder_order": round(_ladder_order(judged), 4),
+    }
+
+
+def _srocc(members: list[Judged]) -> float:
+    return float(stats.spearmanr([m.vmaf for m in members], [m.score for m in members])[0])
+
+
+def _ladder_order(judged: list[Judged]) -> float:
+    ladders: dict[tuple[str, Any], list[Judged]] = {}
+    for item in judged:
+        ladders.setdefault((item.clip.source, item.clip.recipe["ladder"]), []).append(item)
+    right = total = 0
+    for members in ladders.values():
+        ordered = sorted(members, key=lambda j: j.vmaf)
+        for low, high in zip(ordered, ordered[1:], strict=False):
+            if high.vmaf - low.vmaf > 1.0:
+                total += 1
+                right += high.score > low.score
+    return right / total
