@@ -160,5 +160,6 @@ def _check_complete(info: MediaInfo, request: ScoreRequest, frames: FrameStream)
     complaints = [line for line in frames.log.splitlines() if "[error]" in line]
     if frames.frames < -(-info.frames // request.every) and complaints:
         raise InputError(
-            f"damaged: {frames.frames} of {info.frames} frames could be decoded: {info.path}", detail=complaints[0]
+            f"damaged: {frames.frames} of {info.frames} frames could be decoded: {info.path}",
+            detail=complaints[0],
         )

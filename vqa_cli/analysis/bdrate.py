@@ -65,11 +65,12 @@ def bd(anchor: RatePoints, test: RatePoints, *, method: Method = "pchip", metric
         return BdResult(None, None, 0.0, method, ("the curves share no quality range",))
     if overlap < MIN_OVERLAP:
         notes.append(f"the curves share only {overlap:.0%} of their quality range")
-    rate = _delta("rate", rate_a, quality_a, rate_t, quality_t, method)
-    quality = _delta("quality", rate_a, quality_a, rate_t, quality_t, method)
-    if rate is not None and abs(rate) > _ABSURD_PERCENT:
-        rate, _ = None, notes.append("a BD-rate beyond 1000 % means nothing")
-    return BdResult(rate, quality, overlap, method, tuple(notes))
+    bd_rate = _delta("rate", rate_a, quality_a, rate_t, quality_t, method)
+    bd_quality = _delta("quality", rate_a, quality_a, rate_t, quality_t, method)
+    if bd_rate is not None and abs(bd_rate) > _ABSURD_PERCENT:
+        bd_rate = None
+        notes.append("a BD-rate beyond 1000 % means nothing")
+    return BdResult(bd_rate, bd_quality, overlap, method, tuple(notes))
 
 
 def _clean(curve: RatePoints, metric: str) -> tuple[list[float], list[float], str | None]:
@@ -101,7 +102,9 @@ def _delta(
     import bjontegaard
 
     function = bjontegaard.bd_rate if kind == "rate" else bjontegaard.bd_psnr
-    value = float(function(rate_a, quality_a, rate_t, quality_t, method=method, require_matching_points=False, min_overlap=0))
+    value = float(
+        function(rate_a, quality_a, rate_t, quality_t, method=method, require_matching_points=False, min_overlap=0)
+    )
     return value if math.isfinite(value) else None
 
 

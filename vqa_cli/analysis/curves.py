@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -69,7 +70,14 @@ def points(source: SourceResult, metric: str, pooling: str = "mean") -> list[tup
     for rung in source.rungs:
         quality = rung.quality(metric, pooling)
         if rung.encode is not None and quality is not None:
-            point = Point(rung.id, rung.encode.bitrate_kbps, quality, min(rung.width, rung.height), rung.encoder, rung.encode.wall_s)
+            point = Point(
+                rung.id,
+                rung.encode.bitrate_kbps,
+                quality,
+                min(rung.width, rung.height),
+                rung.encoder,
+                rung.encode.wall_s,
+            )
             found.append((rung, point))
     return sorted(found, key=lambda pair: pair[1].kbps)
 
@@ -114,7 +122,7 @@ def _noise(one: RungResult, other: RungResult, metric: str) -> float:
     deltas = [x - y for x, y in zip(a.segments, b.segments, strict=True)]
     mean = sum(deltas) / len(deltas)
     variance = sum((d - mean) ** 2 for d in deltas) / (len(deltas) - 1)
-    return _NOISE_ERRORS * (variance / len(deltas)) ** 0.5
+    return _NOISE_ERRORS * math.sqrt(variance / len(deltas))
 
 
 def _span(run: Run, metric: str) -> float:

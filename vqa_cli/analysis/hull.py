@@ -6,6 +6,7 @@ axis equal ratios of bitrate count the same, as they do in a ladder. A linear ax
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -35,5 +36,5 @@ def _below(a: Point, b: Point, c: Point) -> bool:
 
 def crossovers(hull: Sequence[Point]) -> list[tuple[int, int, float]]:
     """Where the hull changes size: (height below, height above, bitrate in kb/s half-way in log rate)."""
-    pairs = zip(hull, hull[1:], strict=False)
+    pairs = itertools.pairwise(hull)
     return [(a.height, b.height, math.sqrt(a.kbps * b.kbps)) for a, b in pairs if a.height != b.height]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,7 +73,9 @@ def _one(
     hull = convex_hull(every)
     usable = [p for p in hull if _allowed(p, source, c)]
     if len(usable) < len(hull):
-        notes.append(f"{len(hull) - len(usable)} of {len(hull)} hull rungs are outside the bitrate, quality or time limits")
+        notes.append(
+            f"{len(hull) - len(usable)} of {len(hull)} hull rungs are outside the bitrate, quality or time limits"
+        )
     usable = _until_top(usable, {point.rung: rung for rung, point in pairs}, c, notes)
     usable = _until_knee(usable, c, notes)
     usable = _spaced(usable, c.min_step)
@@ -93,9 +96,7 @@ def _allowed(point: Point, source: SourceResult, c: Constraints) -> bool:
     )
 
 
-def _until_top(
-    usable: list[Point], rungs: dict[str, RungResult], c: Constraints, notes: list[str]
-) -> list[Point]:
+def _until_top(usable: list[Point], rungs: dict[str, RungResult], c: Constraints, notes: list[str]) -> list[Point]:
     """Rungs up to the first that meets what is asked of the top: a quality, or nearness to the source."""
     if c.top_quality is None and c.max_delta_to_source is None:
         return usable
@@ -114,7 +115,7 @@ def _until_knee(usable: list[Point], c: Constraints, notes: list[str]) -> list[P
     """End the ladder where one more point of quality costs more than the knee allows."""
     if c.knee_kbps_per_point is None:
         return usable
-    for index, (a, b) in enumerate(zip(usable, usable[1:], strict=False)):
+    for index, (a, b) in enumerate(itertools.pairwise(usable)):
         price = (b.kbps - a.kbps) / (b.quality - a.quality)
         if price > c.knee_kbps_per_point:
             notes.append(f"ends at {a.rung}: beyond it one point costs {price:.0f} kb/s")
@@ -160,4 +161,3 @@ def _wasted(every: Sequence[Point], hull: Sequence[Point]) -> list[Wasted]:
             best = min(better, key=lambda p: p.kbps)
             found.append(Wasted(point.rung, best.rung, point.kbps - best.kbps, point.quality - best.quality))
     return found
-

@@ -95,7 +95,11 @@ def main(argv: list[str] | None = None) -> NoReturn:
             _complain(f"no space left: {err}", None, "free some, or point TMPDIR, -o and --cache-dir elsewhere")
             sys.exit(ExitCode.STORAGE)
         traceback.print_exc()
-        _complain(f"this is a bug in vqa {__version__}: {type(err).__name__}: {err}", None, "please report it with the lines above")
+        _complain(
+            f"this is a bug in vqa {__version__}: {type(err).__name__}: {err}",
+            None,
+            "please report it with the lines above",
+        )
         sys.exit(ExitCode.BUG)
 
 

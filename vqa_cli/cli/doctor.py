@@ -36,7 +36,11 @@ def _fatal(facts: dict[str, Any]) -> bool:
 
 def _facts(explicit: str | None) -> tuple[dict[str, Any], list[str]]:
     problems: list[str] = []
-    facts: dict[str, Any] = {"vqa": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    facts: dict[str, Any] = {
+        "vqa": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
     facts["ffmpeg"] = _ffmpeg(explicit, problems)
     facts["torch"] = _torch(problems)
     facts["models"] = _models(problems)
@@ -60,7 +64,9 @@ def _ffmpeg(explicit: str | None, problems: list[str]) -> dict[str, Any] | None:
         checks = [check_encoder(runner, ffmpeg, name, build_check_argv(ffmpeg.path, e)) for name, e in ENCODERS.items()]
     lost = [name for name in METRICS if name not in ffmpeg.metrics]
     if lost:
-        problems.append(f"metrics {', '.join(lost)}: this ffmpeg lacks their filters; the embedded one has all (leave --ffmpeg out)")
+        problems.append(
+            f"metrics {', '.join(lost)}: this ffmpeg lacks their filters; the embedded one has all (leave --ffmpeg out)"
+        )
     return {
         "path": str(ffmpeg.path),
         "origin": ffmpeg.origin,
@@ -82,7 +88,12 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
         return None
     device = pick_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return {"version": str(torch.__version__), "device": str(device), "name": name, "precision": pick_precision("auto", device)}
+    return {
+        "version": str(torch.__version__),
+        "device": str(device),
+        "name": name,
+        "precision": pick_precision("auto", device),
+    }
 
 
 def _models(problems: list[str]) -> dict[str, Any]:

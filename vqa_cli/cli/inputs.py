@@ -9,7 +9,31 @@ from pathlib import Path
 from vqa_cli.errors import InputError
 
 VIDEO_SUFFIXES = frozenset(
-    ".264 .265 .3gp .avi .h264 .h265 .hevc .ivf .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .nut .obu .ts .webm .wmv .y4m".split()
+    [
+        ".264",
+        ".265",
+        ".3gp",
+        ".avi",
+        ".h264",
+        ".h265",
+        ".hevc",
+        ".ivf",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".mxf",
+        ".nut",
+        ".obu",
+        ".ts",
+        ".webm",
+        ".wmv",
+        ".y4m",
+    ]
 )
 _PROTOCOL = re.compile(r"^[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 

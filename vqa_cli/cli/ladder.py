@@ -41,8 +41,13 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
 @click.command(name="ladder")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option(
-    "--preset", default=_DEFAULT_PRESET, show_default=True, is_eager=True, callback=_read_preset,
-    metavar="NAME|FILE.toml", help="Start from this preset; see `vqa presets list`.",
+    "--preset",
+    default=_DEFAULT_PRESET,
+    show_default=True,
+    is_eager=True,
+    callback=_read_preset,
+    metavar="NAME|FILE.toml",
+    help="Start from this preset; see `vqa presets list`.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Output directory [vqa-SOURCE-PRESET].")
 @click.option("--codec", "codecs", metavar="ENCODER,…", help="Encoders, e.g. libx264,libsvtav1 (or x264, av1).")
@@ -58,7 +63,13 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
 @click.option("--display", type=int, metavar="P", help="Short side of the picture at which everything is judged.")
 @click.option("--gop-s", type=float, metavar="SECONDS", help="Closed GOP length.")
 @click.option("--threads", type=int, help="Threads of one encode (part of the result).")
-@click.option("--metric", "metrics", type=MetricList(), metavar="NAME,…", help="vmaf,vmaf_neg,psnr,ssim,xpsnr, all or none.")
+@click.option(
+    "--metric",
+    "metrics",
+    type=MetricList(),
+    metavar="NAME,…",
+    help="vmaf,vmaf_neg,psnr,ssim,xpsnr, all or none.",
+)
 @click.option("--tonemap/--no-tonemap", default=None, help="Judge HDR sources as approximate SDR.")
 @click.option("--deinterlace/--no-deinterlace", default=None, help="Deinterlace interlaced sources.")
 @model_options
@@ -68,7 +79,13 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="Where finished rungs are remembered.")
 @click.option("--no-cache", is_flag=True, help="Measure everything again and remember nothing.")
 @FFMPEG_OPTION
-@click.option("--format", "output_format", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+)
 @click.option("--show-config", is_flag=True, help="Print every value and where it came from; encode nothing.")
 @click.option("--dry-run", is_flag=True, help="Print the ffmpeg command lines; encode nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -134,7 +151,10 @@ def _config_table(ctx: click.Context, options: dict[str, Any]) -> str:
         if name in ("show_config", "dry_run"):
             continue
         source = ctx.get_parameter_source(name)
-        value, origin = options[name], _ORIGINS.get(source, f"preset {options['preset']}") if source else "default"
+        value, origin = (
+            options[name],
+            _ORIGINS.get(source, f"preset {options['preset']}") if source else "default",
+        )
         if value is None and name in ("heights", "crf", "bitrate", "codecs"):
             value, origin = _from_preset(name, preset), f"preset {options['preset']}"
         rows.append([name.replace("_", "-"), _plain(value), origin])

@@ -12,7 +12,10 @@ from vqa_cli.cli.console import note, table
 from vqa_cli.errors import UsageError
 
 _DIR = click.option(
-    "--model-dir", type=click.Path(path_type=Path), envvar="VQA_MODEL_DIR", help="Where weights lie [your data folder]."
+    "--model-dir",
+    type=click.Path(path_type=Path),
+    envvar="VQA_MODEL_DIR",
+    help="Where weights lie [your data folder].",
 )
 
 
@@ -51,17 +54,26 @@ def info(name: str, model_dir: Path | None) -> None:
         click.echo(f"{lite_path()}\nsha256 {digest}\n{card.model_dump_json(indent=1)}")
         return
     model = _published(name)
-    click.echo(f"{model.name}: {model.scale.name}, {model.scale.minimum:g} to {model.scale.maximum:g}, higher is better")
+    click.echo(
+        f"{model.name}: {model.scale.name}, {model.scale.minimum:g} to {model.scale.maximum:g}, higher is better"
+    )
     click.echo(f"trained on: {model.training_data}")
     for file in model.files:
         path = (model_dir or default_dir()) / file.name
         click.echo(f"{file.name}: {'here' if path.exists() else 'not here'}: {path}")
-        click.echo(f"  {file.url}\n  sha256 {file.sha256}, {file.size_bytes} bytes\n  {file.licence}\n  {file.citation}")
+        click.echo(
+            f"  {file.url}\n  sha256 {file.sha256}, {file.size_bytes} bytes\n  {file.licence}\n  {file.citation}"
+        )
 
 
 @command.command()
 @click.argument("name")
-@click.option("--from", "origin", type=click.Path(path_type=Path), help="Install this file, or the files in this folder.")
+@click.option(
+    "--from",
+    "origin",
+    type=click.Path(path_type=Path),
+    help="Install this file, or the files in this folder.",
+)
 @_DIR
 def pull(name: str, origin: Path | None, model_dir: Path | None) -> None:
     """Download (or with --from install) the weights of a model, or `resnet50` alone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,7 +13,13 @@ from vqa_cli.settings import METRICS, parse_kbps
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class NumberList(click.ParamType):
+if TYPE_CHECKING:
+    _Type = click.ParamType[Any]
+else:
+    _Type = click.ParamType
+
+
+class NumberList(_Type):
     """``18,23,28`` or ``18:38:4`` (start:stop:step, the stop included)."""
 
     name = "numbers"
@@ -48,7 +54,7 @@ def parse_numbers(text: str) -> tuple[float, ...]:
     return tuple(round(start + i * step, 6) for i in range(int((stop - start) / step + 1e-9) + 1))
 
 
-class RateList(click.ParamType):
+class RateList(_Type):
     """``300k,1.5M``."""
 
     name = "rates"
@@ -62,7 +68,7 @@ class RateList(click.ParamType):
             self.fail(str(err), param, ctx)
 
 
-class IntList(click.ParamType):
+class IntList(_Type):
     """``360,540,720``."""
 
     name = "sizes"
@@ -76,7 +82,7 @@ class IntList(click.ParamType):
             self.fail(f"{value!r} is no list of sizes; write 360,540,720", param, ctx)
 
 
-class MetricList(click.ParamType):
+class MetricList(_Type):
     """``vmaf,psnr`` or ``none``."""
 
     name = "metrics"
@@ -93,7 +99,7 @@ class MetricList(click.ParamType):
         return names
 
 
-class BatchSize(click.ParamType):
+class BatchSize(_Type):
     """A number or ``auto``."""
 
     name = "batch"

@@ -17,7 +17,9 @@ def list_() -> None:
     """Names, what each is for, and where it lies."""
     from vqa_cli.ladder.preset import build_settings, list_presets, read_preset
 
-    rows = [[name, build_settings(read_preset(path), name).description, str(path)] for name, path in list_presets().items()]
+    rows = [
+        [name, build_settings(read_preset(path), name).description, str(path)] for name, path in list_presets().items()
+    ]
     click.echo(table(["preset", "for", "file"], rows))
 
 

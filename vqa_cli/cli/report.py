@@ -14,7 +14,12 @@ from vqa_cli.run import Run, read_run
 
 @click.command(name="report")
 @click.argument("documents", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN.json...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write [report.html beside the first document].")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Where to write [report.html beside the first document].",
+)
 @click.option("--format", "output_format", type=click.Choice(["html", "svg", "png"]), default="html", show_default=True)
 @click.option("--metric", help="Which chart, for svg and png [the model, else the first metric].")
 def command(documents: tuple[Path, ...], output: Path | None, output_format: str, metric: str | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,17 +34,31 @@ class _Row:
 @model_options
 @click.option("--reference", type=click.Path(path_type=Path), help="Also measure full-reference metrics against this.")
 @click.option("--metric", "metrics", type=MetricList(), default="vmaf,psnr,ssim", show_default=True, help="Which ones.")
-@click.option("--score-at", default="native", show_default=True, metavar="native|720p|WxH", help="Size of the picture that is judged.")
+@click.option(
+    "--score-at",
+    default="native",
+    show_default=True,
+    metavar="native|720p|WxH",
+    help="Size of the picture that is judged.",
+)
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Score each N-th frame.")
 @click.option("--start", type=click.FloatRange(min=0), metavar="SECONDS", help="Begin here.")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Score this much.")
 @click.option("--tau", type=click.IntRange(1), help="Window of the temporal pooling in frames [the model's].")
 @click.option("--beta", type=click.FloatRange(0, 1), help="Weight of the present in the pooling [the model's].")
-@click.option("--format", "output_format", type=click.Choice(["text", "json", "ndjson", "csv"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json", "ndjson", "csv"]),
+    default="text",
+    show_default=True,
+)
 @click.option("--per-frame", is_flag=True, help="Frame scores too.")
 @click.option("--min-score", type=float, metavar="X", help="Exit 1 when a score is below X.")
 @FFMPEG_OPTION
-def command(files: tuple[str, ...], output_format: str, per_frame: bool, min_score: float | None, **options: Any) -> int:
+def command(
+    files: tuple[str, ...], output_format: str, per_frame: bool, min_score: float | None, **options: Any
+) -> int:
     """Score FILE (videos, directories, patterns, or - for standard input).
 
     One file prints its score alone on one line; several print a table.
@@ -160,7 +175,10 @@ def _csv(rows: list[_Row], per_frame: bool) -> str:
         out.writerow(["file", "frame", "model", *metrics])
         for row in (row for row in rows if row.result):
             columns = [row.result.values[name] for name in ("model", *metrics)]
-            out.writerows([row.file, index, *(f"{v:.6g}" for v in values)] for index, values in enumerate(zip(*columns, strict=True)))
+            out.writerows(
+                [row.file, index, *(f"{v:.6g}" for v in values)]
+                for index, values in enumerate(zip(*columns, strict=True))
+            )
         return buffer.getvalue().rstrip("\n")
     out.writerow(["file", "score", "raw", "frames", "width", "height", *metrics, "error"])
     for row in rows:
@@ -169,8 +187,19 @@ def _csv(rows: list[_Row], per_frame: bool) -> str:
             continue
         r = row.result
         means = [f"{r.fidelity[name].pooled.mean:.6g}" for name in metrics]
-        out.writerow([row.file, f"{r.score.score:.6g}", f"{r.score.raw:.6g}", r.frames, r.size.width, r.size.height, *means, ""])
+        out.writerow(
+            [
+                row.file,
+                f"{r.score.score:.6g}",
+                f"{r.score.raw:.6g}",
+                r.frames,
+                r.size.width,
+                r.size.height,
+                *means,
+                "",
+            ]
+        )
     return buffer.getvalue().rstrip("\n")
 
 
-_FORMATS = {"text": _text, "json": _json, "ndjson": _ndjson, "csv": _csv}
+_FORMATS: dict[str, Callable[[list[_Row], bool], str]] = {"text": _text, "json": _json, "ndjson": _ndjson, "csv": _csv}

@@ -30,7 +30,12 @@ def _logger() -> Callable[[str], None]:
 
 
 @lite.command(name="make-data")
-@click.option("--media", type=click.Path(path_type=Path, exists=True), required=True, help="Folder with the files that sources.csv names.")
+@click.option(
+    "--media",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="Folder with the files that sources.csv names.",
+)
 @_DATA
 @click.option("--seed", default=1, show_default=True)
 @click.option("--jobs", default=4, show_default=True)

@@ -60,7 +60,9 @@ class KeyParts:
 
 def rung_key(parts: KeyParts) -> str:
     """Name of the entry."""
-    text = json.dumps([CODE_SCHEMA, parts.source, parts.preparation, parts.argv, parts.ffmpeg, parts.libraries, parts.model])
+    text = json.dumps(
+        [CODE_SCHEMA, parts.source, parts.preparation, parts.argv, parts.ffmpeg, parts.libraries, parts.model]
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -110,7 +112,9 @@ class Cache:
                 shutil.rmtree(staged, ignore_errors=True)
         except OSError as err:
             raise StorageError(
-                f"cannot write cache: {self._folder}", detail=err.strerror, hint="--cache-dir DIR or --no-cache"
+                f"cannot write cache: {self._folder}",
+                detail=err.strerror,
+                hint="--cache-dir DIR or --no-cache",
             ) from err
 
     def _entry(self, key: str) -> Path:

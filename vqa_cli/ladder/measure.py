@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vqa_cli.errors import VqaError
+from vqa_cli.errors import ToolError, VqaError
 from vqa_cli.ladder.cache import Cache, FrameValues, KeyParts, Measured, rung_key, without_paths
 from vqa_cli.ladder.plan import PlannedRung
 from vqa_cli.ladder.source import ReadySource
@@ -28,10 +28,18 @@ from vqa_cli.media.fidelity import read_logs
 from vqa_cli.media.frames import frame_format, open_frames, prefetch
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
-from vqa_cli.run import EncodeResult, ModelScore, RungResult
+from vqa_cli.run import EncodeResult, ModelScore, RungResult, RungStatus
 from vqa_cli.series import make_series
 from vqa_cli.settings import LadderSettings
 from vqa_cli.types import ClipScore, Scorer, Size
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Command lines of one rung."""
+
+    encode: tuple[tuple[str, ...], ...]
+    measure: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -117,15 +125,17 @@ def _measure(
     names = {str(output): "ENCODE", str(bench.source.view.path.absolute()): "SOURCE"}
     library = bench.libraries[rung.order.encoder.name]
     key = bench.key((*encode_argv, measure_argv), library, names)
-    made = {"encode_argv": encode_argv, "measure_argv": measure_argv}
+    lines = _Lines(encode_argv, measure_argv)
     kept = bench.keep / output.name if bench.keep else None
     found = bench.cache.load(key)
     if found and (kept is None or kept.exists()):
-        result = _result(rung, bench, status="ok", measured=_at(found[0], kept), **made)
+        result = _result(rung, bench, status="ok", measured=_at(found[0], kept), lines=lines)
         return result, found[1], True
     view = bench.source.view
     encode = run_encode(
-        bench.runner, EncodeJob(encode_argv, folder, output, bench.source.frames, view.fps), lambda s: on_share(s * 0.6)
+        bench.runner,
+        EncodeJob(encode_argv, folder, output, bench.source.frames, view.fps),
+        lambda s: on_share(s * 0.6),
     )
     _check_coded(output, rung)
     score, values = _score_and_compare(bench, measure_argv, folder, coded, output.name)
@@ -136,7 +146,7 @@ def _measure(
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(output, kept)
-    return _result(rung, bench, status="ok", measured=_at(measured, kept), **made), values, False
+    return _result(rung, bench, status="ok", measured=_at(measured, kept), lines=lines), values, False
 
 
 def _score_and_compare(
@@ -173,8 +183,6 @@ def _coded_view(bench: Bench, rung: PlannedRung, output: Path) -> SourceView:
 
 
 def _check_coded(output: Path, rung: PlannedRung) -> None:
-    from vqa_cli.errors import ToolError
-
     info = probe(output)
     if info.coded != rung.order.size:
         raise ToolError(f"the encoder made {info.coded} instead of {rung.order.size}: {output.name}")
@@ -183,7 +191,9 @@ def _check_coded(output: Path, rung: PlannedRung) -> None:
 def model_score(clip: ClipScore, bench: Bench) -> ModelScore:
     """A clip's verdict for the run document."""
     values = np.asarray(clip.frame_scores, dtype=np.float64)
-    return ModelScore(score=clip.score, raw=clip.raw, others=clip.others, series=make_series(values, bench.source.view.fps))
+    return ModelScore(
+        score=clip.score, raw=clip.raw, others=clip.others, series=make_series(values, bench.source.view.fps)
+    )
 
 
 def _at(measured: Measured, kept: Path | None) -> Measured:
@@ -197,11 +207,10 @@ def _result(
     rung: PlannedRung,
     bench: Bench,
     *,
-    status: str,
+    status: RungStatus,
     reason: str | None = None,
     measured: Measured | None = None,
-    encode_argv: tuple[tuple[str, ...], ...] = (),
-    measure_argv: tuple[str, ...] = (),
+    lines: _Lines | None = None,
 ) -> RungResult:
     order = rung.order
     return RungResult(
@@ -212,10 +221,10 @@ def _result(
         height=order.size.height,
         pix_fmt=order.pix_fmt,
         rate=order.rate,
-        status=status,  # type: ignore[arg-type]
+        status=status,
         reason=reason,
-        encode_argv=encode_argv,
-        measure_argv=measure_argv,
+        encode_argv=lines.encode if lines else (),
+        measure_argv=lines.measure if lines else (),
         encode=measured.encode if measured else None,
         score=measured.score if measured else None,
         fidelity=measured.fidelity if measured else {},

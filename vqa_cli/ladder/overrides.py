@@ -9,7 +9,13 @@ from vqa_cli.errors import UsageError
 from vqa_cli.media.encoders import find_encoder
 
 # A sweep from good to poor for a codec that is named without rate points, by family.
-_SWEEPS = {"h264": (20, 25, 30, 36), "hevc": (22, 27, 32, 38), "av1": (24, 33, 42, 52), "vp9": (24, 33, 42, 52), "vvc": (22, 27, 32, 37)}
+_SWEEPS = {
+    "h264": (20, 25, 30, 36),
+    "hevc": (22, 27, 32, 38),
+    "av1": (24, 33, 42, 52),
+    "vp9": (24, 33, 42, 52),
+    "vvc": (22, 27, 32, 37),
+}
 
 
 @dataclass(frozen=True, slots=True)

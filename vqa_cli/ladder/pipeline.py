@@ -29,7 +29,7 @@ from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, check_encoder, cpu_coun
 from vqa_cli.media.command import build_check_argv
 from vqa_cli.media.encoders import ENCODERS, Encoder, find_encoder
 from vqa_cli.media.process import Runner
-from vqa_cli.run import Environment, ModelInfo, ModelScore, Run, RungResult, ScaleInfo, SourceResult
+from vqa_cli.run import Environment, ModelInfo, ModelScore, Run, RungResult, ScaleInfo, SourceInfo, SourceResult
 from vqa_cli.settings import LadderSettings
 from vqa_cli.types import ModelIdentity, Scorer
 
@@ -151,27 +151,30 @@ def _run_rungs(
     pool = ThreadPoolExecutor(workers)
     try:
         own = pool.submit(measure_source, bench)
+        own.add_done_callback(lambda done: _tell_source(stage, name, done))
         futures = {pool.submit(measure_rung, bench, rung, _share(stage, name, rung)): rung for rung in _by_cost(usable)}
-        waiting: list[Future[object]] = [own, *futures]  # type: ignore[list-item]
-        for future in as_completed(waiting):
-            if future is own:
-                score, values["source"] = own.result()
-                stage.on_event(SourceScored(name, score.score if score else None))
-                continue
-            rung = futures[future]  # type: ignore[index]
-            result, table, cached = future.result()  # type: ignore[misc]
+        for future in as_completed(futures):
+            rung = futures[future]
+            result, table, cached = future.result()
             results[rung.id] = result
             if table:
                 values[rung.id] = table
             kbps = result.encode.bitrate_kbps if result.encode else None
             points = result.score.score if result.score else None
             stage.on_event(RungDone(name, rung.id, kbps, points, result.reason, cached))
+        score, values["source"] = own.result()
     except BaseException:
         stage.runner.close()
         pool.shutdown(wait=True, cancel_futures=True)
         raise
     pool.shutdown()
     return score, [results[rung.id] for rung in plan.rungs], values
+
+
+def _tell_source(stage: _Stage, name: str, done: Future[tuple[ModelScore | None, FrameValues]]) -> None:
+    if not done.cancelled() and done.exception() is None:
+        score = done.result()[0]
+        stage.on_event(SourceScored(name, score.score if score else None))
 
 
 def _by_cost(rungs: list[PlannedRung]) -> list[PlannedRung]:
@@ -188,13 +191,12 @@ def _source_result(
 ) -> SourceResult:
     good = [rung for rung in rungs if rung.status == "ok"]
     failed = [rung for rung in rungs if rung.status == "failed"]
-    status = "ok" if not failed else "partial" if good else "failed"
     reason = f"{len(failed)} of {len(rungs)} rungs failed" if failed else None
     return SourceResult(
         source=source.document(),
         display_width=plan.display.width,
         display_height=plan.display.height,
-        status=status,  # type: ignore[arg-type]
+        status="ok" if not failed else "partial" if good else "failed",
         reason=reason,
         score=score,
         rungs=tuple(_with_delta(rung, score) for rung in rungs),
@@ -210,8 +212,6 @@ def _with_delta(rung: RungResult, source: ModelScore | None) -> RungResult:
 
 
 def _failed_source(path: Path, err: VqaError) -> SourceResult:
-    from vqa_cli.run import SourceInfo
-
     empty = SourceInfo(
         path=str(path.absolute()), name=path.name, sha256="", container="", codec="", width=0, height=0, fps="0/1",
         frames=0, duration_s=0.0, pix_fmt="", matrix=None, primaries=None, transfer=None, range=None, size_bytes=0,
@@ -285,7 +285,11 @@ def describe_model(identity: ModelIdentity) -> ModelInfo:
     """The model for the record."""
     s = identity.scale
     scale = ScaleInfo(
-        name=s.name, minimum=s.minimum, maximum=s.maximum, higher_is_better=s.higher_is_better, description=s.description
+        name=s.name,
+        minimum=s.minimum,
+        maximum=s.maximum,
+        higher_is_better=s.higher_is_better,
+        description=s.description,
     )
     return ModelInfo(
         name=identity.name, sha256=identity.sha256, scale=scale, precision=identity.precision, device=identity.device,

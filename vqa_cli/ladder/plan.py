@@ -10,7 +10,7 @@ from vqa_cli.errors import InputError, UsageError
 from vqa_cli.media.command import EncodeOrder, Preparation
 from vqa_cli.media.encoders import Encoder, find_encoder
 from vqa_cli.media.probe import HDR_TRANSFERS
-from vqa_cli.run import RatePoint
+from vqa_cli.run import RateMode, RatePoint
 from vqa_cli.settings import CodecSettings, FixedRung, LadderSettings
 from vqa_cli.types import ColourTags, MediaInfo, Size
 
@@ -93,16 +93,27 @@ def _points(settings: LadderSettings) -> Iterator[tuple[CodecSettings, int, Rate
             yield codec, fixed.height, _fixed_rate(fixed)
         for height in settings.heights:
             for crf in codec.crf:
-                mode = "capped-crf" if codec.maxrate else "crf"
-                yield codec, height, RatePoint(
-                    mode=mode, crf=crf, maxrate_kbps=codec.maxrate, bufsize_kbps=codec.bufsize or _double(codec.maxrate)
+                mode: RateMode = "capped-crf" if codec.maxrate else "crf"
+                yield (
+                    codec,
+                    height,
+                    RatePoint(
+                        mode=mode,
+                        crf=crf,
+                        maxrate_kbps=codec.maxrate,
+                        bufsize_kbps=codec.bufsize or _double(codec.maxrate),
+                    ),
                 )
             for kbps in codec.bitrate:
-                yield codec, height, RatePoint(
-                    mode="bitrate",
-                    bitrate_kbps=kbps,
-                    maxrate_kbps=kbps * codec.maxrate_ratio,
-                    bufsize_kbps=kbps * codec.bufsize_ratio,
+                yield (
+                    codec,
+                    height,
+                    RatePoint(
+                        mode="bitrate",
+                        bitrate_kbps=kbps,
+                        maxrate_kbps=kbps * codec.maxrate_ratio,
+                        bufsize_kbps=kbps * codec.bufsize_ratio,
+                    ),
                 )
 
 
@@ -114,7 +125,7 @@ def _fixed_rate(rung: FixedRung) -> RatePoint:
             maxrate_kbps=rung.maxrate or rung.bitrate * 1.5,
             bufsize_kbps=rung.bufsize or rung.bitrate * 2,
         )
-    mode = "capped-crf" if rung.maxrate else "crf"
+    mode: RateMode = "capped-crf" if rung.maxrate else "crf"
     bufsize = rung.bufsize or _double(rung.maxrate)
     return RatePoint(mode=mode, crf=rung.crf, maxrate_kbps=rung.maxrate, bufsize_kbps=bufsize)
 
@@ -124,7 +135,12 @@ def _double(kbps: float | None) -> float | None:
 
 
 def _order(
-    encoder: Encoder, codec: CodecSettings, info: MediaInfo, short: int, rate: RatePoint, settings: LadderSettings
+    encoder: Encoder,
+    codec: CodecSettings,
+    info: MediaInfo,
+    short: int,
+    rate: RatePoint,
+    settings: LadderSettings,
 ) -> EncodeOrder:
     low, high = encoder.quality_range
     if rate.crf is not None and not low <= rate.crf <= high:

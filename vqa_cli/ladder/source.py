@@ -72,9 +72,7 @@ def describe(steps: Preparation) -> list[str]:
     return [text for text, done in named.items() if done]
 
 
-def ready_source(
-    runner: Runner, ffmpeg: Ffmpeg, path: Path, settings: LadderSettings, workdir: Path
-) -> ReadySource:
+def ready_source(runner: Runner, ffmpeg: Ffmpeg, path: Path, settings: LadderSettings, workdir: Path) -> ReadySource:
     """Probe, check by decoding everything once, and prepare ``path``.
 
     Raises:

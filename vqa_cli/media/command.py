@@ -93,9 +93,7 @@ def to_size(stream: Any, source: Size, target: Size, *, downscale: str, upscale:
     return scaled.filter("setsar", 1)
 
 
-def build_encode_argv(
-    ffmpeg: Path, source: SourceView, order: EncodeOrder, output: str
-) -> tuple[tuple[str, ...], ...]:
+def build_encode_argv(ffmpeg: Path, source: SourceView, order: EncodeOrder, output: str) -> tuple[tuple[str, ...], ...]:
     """Command lines of one encode, in order: one, or two for two-pass VBR.
 
     They are to be run in a working directory of their own: pass logs are named relative to it.
@@ -107,9 +105,7 @@ def build_encode_argv(
     return (_encode_argv(ffmpeg, source, order, output, {}),)
 
 
-def _encode_argv(
-    ffmpeg: Path, source: SourceView, order: EncodeOrder, output: str, more: Options
-) -> tuple[str, ...]:
+def _encode_argv(ffmpeg: Path, source: SourceView, order: EncodeOrder, output: str, more: Options) -> tuple[str, ...]:
     stream = open_input(source.path)[str(source.stream_index)]
     stream = by_index(stream, source.fps)
     stream = to_size(
@@ -147,7 +143,9 @@ def rate_options(encoder: Encoder, rate: RatePoint) -> Options:
         assert rate.crf is not None
         return encoder.quality(rate.crf)
     if rate.mode == "capped-crf":
-        assert rate.crf is not None and rate.maxrate_kbps is not None and encoder.capped is not None
+        assert rate.crf is not None
+        assert rate.maxrate_kbps is not None
+        assert encoder.capped is not None
         return {**encoder.capped(rate.crf, rate.maxrate_kbps * 1000), **bufsize}
     assert rate.bitrate_kbps is not None
     options = {"b:v": _bits(rate.bitrate_kbps)} | ({"rc": "vbr"} if encoder.name.endswith("_nvenc") else {})
@@ -179,7 +177,9 @@ def _speed(order: EncodeOrder) -> Options:
     speed = order.speed or order.encoder.default_speed
     options = {order.encoder.speed_key: speed} if speed else {}
     if order.tune:
-        options |= {"svtav1-params": f"tune={order.tune}"} if order.encoder.name == "libsvtav1" else {"tune": order.tune}
+        options |= (
+            {"svtav1-params": f"tune={order.tune}"} if order.encoder.name == "libsvtav1" else {"tune": order.tune}
+        )
     return options
 
 
@@ -250,9 +250,7 @@ def build_frames_argv(ffmpeg: Path, source: SourceView, order: MeasureOrder) -> 
     return _raw_output(ffmpeg, stream.filter("format", "yuv420p"))
 
 
-def build_measure_argv(
-    ffmpeg: Path, encode: SourceView, reference: SourceView, order: MeasureOrder
-) -> tuple[str, ...]:
+def build_measure_argv(ffmpeg: Path, encode: SourceView, reference: SourceView, order: MeasureOrder) -> tuple[str, ...]:
     """Decode ``encode`` and ``reference`` once, compare them by every metric, and give the encode's raw frames.
 
     The comparison filters hand the encode's frames on, so that they form one chain: nothing is decoded twice and no
@@ -262,7 +260,11 @@ def build_measure_argv(
     filters = comparison_filters(order.metrics, order.threads)
     stream = _seen(encode, order).filter("format", pix_fmt)
     # An option of its own makes the second input a node of its own, even when a file is compared with itself.
-    copies = _seen(reference, order, thread_queue_size=8).filter("format", pix_fmt).filter_multi_output("split", len(filters))
+    copies = (
+        _seen(reference, order, thread_queue_size=8)
+        .filter("format", pix_fmt)
+        .filter_multi_output("split", len(filters))
+    )
     for index, (name, options) in enumerate(filters):
         stream = _graph().filter([stream, copies[index]], name, **options)
     if order.every > 1:
@@ -276,7 +278,12 @@ def comparison_filters(metrics: Iterable[str], threads: int) -> list[tuple[str, 
     filters: list[tuple[str, dict[str, str]]] = []
     models = [f"version={version}:name={name}" for name, version in _VMAF_MODELS.items() if name in wanted]
     if models:
-        options = {"model": "|".join(models), "log_fmt": "json", "log_path": LOGS["vmaf"], "n_threads": str(threads)}
+        options = {
+            "model": "|".join(models),
+            "log_fmt": "json",
+            "log_path": LOGS["vmaf"],
+            "n_threads": str(threads),
+        }
         filters.append(("libvmaf", options))
     filters += [(name, {"stats_file": LOGS[name]}) for name in ("psnr", "ssim", "xpsnr") if name in wanted]
     return filters

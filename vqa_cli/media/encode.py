@@ -101,9 +101,7 @@ def count_frames(runner: Runner, argv: Sequence[str]) -> tuple[int, str | None]:
     return frames, complaints[0].replace("[error] ", "") if complaints else None
 
 
-def _watch(
-    job: EncodeJob, index: int, on_frames: Callable[[float], None] | None
-) -> Callable[[str], bool]:
+def _watch(job: EncodeJob, index: int, on_frames: Callable[[float], None] | None) -> Callable[[str], bool]:
     """Read ``-progress`` lines: only a rising frame count is a sign of life."""
     last = ""
 

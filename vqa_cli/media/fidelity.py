@@ -29,9 +29,7 @@ _LINE = {
 }
 
 
-def read_logs(
-    workdir: Path, metrics: Iterable[str], *, frames: int, bit_depth: int
-) -> dict[str, NDArray[np.float64]]:
+def read_logs(workdir: Path, metrics: Iterable[str], *, frames: int, bit_depth: int) -> dict[str, NDArray[np.float64]]:
     """Per-frame series of each metric, each of shape (frames,).
 
     Raises:

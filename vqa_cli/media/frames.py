@@ -39,7 +39,7 @@ class FrameStream:
         per_chunk = max(1, min(64, CHUNK_BYTES // size))
         while True:
             chunk = np.empty((per_chunk, self.format.height * 3 // 2, self.format.width), dtype=np.uint8)
-            got = self._pipe.read_into(memoryview(chunk).cast("B"))
+            got = self._pipe.read_into(chunk.data.cast("B"))
             whole, rest = divmod(got, size)
             if rest:
                 raise InputError(f"decoding stopped inside frame {self.frames + whole}: {self._what}")

@@ -242,9 +242,7 @@ def _start(argv: Sequence[str], cwd: Path | None) -> subprocess.Popen[bytes]:
             list(argv), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
     except FileNotFoundError as err:
-        raise ToolError(
-            f"program not found: {argv[0]}", hint="run `vqa doctor` to see which ffmpeg is used"
-        ) from err
+        raise ToolError(f"program not found: {argv[0]}", hint="run `vqa doctor` to see which ffmpeg is used") from err
     except OSError as err:
         raise ToolError(f"cannot start: {argv[0]}", detail=err.strerror) from err
 

@@ -93,6 +93,8 @@ def load_model(path: Path) -> tuple[Card, dict[str, Tensor], str]:
         card = Card.model_validate_json(header["__metadata__"]["card"])
     except (SafetensorError, ValueError, KeyError, ValidationError) as err:
         raise ModelError(
-            f"not a vqa model file: {path}", detail=str(err).splitlines()[0], hint="give a file that `vqa train` wrote"
+            f"not a vqa model file: {path}",
+            detail=str(err).splitlines()[0],
+            hint="give a file that `vqa train` wrote",
         ) from err
     return card, tensors, hashlib.sha256(data).hexdigest()

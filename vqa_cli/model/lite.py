@@ -25,7 +25,10 @@ class _Block(nn.Sequential):
         super().__init__(conv, nn.BatchNorm2d(after), nn.ReLU(inplace=True))
 
     def fold(self) -> nn.Sequential:
-        folded = nn.utils.fusion.fuse_conv_bn_eval(self[0], self[1])
+        conv, norm = self[0], self[1]
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        folded = nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
         return nn.Sequential(folded, nn.ReLU(inplace=True))
 
 
@@ -62,7 +65,7 @@ class LiteBackbone(nn.Module):
         """
         dtype = next(self.parameters()).dtype
         x = to_cells(frames, frame_format).to(dtype).contiguous(memory_format=torch.channels_last)
-        pooled = []
+        pooled: list[Tensor] = []
         for index, block in enumerate(self.blocks):
             x = block(x)
             if index in self.taps:
@@ -72,7 +75,7 @@ class LiteBackbone(nn.Module):
     def fold(self) -> LiteBackbone:
         """Fold batch normalisation into the convolutions, for inference."""
         self.blocks = nn.ModuleList(b.fold() if isinstance(b, _Block) else b for b in self.eval().blocks)
-        return self.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        return self.to(memory_format=torch.channels_last)
 
 
 def to_cells(frames: Tensor, frame_format: FrameFormat) -> Tensor:

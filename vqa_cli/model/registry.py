@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 LITE = "vsfa-lite"
 _VSFA = "D. Li, T. Jiang, M. Jiang: Quality Assessment of In-the-Wild Videos. ACM MM 2019"
-_MDTVSFA = (
-    "D. Li, T. Jiang, M. Jiang: Unified Quality Assessment of In-the-Wild Videos with Mixed Datasets Training. IJCV 2021"
-)
+_MDTVSFA = "D. Li, T. Jiang, M. Jiang: Unified Quality Assessment of In-the-Wild Videos with Mixed Datasets Training. IJCV 2021"
 
 RESNET50 = WeightFile(
     name="resnet50-0676ba61.pth",
@@ -282,9 +280,7 @@ def _calibration(name: str, state: dict[str, Any]) -> Calibration:
         for key in _MDTVSFA_SETS
     }  # fmt: skip
     others = tuple((_MDTVSFA_SETS[key], *sets[key]) for key in sets)
-    return Calibration(
-        *sets["K"], bound=(float(state["nlm.0.weight"]), float(state["nlm.0.bias"])), others=others
-    )
+    return Calibration(*sets["K"], bound=(float(state["nlm.0.weight"]), float(state["nlm.0.bias"])), others=others)
 
 
 def _below(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class ResNetBackbone(nn.Module):
 
     def forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
         """(n, height * 3 // 2, width) uint8 -> (n, 4096) float32: mean then deviation of each of 2048 channels."""
-        rgb = (yuv_to_rgb(frames, frame_format) - self.centre) / self.spread
+        rgb = (yuv_to_rgb(frames, frame_format) - self.get_buffer("centre")) / self.get_buffer("spread")
         dtype = next(self.parameters()).dtype
         x = self.layers(self.stem(rgb.to(dtype).contiguous(memory_format=torch.channels_last)))
         flat = x.float().flatten(2)
@@ -73,9 +73,9 @@ class ResNetBackbone(nn.Module):
         for stage in self.layers:
             for block in stage.children():
                 _fold_pairs(block, [("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3")])
-                if block.downsample is not None:
+                if isinstance(block.downsample, nn.Module):
                     _fold_pairs(block.downsample, [("0", "1")])
-        return self.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        return self.to(memory_format=torch.channels_last)
 
     def load_torchvision(self, state: dict[str, Tensor], origin: Path) -> None:
         """Take a torchvision ResNet-50 state dict.

@@ -94,6 +94,6 @@ def _decode(runner: Runner, ffmpeg: str, path: Path, frame_format: FrameFormat) 
     ]  # fmt: skip
     buffer = np.empty((64, height * 3 // 2, width), dtype=np.uint8)
     with runner.pipe(argv) as pipe:
-        got = pipe.read_into(memoryview(buffer).cast("B"))
+        got = pipe.read_into(buffer.data.cast("B"))
         pipe.finish()
     return buffer[: got // frame_format.frame_bytes]

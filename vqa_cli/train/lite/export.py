@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from vqa_cli.train.lite.fit import Log
 from vqa_cli.train.lite.make_data import LabelledClip, read_labels
 from vqa_cli.types import FrameFormat
 
-_LICENCE = "MIT; trained on CC-BY, CC0, Apache-2.0, BSD, MIT and public-domain footage, listed in the package's sources.csv"
+_LICENCE = (
+    "MIT; trained on CC-BY, CC0, Apache-2.0, BSD, MIT and public-domain footage, listed in the package's sources.csv"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,9 @@ def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True) -> C
         licence=_LICENCE,
         training={"settings": settings, "groups": len(saved["groups"])},
     )  # fmt: skip
-    tensors = {f"backbone.{k}": v for k, v in saved["backbone"].items()} | {f"head.{k}": v for k, v in saved["head"].items()}
+    tensors = {f"backbone.{k}": v for k, v in saved["backbone"].items()} | {
+        f"head.{k}": v for k, v in saved["head"].items()
+    }
     save_model(target, card, tensors)
     if evaluate_too:
         judged = judge(out, target, log)
@@ -123,7 +128,7 @@ def _ladder_order(judged: list[Judged]) -> float:
     right = total = 0
     for members in ladders.values():
         ordered = sorted(members, key=lambda j: j.vmaf)
-        for low, high in zip(ordered, ordered[1:], strict=False):
+        for low, high in itertools.pairwise(ordered):
             if high.vmaf - low.vmaf > 1.0:
                 total += 1
                 right += high.score > low.score

@@ -78,7 +78,7 @@ def fit_backbone(sources: list[cache.SourceData], settings: FitSettings, log: Lo
     """Train the backbone with a small throw-away head on crops of single frames; gives the averaged weights."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
-    backbone = LiteBackbone().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    backbone = LiteBackbone().to(memory_format=torch.channels_last)
     head = nn.Sequential(nn.Linear(backbone.dim, 64), nn.ReLU(), nn.Linear(64, 1))
     model = nn.ModuleList([backbone, head])
     average = deepcopy(model)
@@ -91,7 +91,9 @@ def fit_backbone(sources: list[cache.SourceData], settings: FitSettings, log: Lo
         frames, target = _frame_batch(sources, settings, rng)
         crop = FrameFormat(settings.crop_px, settings.crop_px)
         predicted = head(backbone(frames, crop)).reshape(target.shape)
-        loss = F.smooth_l1_loss(predicted, target, beta=0.05) + settings.rank_weight * rank_loss(predicted, target, settings)
+        loss = F.smooth_l1_loss(predicted, target, beta=0.05) + settings.rank_weight * rank_loss(
+            predicted, target, settings
+        )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -142,9 +144,7 @@ def fit_head(data: list[Features], settings: FitSettings, log: Log) -> VsfaHead:
     return _unfold_standardisation(average, centre, spread)
 
 
-def extract(
-    out: Path, clips: list[LabelledClip], backbone: LiteBackbone, log: Log
-) -> Iterator[Features]:
+def extract(out: Path, clips: list[LabelledClip], backbone: LiteBackbone, log: Log) -> Iterator[Features]:
     """Features of all frames of every version, by the folded backbone."""
     folded = deepcopy(backbone).fold()
     groups = cache.by_source(clips)
@@ -154,7 +154,7 @@ def extract(
             first = members[0]
             frame_format = FrameFormat(first.width, first.height)
             values = [
-                torch.cat([folded(part, frame_format) for part in torch.from_numpy(frames).split(8)])
+                torch.cat([folded(part, frame_format) for part in torch.split(torch.from_numpy(frames), 8)])
                 for frames in (whole[::_EVERY] for whole in cache.versions(out, members, runner, ffmpeg))
             ]
             vmaf = torch.tensor([c.vmaf for c in members] + [(100.0,) * len(first.vmaf)])[:, ::_EVERY] / 100
@@ -174,9 +174,7 @@ def fit(out: Path, settings: FitSettings, *, jobs: int, log: Log) -> None:
     fit_again(out, backbone, settings, clips, log)
 
 
-def fit_again(
-    out: Path, backbone: LiteBackbone, settings: FitSettings, clips: list[LabelledClip], log: Log
-) -> None:
+def fit_again(out: Path, backbone: LiteBackbone, settings: FitSettings, clips: list[LabelledClip], log: Log) -> None:
     """The second step alone, from a trained backbone."""
     head = fit_head(list(extract(out, clips, backbone, log)), settings, log)
     saved: dict[str, Any] = {
@@ -223,9 +221,7 @@ def _crop(
     return crops
 
 
-def _clip_batch(
-    data: list[Features], settings: FitSettings, rng: np.random.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
+def _clip_batch(data: list[Features], settings: FitSettings, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Padded sequences; clips run forth and back to lengths that a real clip has."""
     features, targets, lengths = [], [], []
     for index in rng.choice(len(data), settings.sources_per_step, replace=len(data) < settings.sources_per_step):
@@ -255,6 +251,6 @@ def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
 def _unfold_standardisation(head: VsfaHead, centre: Tensor, spread: Tensor) -> VsfaHead:
     layer = head.ann["fc0"]
     assert isinstance(layer, nn.Linear)
-    layer.bias -= layer.weight @ (centre / spread)
-    layer.weight /= spread
+    layer.bias.sub_(layer.weight @ (centre / spread))
+    layer.weight.div_(spread)
     return head.eval()

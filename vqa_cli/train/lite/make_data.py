@@ -144,12 +144,27 @@ def _reference_args(path: Path, source: LiteSource) -> list[str]:
     size = _photo_size(path, source.short_side)
     wide = Size(round(size.width * _PAN_MARGIN / 2) * 2, round(size.height * _PAN_MARGIN / 2) * 2)
     # Whole-pixel pan: a sub-pixel one would blur some frames of the reference and not others.
-    steps = max(1, (wide.width - size.width) // (2 * source.frames)), max(1, (wide.height - size.height) // (3 * source.frames))
+    steps = (
+        max(1, (wide.width - size.width) // (2 * source.frames)),
+        max(1, (wide.height - size.height) // (3 * source.frames)),
+    )
     pan = (
         f"scale={wide.width}:{wide.height}:force_original_aspect_ratio=increase:flags=lanczos+accurate_rnd:out_range=tv,"
         f"crop={size.width}:{size.height}:x=n*{steps[0]}:y=n*{steps[1]},setsar=1"
     )
-    return ["-loop", "1", "-framerate", "25", "-i", str(path), "-frames:v", str(source.frames), "-vf", pan, *lossless]
+    return [
+        "-loop",
+        "1",
+        "-framerate",
+        "25",
+        "-i",
+        str(path),
+        "-frames:v",
+        str(source.frames),
+        "-vf",
+        pan,
+        *lossless,
+    ]
 
 
 def _photo_size(path: Path, short_side: int) -> Size:
@@ -177,7 +192,17 @@ def _encode(runner: Runner, ffmpeg: str, reference: Path, out: Path, recipe: Rec
             origin = Path(temporary) / "first.mkv"
             first = ["-c:v", "libx264", "-preset", "fast", "-crf", f"{recipe.first:.0f}", "-threads", "1"]
             runner.run([ffmpeg, *_QUIET, "-i", str(reference), *first, str(origin)])
-        coding = ["-c:v", recipe.encoder, *speed, key, f"{recipe.quality:g}", "-pix_fmt", "yuv420p", "-threads", "1"]
+        coding = [
+            "-c:v",
+            recipe.encoder,
+            *speed,
+            key,
+            f"{recipe.quality:g}",
+            "-pix_fmt",
+            "yuv420p",
+            "-threads",
+            "1",
+        ]
         if recipe.encoder == "libvvenc":
             coding[-4:] = ["-pix_fmt", "yuv420p10le", "-threads", "1"]
         runner.run([ffmpeg, *_QUIET, "-i", str(origin), "-vf", chain, *coding, str(out)])
@@ -191,7 +216,19 @@ def _label(runner: Runner, ffmpeg: str, encode: Path, reference: Path, size: Siz
             f"format=yuv420p[a];[1:v]{index},setsar=1,format=yuv420p[b];"
             "[a][b]libvmaf=log_fmt=json:log_path=vmaf.json:n_threads=1"
         )
-        argv = [ffmpeg, *_QUIET, "-i", str(encode), "-i", str(reference), "-filter_complex", graph, "-f", "null", "-"]
+        argv = [
+            ffmpeg,
+            *_QUIET,
+            "-i",
+            str(encode),
+            "-i",
+            str(reference),
+            "-filter_complex",
+            graph,
+            "-f",
+            "null",
+            "-",
+        ]
         runner.run(argv, cwd=Path(temporary))
         log = json.loads((Path(temporary) / "vmaf.json").read_text(encoding="utf-8"))
     return tuple(frame["metrics"]["vmaf"] for frame in log["frames"])

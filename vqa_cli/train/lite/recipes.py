@@ -11,7 +11,12 @@ Kind = Literal["clip", "photo"]
 # Encoder, its speed options, and the range its quality number is drawn from: from hardly visible to ruined.
 ENCODERS: dict[str, tuple[tuple[str, ...], str, int, int]] = {
     "libx264": (("-preset", "fast"), "-crf", 16, 46),
-    "libx265": (("-preset", "fast", "-x265-params", "log-level=error:pools=1:frame-threads=1"), "-crf", 18, 46),
+    "libx265": (
+        ("-preset", "fast", "-x265-params", "log-level=error:pools=1:frame-threads=1"),
+        "-crf",
+        18,
+        46,
+    ),
     "libsvtav1": (("-preset", "10", "-svtav1-params", "lp=1"), "-crf", 18, 63),
     "libvpx-vp9": (("-cpu-used", "5", "-deadline", "good", "-b:v", "0"), "-crf", 18, 63),
     "mpeg4": ((), "-q:v", 2, 31),

