@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,8 +103,7 @@ def _standard_input(files: tuple[str, ...], scratch: Path) -> list[Path]:
         raise UsageError("- (standard input) cannot be mixed with files")
     target = scratch / "stdin"
     with target.open("wb") as out:
-        stream = click.get_binary_stream("stdin")
-        while block := stream.read(1 << 20):
+        while block := sys.stdin.buffer.read(1 << 20):
             out.write(block)
     return [target]
 

@@ -84,9 +84,9 @@ def _with_flags(entry: dict[str, Any], flags: Overrides, *, free: bool) -> dict[
         entry["bitrate"] = flags.bitrate
     if free and not entry.get("crf") and not entry.get("bitrate"):
         entry["crf"] = _SWEEPS[find_encoder(str(entry["encoder"])).codec]
-    for key, value in (("maxrate", flags.maxrate), ("bufsize", flags.bufsize)):
-        if value is not None:
-            entry[key] = value
+    for key, rate in (("maxrate", flags.maxrate), ("bufsize", flags.bufsize)):
+        if rate is not None:
+            entry[key] = rate
     for key, text in (("preset", flags.speed), ("tune", flags.tune), ("pix_fmt", flags.pix_fmt)):
         if text is not None and (value := _for_encoder(text, str(entry["encoder"]))) is not None:
             entry[key] = value

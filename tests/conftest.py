@@ -1,0 +1,64 @@
+"""Shared fixtures: real clips made by real ffmpeg, the installed ``vqa``, and run documents with known truth."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+FFMPEG = __import__("imageio_ffmpeg").get_ffmpeg_exe()
+
+
+def ffmpeg(*args: str | Path) -> None:
+    """Run ffmpeg quietly; fails the test when it fails."""
+    subprocess.run([FFMPEG, "-v", "error", "-y", *map(str, args)], check=True, stdin=subprocess.DEVNULL)
+
+
+def make_clip(
+    path: Path, *, size: str = "320x180", rate: str = "30000/1001", seconds: float = 1.0, args: tuple[str, ...] = ()
+) -> Path:
+    """A moving test picture with some noise, so that encoders have something to lose."""
+    picture = f"testsrc2=size={size}:rate={rate}:duration={seconds},noise=alls=6:allf=t:all_seed=7"
+    ffmpeg("-f", "lavfi", "-i", picture, *(args or ("-c:v", "libx264", "-crf", "10", "-pix_fmt", "yuv420p")), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for clips that all tests of a session share."""
+    return tmp_path_factory.mktemp("media")
+
+
+@pytest.fixture(scope="session")
+def clip(media: Path) -> Path:
+    """Two seconds of 320x180 at 29.97 fps in MP4."""
+    return make_clip(media / "clip.mp4", seconds=2.0)
+
+
+Vqa = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def vqa(tmp_path_factory: pytest.TempPathFactory) -> Vqa:
+    """The installed program, away from any checkout, with a cache of its own."""
+    home = tmp_path_factory.mktemp("home")
+    program = Path(sys.executable).with_name("vqa")
+    base = {k: v for k, v in os.environ.items() if not k.startswith("VQA_")}
+    base |= {
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_DATA_HOME": str(home / "data"),
+    }
+
+    def run(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, stdin: bytes | None = None):
+        done = subprocess.run(
+            [str(program), *map(str, args)], cwd=cwd or home, env=base | (env or {}), capture_output=True,
+            input=stdin, timeout=300, check=False,
+        )  # fmt: skip
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run

@@ -1,0 +1,78 @@
+"""The process layer against programs that misbehave."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+import pytest
+
+from vqa_cli.errors import ToolError
+from vqa_cli.media.process import TAIL_BYTES, Interrupted, Runner
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_output_and_wall_time_come_back() -> None:
+    with Runner() as runner:
+        done = runner.run(python("import sys; print('out'); sys.stderr.write('err')"))
+    assert (done.stdout, done.stderr) == ("out\n", "err")
+    assert done.wall_s > 0
+
+
+def test_failure_carries_the_cause_and_not_the_last_word() -> None:
+    with Runner() as runner, pytest.raises(ToolError) as error:
+        runner.run(
+            python("import sys; sys.stderr.write('[error] the cause\\n[info] Conversion failed!\\n'); sys.exit(3)")
+        )
+    assert error.value.detail == "the cause"
+    assert "exit code 3" in error.value.message
+
+
+def test_a_flood_of_stderr_neither_blocks_nor_fills_memory() -> None:
+    with Runner() as runner:
+        done = runner.run(python("import sys; sys.stderr.write('x' * 5_000_000); sys.stderr.write('end')"))
+    assert len(done.stderr) <= TAIL_BYTES + 4096
+    assert done.stderr.endswith("end")
+
+
+def test_silence_ends_a_hung_program() -> None:
+    start = time.monotonic()
+    with Runner(silence_s=0.6) as runner, pytest.raises(ToolError, match="no sign of life"):
+        runner.run(python("import time; time.sleep(60)"))
+    assert time.monotonic() - start < 20
+
+
+def test_lines_without_progress_do_not_break_the_silence() -> None:
+    code = "import time\nwhile True: print('frame=1', flush=True); time.sleep(0.1)"
+    with Runner(silence_s=0.8) as runner, pytest.raises(ToolError, match="no sign of life"):
+        runner.run(python(code), on_line=lambda line: False)
+
+
+def test_missing_program_is_named() -> None:
+    with Runner() as runner, pytest.raises(ToolError, match="program not found: /no/such/ffmpeg"):
+        runner.run(["/no/such/ffmpeg"])
+
+
+def test_closing_ends_children_and_refuses_new_ones() -> None:
+    runner = Runner()
+    threading.Timer(0.5, runner.close).start()
+    with pytest.raises(Interrupted):
+        runner.run(python("import time; time.sleep(60)"))
+    with pytest.raises(Interrupted):
+        runner.run(python("pass"))
+
+
+def test_pipe_reads_whole_blocks_and_reports_failure() -> None:
+    with Runner() as runner:
+        with runner.pipe(python("import sys; sys.stdout.buffer.write(b'ab' * 500_000)")) as pipe:
+            buffer = bytearray(600_000)
+            assert pipe.read_into(memoryview(buffer)) == 600_000
+            assert pipe.read_into(memoryview(buffer)) == 400_000
+            pipe.finish()
+        with pytest.raises(ToolError, match="exit code 2"), runner.pipe(python("import sys; sys.exit(2)")) as pipe:
+            assert pipe.read_into(memoryview(bytearray(10))) == 0
+            pipe.finish()
