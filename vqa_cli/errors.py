@@ -67,3 +67,8 @@ class StorageError(VqaError):
     """A run document, cache entry or report cannot be read or written."""
 
     exit_code = ExitCode.STORAGE
+
+
+def first_line(err: BaseException) -> str:
+    """The first line of a foreign error, or its type where it says nothing."""
+    return (str(err).splitlines() or [type(err).__name__])[0]

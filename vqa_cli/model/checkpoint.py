@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from vqa_cli.errors import ModelError, StorageError
+from vqa_cli.errors import ModelError, StorageError, first_line
 
 
 class Scale(BaseModel):
@@ -94,7 +94,7 @@ def load_model(path: Path) -> tuple[Card, dict[str, Tensor], str]:
     except (SafetensorError, ValueError, KeyError, ValidationError) as err:
         raise ModelError(
             f"not a vqa model file: {path}",
-            detail=str(err).splitlines()[0],
+            detail=first_line(err),
             hint="give a file that `vqa train` wrote",
         ) from err
     return card, tensors, hashlib.sha256(data).hexdigest()

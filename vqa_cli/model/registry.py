@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vqa_cli.errors import ModelError
+from vqa_cli.errors import ModelError, first_line
 from vqa_cli.model.store import WeightFile, default_dir, sha256_of
 from vqa_cli.types import ModelIdentity, ScoreScale
 
@@ -192,7 +192,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
             assert isinstance(backbone, ResNetBackbone)
             hashes += (extra,)
     except RuntimeError as err:
-        raise ModelError(f"weights do not fit their card: {path}", detail=str(err).splitlines()[0]) from err
+        raise ModelError(f"weights do not fit their card: {path}", detail=first_line(err)) from err
     s = card.scale
     return _Parts(
         name=card.name, backbone=backbone, head=head, calibration=Calibration(s.gain, s.offset),
@@ -222,7 +222,7 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
         module = VsfaHead(dim=4096)
         module.load_state_dict(_head_state(state))
     except (RuntimeError, KeyError) as err:
-        raise ModelError(f"not a head of {model.name}: {path}", detail=str(err).splitlines()[0]) from err
+        raise ModelError(f"not a head of {model.name}: {path}", detail=first_line(err)) from err
     head_hash = sha256_of(path)
     return _Parts(
         name=model.name, backbone=net, head=module, calibration=_calibration(model.name, state), scale=model.scale,
@@ -252,7 +252,7 @@ def _load_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as err:
         raise ModelError(
-            f"not a weight file: {path}", detail=str(err).splitlines()[0], hint="is the download complete?"
+            f"not a weight file: {path}", detail=first_line(err), hint="is the download complete?"
         ) from err
     if not isinstance(state, dict):
         raise ModelError(f"not a state dict: {path}")

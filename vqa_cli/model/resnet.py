@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqa_cli.errors import ModelError
+from vqa_cli.errors import ModelError, first_line
 from vqa_cli.types import FrameFormat
 
 # R = y + rv * v, G = y + gu * u + gv * v, B = y + bu * u; from the luma weights of ITU-R BT.601, BT.709 and BT.2020.
@@ -89,7 +89,7 @@ class ResNetBackbone(nn.Module):
         try:
             net.load_state_dict(state)
         except RuntimeError as err:
-            raise ModelError(f"not ResNet-50 weights: {origin}", detail=str(err).splitlines()[0]) from err
+            raise ModelError(f"not ResNet-50 weights: {origin}", detail=first_line(err)) from err
         self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
         self.layers = nn.Sequential(net.layer1, net.layer2, net.layer3, net.layer4)
 

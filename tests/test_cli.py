@@ -1,0 +1,294 @@
+"""End to end: the installed ``vqa`` with real ffmpeg on real, short clips."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Vqa, ffmpeg, make_clip
+
+pytestmark = pytest.mark.ffmpeg
+SMALL = (
+    "--codec",
+    "x264",
+    "--crf",
+    "20,35",
+    "--height",
+    "180",
+    "--display",
+    "180",
+    "--encoder-preset",
+    "veryfast",
+    "-q",
+)
+
+
+@pytest.fixture(scope="module")
+def ladder(vqa: Vqa, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished ladder of two codecs."""
+    out = tmp_path_factory.mktemp("ladder")
+    done = vqa("ladder", clip, "--codec", "x264,x265", "--crf", "18,28,38", "--height", "120,180", "--display", "180",
+               "--encoder-preset", "veryfast", "--metric", "all", "-o", out)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def document(folder: Path) -> dict:
+    return json.loads((folder / "run.json").read_text())
+
+
+def test_a_ladder_measures_every_rung(ladder: Path) -> None:
+    (source,) = document(ladder)["sources"]
+    assert len(source["rungs"]) == 12
+    for rung in source["rungs"]:
+        assert rung["status"] == "ok"
+        assert rung["encode"]["frames"] == 60
+        assert rung["score"]["series"]["pooled"]["frames"] == 60
+        assert set(rung["fidelity"]) == {"vmaf", "vmaf_neg", "psnr", "ssim", "xpsnr"}
+        assert rung["score"]["delta_to_source"] == pytest.approx(rung["score"]["score"] - source["score"]["score"])
+        assert rung["encode"]["peak_kbps"] >= rung["encode"]["bitrate_kbps"] * 0.99
+
+
+def test_full_reference_quality_rises_with_rate(ladder: Path) -> None:
+    curves: dict[tuple, list] = {}
+    for rung in document(ladder)["sources"][0]["rungs"]:
+        key = (rung["encoder"], rung["height"])
+        curves.setdefault(key, []).append((rung["encode"]["bitrate_kbps"], rung["fidelity"]["psnr"]["pooled"]["mean"]))
+    for points in curves.values():
+        assert [q for _, q in sorted(points)] == sorted(q for _, q in points)
+
+
+def test_provenance_is_complete(ladder: Path) -> None:
+    run = document(ladder)
+    assert set(run["environment"]["encoder_libraries"]) == {"libx264", "libx265"}
+    assert (
+        len(run["environment"]["ffmpeg_sha256"])
+        == len(run["model"]["sha256"])
+        == len(run["sources"][0]["source"]["sha256"])
+        == 64
+    )
+    assert run["command"][:2] == ["vqa", "ladder"]
+    for rung in run["sources"][0]["rungs"]:
+        assert rung["encode_argv"][0][0].endswith(Path(run["environment"]["ffmpeg_path"]).name)
+
+
+def test_the_document_keeps_to_its_schema(ladder: Path) -> None:
+    import jsonschema
+
+    from vqa_cli.run import json_schema
+
+    jsonschema.validate(document(ladder), json_schema())
+
+
+def test_tables_agree_with_the_document(ladder: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO((ladder / "rungs.csv").read_text())))
+    assert len(rows) == 12
+    frames = list(csv.DictReader(io.StringIO((ladder / "frames.csv").read_text())))
+    assert len(frames) == 13 * 60
+    first = document(ladder)["sources"][0]["rungs"][0]
+    mine = [float(row["vmaf"]) for row in frames if row["rung"] == first["id"]]
+    assert sum(mine) / 60 == pytest.approx(first["fidelity"]["vmaf"]["pooled"]["mean"], abs=1e-3)
+
+
+def test_the_report_is_one_file_without_a_network(ladder: Path, vqa: Vqa, tmp_path: Path) -> None:
+    page = (ladder / "report.html").read_text()
+    assert "<link" not in page and 'src="http' not in page
+    again = vqa("report", ladder / "run.json", "-o", tmp_path / "again.html")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "again.html").stat().st_size > 500_000
+
+
+def test_finished_rungs_are_not_measured_again(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    first = vqa("ladder", clip, *SMALL[:-1], "-o", tmp_path / "a")
+    second = vqa("ladder", clip, *SMALL[:-1], "-o", tmp_path / "b")
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr
+    assert second.stderr.count("from the cache") == 2
+    one, two = (document(tmp_path / name)["sources"] for name in "ab")
+    assert one == two
+
+
+def test_results_do_not_depend_on_the_number_of_workers(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    for jobs in "13":
+        done = vqa("ladder", clip, *SMALL, "--no-cache", "--jobs", jobs, "-o", tmp_path / jobs)
+        assert done.returncode == 0, done.stderr
+    one, three = (document(tmp_path / jobs)["sources"][0]["rungs"] for jobs in "13")
+    for a, b in zip(one, three, strict=True):
+        assert (a["id"], a["encode"]["sha256"], a["score"]) == (b["id"], b["encode"]["sha256"], b["score"])
+        assert a["fidelity"] == b["fidelity"]
+
+
+def test_two_pass_reaches_its_bitrate(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    done = vqa("ladder", clip, "--codec", "x264", "--bitrate", "300k", "--height", "180", "--display", "180", "--metric", "psnr",
+               "--model", "none", "-q", "-o", tmp_path, "--keep-encodes")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (rung,) = document(tmp_path)["sources"][0]["rungs"]
+    assert rung["encode"]["bitrate_kbps"] == pytest.approx(300, rel=0.15)
+    assert len(rung["encode_argv"]) == 2
+    assert Path(rung["encode"]["path"]).stat().st_size == rung["encode"]["file_bytes"]
+    assert document(tmp_path)["model"] is None and rung["score"] is None
+
+
+def test_variable_rate_is_prepared_once_and_said(vqa: Vqa, media: Path, tmp_path: Path) -> None:
+    path = media / "vfr-ladder.mp4"
+    drop = "select='if(lt(n,30),1,not(mod(n,3)))'"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30:duration=3", "-vf", drop, "-fps_mode", "vfr", path)
+    done = vqa("ladder", path, *SMALL, "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (source,) = document(tmp_path)["sources"]
+    assert source["source"]["preparation"] and source["source"]["prepare_argv"]
+    assert all(r["encode"]["frames"] == source["source"]["frames"] for r in source["rungs"])
+
+
+def test_odd_sizes_and_strange_names(vqa: Vqa, media: Path, tmp_path: Path) -> None:
+    strange = make_clip(
+        media / '-odd it\'s "%03d" <b>.mp4', size="322x182", args=("-vf", "crop=321:181", "-c:v", "mpeg4")
+    )
+    done = vqa("ladder", "-q", *SMALL[:-1], "-o", tmp_path, "--", strange.name, cwd=media)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "report.html").read_text()
+    assert "<b>.mp4" not in page
+
+
+def test_one_bad_source_among_good_ones(vqa: Vqa, clip: Path, media: Path, tmp_path: Path) -> None:
+    bad = media / "bad.mp4"
+    bad.write_bytes(b"no video")
+    done = vqa("ladder", clip, bad, *SMALL, "-o", tmp_path)
+    assert done.returncode == 8
+    assert [s["status"] for s in document(tmp_path)["sources"]] == ["ok", "failed"]
+
+
+def test_show_config_says_who_set_what(vqa: Vqa, clip: Path) -> None:
+    done = vqa("ladder", clip, "--preset", "web", "--display", "540", "--show-config", env={"VQA_LADDER_GOP_S": "3"})
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert "540" in lines["display"] and "command line" in lines["display"]
+    assert "3.0" in lines["gop-s"] and "environment" in lines["gop-s"]
+    assert "preset web" in lines["metrics"] and "default" in lines["jobs"]
+
+
+def test_dry_run_prints_commands_and_encodes_nothing(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    done = vqa("ladder", clip, "--preset", "mobile", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 8  # 320x180: all sizes clamp to 180p, two codecs with four points each
+    assert all("-filter_complex" in line for line in done.stdout.splitlines())
+    assert not list(tmp_path.iterdir())
+
+
+def test_score_prints_one_number(vqa: Vqa, clip: Path) -> None:
+    done = vqa("score", clip)
+    assert done.returncode == 0, done.stderr
+    assert 0 <= float(done.stdout.strip()) <= 110
+    piped = vqa("score", "-", stdin=clip.read_bytes())
+    assert piped.stdout == done.stdout
+
+
+def test_score_formats_and_reference(vqa: Vqa, clip: Path, media: Path) -> None:
+    worse = media / "worse.mp4"
+    ffmpeg("-i", clip, "-c:v", "libx264", "-crf", "40", worse)
+    done = vqa("score", worse, "--reference", clip, "--format", "json", "--per-frame")
+    result = json.loads(done.stdout)
+    assert result["frames"] == 60 and len(result["per_frame"]["vmaf"]) == 60
+    assert result["model"]["name"] == "vsfa-lite" and result["model"]["verified"]
+    assert result["fidelity"]["vmaf"]["mean"] < 90
+    lines = vqa("score", clip, worse, "--format", "ndjson").stdout.splitlines()
+    assert [json.loads(line)["frames"] for line in lines] == [60, 60]
+    assert vqa("score", clip, "--min-score", "1000").returncode == 1
+
+
+def test_score_goes_on_after_a_bad_file(vqa: Vqa, clip: Path, media: Path) -> None:
+    bad = media / "bad2.mp4"
+    bad.write_bytes(b"x" * 100)
+    done = vqa("score", bad, clip)
+    assert done.returncode == 8
+    assert "error" in done.stdout.splitlines()[1]
+
+
+BAD = [
+    (("score", "missing.mp4"), 3, "error: no such file: missing.mp4"),
+    (("score", "http://example.com/a.mp4"), 3, "error: only local files can be read: http://example.com/a.mp4"),
+    (("score", "concat:a.mp4|b.mp4"), 3, "error: only local files can be read: concat:a.mp4|b.mp4"),
+    (("ladder", "{clip}", "--preset", "mobil"), 2, "error: unknown preset: mobil"),
+    (("ladder", "{clip}", "--crf", "20", "--bitrate", "1M"), 2, "error: --crf and --bitrate contradict each other"),
+    (("ladder", "{clip}", "--codec", "x266"), 2, "error: unknown encoder: x266"),
+    (("ladder", "{clip}", "--codec", "h264_nvenc", "-o", "{tmp}"), 4, "error: encoder not available: h264_nvenc"),
+    (("ladder", "{clip}", "--ffmpeg", "/no/ffmpeg", "-o", "{tmp}"), 4, "error: ffmpeg not found: /no/ffmpeg"),
+    (("score", "{clip}", "--model", "vsfa", "--model-dir", "{tmp}"), 5, "error: weights of vsfa are not here"),
+    (("score", "{clip}", "--model", "nonsense"), 5, "error: no such model: nonsense"),
+    (("report", "{clip}"), 6, "error: not a JSON document"),
+    (("frobnicate",), 2, "error: no such command: frobnicate"),
+    (("score",), 2, "error: Missing argument 'FILE...'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"), BAD, ids=lambda v: " ".join(v)[:40] if isinstance(v, tuple) else None
+)
+def test_bad_input_gets_one_line_and_a_code(
+    vqa: Vqa, clip: Path, tmp_path: Path, args: tuple[str, ...], code: int, message: str
+) -> None:
+    if "h264_nvenc" in args and Path("/dev/nvidia0").exists():
+        pytest.skip("this machine may have that encoder")
+    done = vqa(*(a.format(clip=clip, tmp=tmp_path) for a in args))
+    assert done.returncode == code, done.stderr
+    assert done.stderr.splitlines()[0].startswith(message)
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_unwritable_output(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    taken = tmp_path / "file"
+    taken.write_text("")
+    done = vqa("ladder", clip, *SMALL, "-o", taken / "out")
+    assert done.returncode == 6
+    assert done.stderr.startswith("error: cannot write output directory")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_ends_children_and_keeps_finished_rungs(media: Path, tmp_path: Path) -> None:
+    long = make_clip(media / "long.mp4", size="640x360", seconds=20, args=("-c:v", "libx264", "-preset", "ultrafast"))
+    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "TMPDIR": str(tmp_path)}
+    program = [
+        str(Path(sys.executable).with_name("vqa")),
+        "ladder",
+        str(long),
+        "--codec",
+        "x265",
+        "--height",
+        "360",
+        "-o",
+        str(tmp_path / "out"),
+    ]
+    child = subprocess.Popen(program, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    time.sleep(6)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert b"interrupted" in err and b"Traceback" not in err
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("vqa-")]
+    left = subprocess.run(["pgrep", "-f", str(long)], capture_output=True, text=True, check=False).stdout
+    assert left == ""
+
+
+def test_doctor_and_lists(vqa: Vqa) -> None:
+    facts = json.loads(vqa("doctor", "--format", "json").stdout)
+    assert facts["models"]["vsfa-lite"] == "bundled"
+    assert "libx264" in facts["ffmpeg"]["encoders"]
+    assert "mobile" in vqa("presets", "list").stdout
+    assert vqa("presets", "validate", "mobile", "web").returncode == 0
+    assert "mdtvsfa" in vqa("models", "list").stdout
+
+
+def test_weights_are_installed_by_hand_and_checked(vqa: Vqa, tmp_path: Path) -> None:
+    page = tmp_path / "VSFA.pt"
+    page.write_text("<!doctype html><html>sign in</html>")
+    done = vqa("models", "pull", "vsfa", "--from", page, "--model-dir", tmp_path / "models")
+    assert done.returncode == 5
+    assert "it is a web page" in done.stderr
+    assert not (tmp_path / "models").exists()

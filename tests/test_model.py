@@ -1,0 +1,268 @@
+"""The scorer against slow, literal formulas; streaming, precision and weight files."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vqa_cli.errors import ModelError, UsageError
+from vqa_cli.model.checkpoint import Card, Scale, load_model, save_model
+from vqa_cli.model.lite import LiteBackbone, to_cells
+from vqa_cli.model.pooling import effective_tau, pool_batch, pool_clip
+from vqa_cli.model.registry import load_scorer
+from vqa_cli.model.resnet import ResNetBackbone, yuv_to_rgb
+from vqa_cli.model.vsfa import VsfaHead
+from vqa_cli.types import FrameFormat
+
+SHARED = Path(os.environ.get("VQA_DEV_MEDIA", Path(__file__).parents[2] / "shared"))
+scores = st.lists(st.floats(-5, 5, allow_nan=False, width=32), min_size=1, max_size=40)
+
+
+def slow_pool(q: list[float], tau: int, beta: float) -> float:
+    """The authors' pooling, one frame at a time in float64."""
+    total = 0.0
+    for t in range(len(q)):
+        memory = min(q[max(0, t - tau + 1) : t + 1])
+        ahead = q[t : t + tau]
+        weights = [math.exp(-x) for x in ahead]
+        current = sum(w * x for w, x in zip(weights, ahead, strict=True)) / sum(weights)
+        total += beta * current + (1 - beta) * memory
+    return total / len(q)
+
+
+@given(scores, st.integers(1, 15), st.floats(0, 1))
+@settings(deadline=None)
+def test_pooling_is_the_formula(q: list[float], tau: int, beta: float) -> None:
+    fast = float(pool_clip(torch.tensor(q, dtype=torch.float64), tau=tau, beta=beta))
+    assert fast == pytest.approx(slow_pool(q, tau, beta), abs=1e-9)
+
+
+@given(st.lists(scores, min_size=1, max_size=4))
+@settings(deadline=None)
+def test_a_padded_batch_pools_like_each_clip(clips: list[list[float]]) -> None:
+    longest = max(map(len, clips))
+    padded = torch.tensor([c + [99.0] * (longest - len(c)) for c in clips], dtype=torch.float64)
+    batch = pool_batch(padded, torch.tensor([len(c) for c in clips]))
+    assert batch.tolist() == pytest.approx([slow_pool(c, 12, 0.5) for c in clips], abs=1e-9)
+
+
+def test_pooling_has_gradients_everywhere() -> None:
+    q = torch.randn(3, 20, dtype=torch.float64, requires_grad=True)
+    pool_batch(q, torch.tensor([20, 7, 1])).sum().backward()
+    assert q.grad is not None and torch.isfinite(q.grad).all()
+    assert (q.grad[1, 7:] == 0).all()
+
+
+def test_large_scores_do_not_underflow() -> None:
+    assert float(pool_clip(torch.full((30,), 1000.0))) == pytest.approx(1000.0)
+
+
+def test_window_keeps_its_seconds_when_frames_are_skipped() -> None:
+    assert [effective_tau(12, every) for every in (1, 2, 5, 100)] == [12, 6, 2, 1]
+
+
+def frames(count: int, width: int = 96, height: int = 64, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(16, 235, (count, height * 3 // 2, width)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lite model with random weights: structure without quality."""
+    torch.manual_seed(3)
+    backbone, path = LiteBackbone(), tmp_path_factory.mktemp("model") / "random.safetensors"
+    head = VsfaHead(backbone.dim, 16, 8)
+    card = Card(
+        name="random", backbone="lite", backbone_config=backbone.config, head_config={"dim": backbone.dim, "reduced": 16, "hidden": 8},
+        scale=Scale(name="none", minimum=0, maximum=100, description="random weights", gain=100), preprocessing="as lite",
+        training_data="none", licence="MIT",
+    )  # fmt: skip
+    tensors = {f"backbone.{k}": v for k, v in backbone.state_dict().items()}
+    save_model(path, card, tensors | {f"head.{k}": v for k, v in head.state_dict().items()})
+    return path
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 7))
+@settings(deadline=None, max_examples=15)
+def test_any_chunking_and_batch_size_gives_the_whole_clip_score(
+    model_file: Path, chunks: list[int], batch: int
+) -> None:
+    clip = frames(sum(chunks))
+    whole = load_scorer(str(model_file), precision="fp32", device="cpu").score([clip], FrameFormat(96, 64))
+    parts = np.split(clip, np.cumsum(chunks)[:-1])
+    scorer = load_scorer(str(model_file), precision="fp32", device="cpu", batch_size=batch)
+    streamed = scorer.score(parts, FrameFormat(96, 64))
+    assert streamed.raw == pytest.approx(whole.raw, abs=1e-5)
+    assert np.allclose(streamed.frame_scores, whole.frame_scores, atol=1e-3)
+
+
+def test_features_score_again_without_the_video(model_file: Path) -> None:
+    class Sink:
+        def __init__(self) -> None:
+            self.parts: list[np.ndarray] = []
+
+        def append(self, features: np.ndarray) -> None:
+            self.parts.append(features)
+
+    sink = Sink()
+    scorer = load_scorer(str(model_file), precision="fp32", device="cpu")
+    whole = scorer.score([frames(20)], FrameFormat(96, 64), sink=sink)
+    again = scorer.score_features(np.concatenate(sink.parts))
+    assert again.score == pytest.approx(whole.score, abs=0.1)
+
+
+def test_numbers_that_are_none_are_an_error(model_file: Path, tmp_path: Path) -> None:
+    card, tensors, _ = load_model(model_file)
+    broken = tmp_path / "broken.safetensors"
+    save_model(broken, card, tensors | {"head.q.bias": torch.tensor([float("nan")])})
+    scorer = load_scorer(str(broken), precision="fp32", device="cpu")
+    with pytest.raises(ModelError, match="no number: frame 0"):
+        scorer.score([frames(3)], FrameFormat(96, 64))
+
+
+def test_cells_hold_every_pixel_in_one_scale() -> None:
+    limited = to_cells(torch.from_numpy(frames(1)), FrameFormat(96, 64))
+    assert limited.shape == (1, 24, 16, 24)
+    black = torch.full((1, 96, 96), 16, dtype=torch.uint8)
+    assert to_cells(black, FrameFormat(96, 64))[0, :16].max() == -1.0
+    full = to_cells(torch.full((1, 96, 96), 255, dtype=torch.uint8), FrameFormat(96, 64, full_range=True))
+    assert full[0, :16].min() == 1.0
+
+
+def test_odd_cells_are_left_out_and_nothing_fails() -> None:
+    backbone = LiteBackbone().fold()
+    with torch.inference_mode():
+        assert backbone(torch.from_numpy(frames(2, 70, 66)), FrameFormat(70, 66)).shape == (2, backbone.dim)
+
+
+def test_folding_changes_nothing() -> None:
+    torch.manual_seed(0)
+    backbone = LiteBackbone()
+    backbone(torch.from_numpy(frames(4)), FrameFormat(96, 64))
+    backbone.eval()
+    with torch.inference_mode():
+        before = backbone(torch.from_numpy(frames(2)), FrameFormat(96, 64))
+        after = backbone.fold()(torch.from_numpy(frames(2)), FrameFormat(96, 64))
+    assert torch.allclose(before, after, atol=1e-5)
+
+
+@pytest.mark.parametrize(("matrix", "kr", "kb"), [("bt601", 0.299, 0.114), ("bt709", 0.2126, 0.0722)])
+def test_rgb_comes_back_from_its_own_yuv(matrix: str, kr: float, kb: float) -> None:
+    rgb = np.array([200.0, 40.0, 90.0])
+    y = kr * rgb[0] + (1 - kr - kb) * rgb[1] + kb * rgb[2]
+    cb, cr = (rgb[2] - y) / (2 * (1 - kb)), (rgb[0] - y) / (2 * (1 - kr))
+    frame = np.full((1, 6, 4), round(16 + y * 219 / 255), dtype=np.uint8)
+    frame[0, 4] = round(128 + cb * 224 / 255)
+    frame[0, 5] = round(128 + cr * 224 / 255)
+    back = yuv_to_rgb(torch.from_numpy(frame), FrameFormat(4, 4, matrix=matrix))[0, :, 0, 0]  # type: ignore[arg-type]
+    assert np.abs(back.numpy() - rgb).max() <= 2
+
+
+def resnet_weights(path: Path) -> Path:
+    from torchvision.models import resnet50
+
+    torch.manual_seed(5)
+    torch.save(resnet50(weights=None).state_dict(), path)
+    return path
+
+
+def test_resnet_features_are_the_papers(tmp_path: Path) -> None:
+    """Mean and unbiased deviation of the last map, against a plain, unfolded torchvision network."""
+    from torchvision.models import resnet50
+
+    path = resnet_weights(tmp_path / "resnet.pth")
+    ours = ResNetBackbone()
+    ours.load_torchvision(torch.load(path, weights_only=True), path)
+    ours.fold()
+    plain = resnet50(weights=None).eval()
+    plain.load_state_dict(torch.load(path, weights_only=True))
+    clip, pixels = torch.from_numpy(frames(2)), FrameFormat(96, 64)
+    with torch.inference_mode():
+        got = ours(clip, pixels)
+        x = yuv_to_rgb(clip, pixels) / 255
+        x = (x - torch.tensor([0.485, 0.456, 0.406])[:, None, None]) / torch.tensor([0.229, 0.224, 0.225])[
+            :, None, None
+        ]
+        for name in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
+            x = getattr(plain, name)(x)
+        want = torch.cat((x.mean((2, 3)), x.flatten(2).std(2)), dim=1)
+    assert torch.allclose(got, want, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["vsfa", "mdtvsfa"])
+def test_published_heads_score_as_a_literal_transcription(name: str, tmp_path: Path) -> None:
+    head_file = SHARED / "weights" / f"{name.upper()}.pt"
+    if not head_file.exists():
+        pytest.skip("the published heads are not here")
+    weights = resnet_weights(tmp_path / "resnet.pth")
+    scorer = load_scorer(name, backbone_weights=weights, head_weights=head_file, precision="fp32", device="cpu")
+
+    class Sink(list[np.ndarray]):
+        pass
+
+    sink = Sink()
+    got = scorer.score([frames(17)[:5], frames(17)[5:]], FrameFormat(96, 64), sink=sink)
+    backbone = ResNetBackbone()
+    backbone.load_torchvision(torch.load(weights, weights_only=True), weights)
+    with torch.inference_mode():
+        features = backbone.fold()(torch.from_numpy(frames(17)), FrameFormat(96, 64)).double().numpy()
+    state = {k: v.double().numpy() for k, v in torch.load(head_file, map_location="cpu", weights_only=True).items()}
+    assert got.raw == pytest.approx(slow_score(features, state), abs=1e-5)
+    assert not got.model.verified
+
+
+def slow_score(features: np.ndarray, state: dict[str, np.ndarray]) -> float:
+    """Linear, GRU cell and linear in NumPy, frame by frame; then pooling, and MDTVSFA's two sigmoids."""
+    mixed = "regression.weight" in state
+    fc, rnn, q = ("dimemsion_reduction", "feature_aggregation", "regression") if mixed else ("ann.fc0", "rnn", "q")
+
+    def sigmoid(x: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-x))
+
+    hidden, out = np.zeros(32), []
+    for row in features:
+        x = state[f"{fc}.weight"] @ row + state[f"{fc}.bias"]
+        gates = state[f"{rnn}.weight_ih_l0"] @ x + state[f"{rnn}.bias_ih_l0"]
+        back = state[f"{rnn}.weight_hh_l0"] @ hidden + state[f"{rnn}.bias_hh_l0"]
+        reset, update = sigmoid(gates[:32] + back[:32]), sigmoid(gates[32:64] + back[32:64])
+        new = np.tanh(gates[64:] + reset * back[64:])
+        hidden = (1 - update) * new + update * hidden
+        out.append(float((state[f"{q}.weight"] @ hidden + state[f"{q}.bias"])[0]))
+    pooled = slow_pool(out, 12, 0.5)
+    if not mixed:
+        return pooled
+    relative = 1 / (1 + math.exp(-pooled))
+    return 1 / (1 + math.exp(-(float(state["nlm.0.weight"][0, 0]) * relative + float(state["nlm.0.bias"][0]))))
+
+
+def test_missing_weights_name_the_files_and_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as error:
+        load_scorer("vsfa", model_dir=tmp_path)
+    assert "resnet50-0676ba61.pth and VSFA.pt" in error.value.message
+    assert "vqa models pull vsfa" in str(error.value.hint)
+
+
+@pytest.mark.parametrize("content", [b"<!doctype html><html>not found</html>", b"", b"PK\x03\x04 truncated"])
+def test_weight_files_that_are_none(tmp_path: Path, content: bytes) -> None:
+    bad = tmp_path / "bad.pt"
+    bad.write_bytes(content)
+    with pytest.raises(ModelError):
+        load_scorer("vsfa", backbone_weights=bad, head_weights=bad)
+    model = tmp_path / "bad.safetensors"
+    model.write_bytes(content)
+    with pytest.raises(ModelError, match="not a vqa model file"):
+        load_scorer(str(model))
+
+
+def test_unknown_names(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no such model: vmafx"):
+        load_scorer("vmafx")
+    with pytest.raises(UsageError, match="no such device"):
+        load_scorer(device="cuda:7")
