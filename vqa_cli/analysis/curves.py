@@ -84,10 +84,11 @@ def points(source: SourceResult, metric: str, pooling: str = "mean") -> list[tup
 
 def curves(source: SourceResult, metric: str, pooling: str = "mean") -> list[Curve]:
     """One curve per encoder, speed and size, in the run's order."""
+    order = dict.fromkeys((codec_name(rung), f"{min(rung.width, rung.height)}p") for rung in source.rungs)
     groups: dict[tuple[str, str], list[Point]] = defaultdict(list)
     for rung, point in points(source, metric, pooling):
         groups[codec_name(rung), f"{point.height}p"].append(point)
-    return [Curve(source.source.name, codec, size, tuple(members)) for (codec, size), members in groups.items()]
+    return [Curve(source.source.name, *key, tuple(groups[key])) for key in order if key in groups]
 
 
 def inversions(run: Run, metric: str) -> list[Inversion]:

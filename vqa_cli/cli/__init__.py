@@ -18,6 +18,8 @@ COMMANDS = {
     "ladder": ("ladder", "Encode a ladder, measure every rung, write run document and report."),
     "score": ("score", "Score videos without (or with) a reference."),
     "report": ("report", "Render the HTML report of run documents again."),
+    "recommend": ("recommend", "Recommend a ladder from a run document."),
+    "bdrate": ("bdrate", "BD-rate between the codecs of run documents."),
     "presets": ("presets", "List, show and validate presets."),
     "models": ("models", "List, fetch and verify quality models."),
     "train": ("train", "Train quality models."),

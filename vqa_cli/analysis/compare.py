@@ -1,0 +1,108 @@
+"""BD-rate between curves: codecs of one run, one codec over two runs, or numbers made elsewhere. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vqa_cli.analysis.bdrate import BdResult, Method, RatePoints, bd, bootstrap_mean
+from vqa_cli.analysis.curves import Curve, curves
+from vqa_cli.errors import InputError, UsageError
+from vqa_cli.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCurve:
+    """Points of one source and codec, with the mean encode time of a rung in s where it is known."""
+
+    source: str
+    codec: str
+    points: RatePoints
+    encode_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One test curve against its anchor."""
+
+    source: str
+    anchor: str
+    test: str
+    result: BdResult
+    time_ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Mean of per-source BD-rates with a 95 % bootstrap interval over sources."""
+
+    anchor: str
+    test: str
+    sources: int
+    bd_rate: float | None
+    interval: tuple[float, float] | None
+
+
+def run_curves(run: Run, metric: str, label: str = "") -> list[NamedCurve]:
+    """Curves of a run as they are named in comparisons: encoder and size, after the run's label if there is one.
+
+    Raises:
+        UsageError: the run did not measure the metric.
+    """
+    if metric != "model" and metric not in run.metrics:
+        raise UsageError(f"the run did not measure {metric}; it has {', '.join(run.metrics)}")
+    return [_named(curve, label) for source in run.sources for curve in curves(source, metric)]
+
+
+def _named(curve: Curve, label: str) -> NamedCurve:
+    points = RatePoints(tuple(p.kbps for p in curve.points), tuple(p.quality for p in curve.points))
+    seconds = sum(p.encode_s for p in curve.points) / len(curve.points)
+    return NamedCurve(curve.source, f"{label}{curve.codec} {curve.size}", points, seconds)
+
+
+def within(found: Sequence[NamedCurve], metric: str, method: Method) -> list[Comparison]:
+    """Every curve against the first of its source that has the same size."""
+    comparisons = []
+    for source in dict.fromkeys(curve.source for curve in found):
+        mine = [curve for curve in found if curve.source == source]
+        for test in mine[1:]:
+            size = test.codec.rsplit(" ", 1)[-1]
+            anchor = next(curve for curve in mine if curve.codec.rsplit(" ", 1)[-1] == size or " " not in curve.codec)
+            if anchor is not test:
+                comparisons.append(compare(anchor, test, metric, method))
+    return comparisons
+
+
+def between(
+    baseline: Sequence[NamedCurve], candidate: Sequence[NamedCurve], metric: str, method: Method
+) -> list[Comparison]:
+    """Curves of the same source and codec in two runs.
+
+    Raises:
+        InputError: nothing is common to both.
+    """
+    theirs = {(curve.source, curve.codec): curve for curve in baseline}
+    common = [(theirs[c.source, c.codec], c) for c in candidate if (c.source, c.codec) in theirs]
+    if not common:
+        raise InputError("the runs have no source and codec in common")
+    return [compare(anchor, test, metric, method) for anchor, test in common]
+
+
+def compare(anchor: NamedCurve, test: NamedCurve, metric: str, method: Method) -> Comparison:
+    """BD-rate of ``test`` against ``anchor`` with the change of encode time."""
+    ratio = test.encode_s / anchor.encode_s if test.encode_s and anchor.encode_s else None
+    result = bd(anchor.points, test.points, method=method, metric=metric)
+    return Comparison(test.source, anchor.codec, test.codec, result, ratio)
+
+
+def summarise(comparisons: Iterable[Comparison]) -> list[Summary]:
+    """Per pair of codecs over all sources; sources without a BD-rate are left out and not counted."""
+    pairs: dict[tuple[str, str], list[float]] = {}
+    for item in comparisons:
+        known = pairs.setdefault((item.anchor, item.test), [])
+        if item.result.bd_rate is not None:
+            known.append(item.result.bd_rate)
+    return [
+        Summary(anchor, test, len(v), sum(v) / len(v) if v else None, bootstrap_mean(v))
+        for (anchor, test), v in pairs.items()
+    ]
