@@ -20,6 +20,7 @@ COMMANDS = {
     "report": ("report", "Render the HTML report of run documents again."),
     "recommend": ("recommend", "Recommend a ladder from a run document."),
     "bdrate": ("bdrate", "BD-rate between the codecs of run documents."),
+    "gate": ("gate", "CI verdict: did quality or rate get worse against a baseline?"),
     "presets": ("presets", "List, show and validate presets."),
     "models": ("models", "List, fetch and verify quality models."),
     "train": ("train", "Train quality models."),
