@@ -1,0 +1,243 @@
+"""Curves, hull, BD-rate, recommendation and gate against known truth and independent references."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from conftest import Vqa
+from documents import ladder, make_run, make_rung
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy.interpolate import PchipInterpolator
+
+from vqa_cli.analysis.bdrate import RatePoints, bd, bootstrap_mean
+from vqa_cli.analysis.curves import Point, curves, inversions
+from vqa_cli.analysis.gate import judge
+from vqa_cli.analysis.hull import convex_hull, crossovers
+from vqa_cli.analysis.policy import MetricPolicy, Policy, default_policy, read_policy
+from vqa_cli.analysis.recommend import recommend
+from vqa_cli.errors import InputError, UsageError
+from vqa_cli.run import Run
+from vqa_cli.settings import Constraints
+
+
+def point(kbps: float, quality: float, height: int = 360) -> Point:
+    return Point(f"{kbps}-{quality}", kbps, quality, height, "x", 1.0)
+
+
+clouds = st.lists(st.tuples(st.floats(10, 1e5), st.floats(0, 100)), min_size=1, max_size=40)
+
+
+@given(clouds)
+def test_nothing_lies_above_the_hull(cloud: list[tuple[float, float]]) -> None:
+    points = [point(r, q) for r, q in cloud]
+    hull = convex_hull(points)
+    assert [p.kbps for p in hull] == sorted({p.kbps for p in hull})
+    assert [p.quality for p in hull] == sorted({p.quality for p in hull})
+    assert max(p.quality for p in points) == hull[-1].quality
+    xs = [math.log(p.kbps) for p in hull]
+    assume(len(xs) < 2 or min(np.diff(xs)) > 1e-6)
+    for p in points:
+        assert p.quality <= np.interp(math.log(p.kbps), xs, [h.quality for h in hull]) + 1e-6
+    slopes = [(b.quality - a.quality) / (math.log(b.kbps) - math.log(a.kbps)) for a, b in itertools.pairwise(hull)]
+    assert all(a >= b - 1e-6 * max(1, abs(a)) for a, b in itertools.pairwise(slopes))
+
+
+def test_crossovers_sit_between_sizes() -> None:
+    assert crossovers([point(100, 10, 360), point(400, 30, 720)]) == [(360, 720, pytest.approx(200))]
+
+
+RATES, QUALITY = (100.0, 230.0, 520.0, 1300.0, 2600.0), (55.0, 71.0, 83.0, 91.5, 95.0)
+
+
+@pytest.mark.parametrize("method", ["pchip", "akima", "cubic"])
+@given(factor=st.floats(0.3, 3))
+@settings(deadline=None, max_examples=20)
+def test_scaled_rates_give_that_bd_rate(method: str, factor: float) -> None:
+    anchor, test = RatePoints(RATES, QUALITY), RatePoints(tuple(r * factor for r in RATES), QUALITY)
+    result = bd(anchor, test, method=method)  # type: ignore[arg-type]
+    assert result.bd_rate == pytest.approx(100 * (factor - 1), abs=1e-3)
+    assert result.overlap == 1.0
+    back = bd(test, anchor, method=method)  # type: ignore[arg-type]
+    assert back.bd_rate is not None and result.bd_rate is not None
+    assert (1 + result.bd_rate / 100) * (1 + back.bd_rate / 100) == pytest.approx(1, abs=1e-4)
+
+
+def test_pchip_agrees_with_its_definition() -> None:
+    anchor, test = RatePoints(RATES, QUALITY), RatePoints((90.0, 250.0, 480.0, 1250.0), (52.0, 73.0, 84.0, 93.0))
+    low, high = 55.0, 93.0
+    grid = np.linspace(low, high, 200_001)
+    curves_ = [PchipInterpolator(c.quality, np.log(c.kbps))(grid) for c in (anchor, test)]
+    expected = 100 * (math.exp(np.trapezoid(curves_[1] - curves_[0], grid) / (high - low)) - 1)
+    assert bd(anchor, test).bd_rate == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("curve", "reason"),
+    [
+        (RatePoints(RATES[:3], QUALITY[:3]), "3 usable points; at least 4 are needed"),
+        (RatePoints(RATES, (55.0, 71.0, 70.0, 91.0, 95.0)), "quality does not rise with rate at 520 kb/s"),
+        (RatePoints(RATES, (1.0, 2.0, 3.0, 4.0, 5.0)), "the curves share no quality range"),
+        (RatePoints(RATES, (55.0, float("nan"), 70.0, 91.0, 95.0)), "a rate or quality is no number"),
+    ],
+)
+def test_no_number_where_none_is_defined(curve: RatePoints, reason: str) -> None:
+    result = bd(RatePoints(RATES, QUALITY), curve)
+    assert result.bd_rate is None and result.bd_quality is None
+    assert reason in result.notes[0]
+
+
+def test_saturated_vmaf_is_cut_and_little_overlap_is_said() -> None:
+    rates = (*RATES, 5000.0, 9000.0)
+    saturated = RatePoints(rates, (60.0, 75.0, 88.0, 96.0, 99.7, 99.6, 99.9))
+    assert bd(saturated, saturated, metric="vmaf").bd_rate == pytest.approx(0, abs=1e-9)
+    assert bd(saturated, saturated, metric="psnr").bd_rate is None
+    low = RatePoints(RATES, tuple(q - 25 for q in QUALITY))
+    assert "share only" in bd(RatePoints(RATES, QUALITY), low).notes[0]
+
+
+def test_bootstrap_holds_the_mean() -> None:
+    low, high = bootstrap_mean([1.0, 2.0, 3.0, 4.0]) or (0, 0)
+    assert 1 <= low < 2.5 < high <= 4
+    assert bootstrap_mean([1.0]) is None
+
+
+def test_curves_follow_the_run_and_rise_in_rate() -> None:
+    run = make_run(ladder("libx264") + ladder("libx265", scale=0.6))
+    found = curves(run.sources[0], "vmaf")
+    assert [(c.codec, c.size) for c in found] == [
+        (f"{e} medium", f"{h}p") for e in ("libx264", "libx265") for h in (360, 540, 720)
+    ]
+    assert all(list(c.points) == sorted(c.points, key=lambda p: p.kbps) for c in found)
+
+
+def test_inversions_beyond_noise_alone_are_flagged() -> None:
+    good, bad = make_rung("libx264", 360, 300, 70.0), make_rung("libx264", 360, 600, 66.0)
+    tiny = make_rung("libx264", 360, 900, 65.9)
+    (item,) = inversions(make_run([bad, good, tiny]), "vmaf")
+    assert (item.lower, item.higher, item.drop) == (good.id, bad.id, pytest.approx(4.0))
+
+
+def test_recommendation_lies_on_the_hull_and_keeps_its_limits() -> None:
+    run = make_run(ladder())
+    (plain,) = recommend(run, Constraints())
+    assert {p.rung for p in plain.chosen} <= {p.rung for p in plain.hull}
+    (few,) = recommend(run, Constraints(max_rungs=3, min_kbps=200, max_kbps=2000))
+    assert len(few.chosen) <= 3 and all(200 <= p.kbps <= 2000 for p in few.chosen)
+    (spaced,) = recommend(run, Constraints(min_step=15))
+    assert all(b.quality - a.quality >= 15 for a, b in itertools.pairwise(spaced.chosen))
+    (top,) = recommend(run, Constraints(top_quality=80))
+    assert top.chosen[-1].quality >= 80 > top.chosen[-2].quality
+    (knee,) = recommend(run, Constraints(knee_kbps_per_point=20))
+    assert knee.chosen[-1].kbps < plain.chosen[-1].kbps and "one point costs" in knee.notes[0]
+
+
+def test_wasted_rungs_are_beaten_by_a_cheaper_one() -> None:
+    (found,) = recommend(make_run(ladder()), Constraints())
+    rungs = {p.rung: p for p in found.hull}
+    assert found.wasted
+    for item in found.wasted:
+        assert item.beaten_by in rungs and item.saves_kbps >= 0 and item.loses <= 0
+
+
+def test_recommendation_needs_the_metric() -> None:
+    with pytest.raises(UsageError, match="did not measure psnr"):
+        recommend(make_run(ladder()), Constraints(), "psnr")
+
+
+def verdict(baseline: Run, candidate: Run, **limits: float) -> str:
+    return judge(baseline, candidate, Policy(metrics={"vmaf": MetricPolicy(**limits)})).outcome
+
+
+def test_gate_passes_the_same_and_fails_the_worse() -> None:
+    base = make_run(ladder())
+    assert judge(base, base, default_policy("vmaf")).outcome == "pass"
+    assert verdict(base, make_run(ladder(shift=-3)), max_drop_mean=1.0) == "fail"
+    assert verdict(base, make_run(ladder(scale=1.1)), max_bd_rate=5.0) == "fail"
+    assert verdict(base, make_run(ladder(scale=1.1)), max_bd_rate=15.0) == "pass"
+    assert verdict(base, make_run(ladder(shift=2)), max_drop_mean=0.0, max_drop_p5=0.0, max_drop_min=0.0) == "pass"
+
+
+def test_gate_is_inconclusive_within_the_noise() -> None:
+    base = make_run([make_rung("libx264", 360, 300, 70.0)])
+    shaky = make_run([make_rung("libx264", 360, 300, 69.0, wave=12.0, name="libx264_360p_300")])
+    assert verdict(base, shaky, max_drop_mean=1.0) == "inconclusive"
+
+
+def test_gate_fails_closed_on_missing_data() -> None:
+    base, rungs = make_run(ladder()), ladder()
+    assert verdict(base, make_run(rungs[:-1]), max_drop_mean=1.0) == "inconclusive"
+    broken = rungs[0].model_copy(
+        update={"status": "failed", "encode": None, "score": None, "fidelity": {}, "reason": "crash"}
+    )
+    assert verdict(base, make_run([broken, *rungs[1:]]), max_drop_mean=1.0) == "fail"
+    few = make_run(rungs[:3])
+    assert verdict(few, few, max_bd_rate=1.0) == "inconclusive"
+
+
+def test_gate_checks_bitrate_and_time() -> None:
+    base = make_run(ladder())
+    more = make_run(ladder(scale=1.2))
+    policy = Policy(metrics={"vmaf": MetricPolicy()}, max_bitrate_increase=10, max_encode_time=1.0)
+    outcomes = {c.figure: c.outcome for c in judge(base, more, policy).checks}
+    assert outcomes == {"bitrate": "fail", "encode CPU time": "pass"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"sha256": "9" * 64}, "lacks source clip.mp4"), ({"model_sha": "9" * 64}, "model sha256 is")],
+)
+def test_gate_refuses_unlike_runs(change: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        judge(make_run(ladder()), make_run(ladder(), **change), default_policy("model"))
+
+
+def test_policy_errors_name_the_key(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text("[metrics.vmaf]\nmax_bdrate = 1.0\n")
+    with pytest.raises(UsageError) as error:
+        read_policy(path)
+    assert "metrics.vmaf.max_bdrate" in error.value.message and error.value.hint == "did you mean max_bd_rate?"
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> tuple[Path, Path]:
+    paths = tmp_path / "a.json", tmp_path / "b.json"
+    for path, shift in zip(paths, (0, -5), strict=True):
+        path.write_text(make_run(ladder() + ladder("libx265", scale=0.5, shift=0), name='<b>&"x".mp4').model_dump_json() if not shift
+                        else make_run(ladder(shift=-5) + ladder("libx265", scale=0.5), name='<b>&"x".mp4').model_dump_json())  # fmt: skip
+    return paths
+
+
+def test_gate_command_in_every_format(vqa: Vqa, runs: tuple[Path, Path], tmp_path: Path) -> None:
+    good = vqa("gate", runs[0], runs[0])
+    assert (good.returncode, good.stdout.splitlines()[-1].split(":")[0]) == (0, "PASS")
+    bad = vqa("gate", *runs, "--format", "junit", "-o", tmp_path / "junit.xml")
+    assert bad.returncode == 1
+    suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert int(suite.attrib["failures"]) == len(suite.findall(".//failure")) > 0
+    assert json.loads(vqa("gate", *runs, "--format", "json").stdout)["outcome"] == "fail"
+    assert "::error title=vqa gate::" in vqa("gate", *runs, "--format", "github").stdout
+    assert vqa("gate", *runs, "--format", "markdown").stdout.startswith("### vqa gate: fail")
+
+
+def test_bdrate_and_recommend_commands(vqa: Vqa, runs: tuple[Path, Path], tmp_path: Path) -> None:
+    found = json.loads(vqa("bdrate", runs[0], "--format", "json").stdout)
+    assert [c["result"]["bd_rate"] for c in found["comparisons"]] == [pytest.approx(-50, abs=0.1)] * 3
+    assert vqa("bdrate", *runs).returncode == 0
+    table = tmp_path / "t.csv"
+    table.write_text(
+        "source,codec,bitrate,quality\n"
+        + "".join(f"s,{c},{r * f},{q}\n" for c, f in (("a", 1), ("b", 2)) for r, q in zip(RATES, QUALITY, strict=True))
+    )
+    assert "+100.00%" in vqa("bdrate", table).stdout
+    table.write_text("source,codec\n")
+    assert vqa("bdrate", table).returncode == 7
+    assert vqa("recommend", runs[0], "--max-rungs", "2").stdout.count("libx264_") >= 2
+    assert vqa("recommend", runs[0], "--format", "hls").stdout.startswith("#EXTM3U")
