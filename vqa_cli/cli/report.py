@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from vqa_cli.errors import StorageError, UsageError
-from vqa_cli.run import Run, read_run
+from vqa_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from vqa_cli.run import Run
 
 
 @click.command(name="report")
@@ -17,70 +19,64 @@ from vqa_cli.run import Run, read_run
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, dir_okay=False),
     help="Where to write [report.html beside the first document].",
 )
-@click.option("--format", "output_format", type=click.Choice(["html", "svg", "png"]), default="html", show_default=True)
-@click.option("--metric", help="Which chart, for svg and png [the model, else the first metric].")
-def command(documents: tuple[Path, ...], output: Path | None, output_format: str, metric: str | None) -> None:
-    """Render run documents again, without encoding anything; several are overlaid."""
-    paths = [path / "run.json" if path.is_dir() else path for path in documents]
-    runs = [read_run(path) for path in paths]
-    frames = [read_frames(path.with_name("frames.csv"), run) for path, run in zip(paths, runs, strict=True)]
-    target = output or paths[0].with_name(f"report.{output_format}")
-    if output_format == "html":
-        from vqa_cli.report.html import write_report
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["html", "svg", "png"]),
+    help="The page, or its rate charts as a picture [by the output's name, else html].",
+)
+@click.option(
+    "--metric",
+    help="What headline and recommendation go by, and the one chart of a picture: model, vmaf, psnr, … "
+    "[vmaf where it was measured].",
+)
+@click.option(
+    "--theme",
+    type=click.Choice(["light", "dark"]),
+    default="light",
+    show_default=True,
+    help="Colours of a picture; the page has both.",
+)
+def command(
+    documents: tuple[Path, ...],
+    output: Path | None,
+    form: Literal["html", "svg", "png"] | None,
+    metric: str | None,
+    theme: Literal["light", "dark"],
+) -> None:
+    """Render run documents again, without encoding anything; several are overlaid source by source.
 
-        write_report(runs, target, frames)
+    RUN.json is what `vqa ladder` wrote, or the directory that holds it. frames.csv beside it is used when it is there.
+    """
+    from vqa_cli.run import read_run
+
+    paths = [path / "run.json" if path.is_dir() else path for path in documents]
+    wanted = form or _form_of(output)
+    target = output or paths[0].with_name(f"report.{wanted}")
+    if target.resolve() in {path.resolve() for path in paths}:
+        raise UsageError(f"the report would replace the run document: {target}", hint="give -o another name")
+    runs = [read_run(path) for path in paths]
+    if wanted == "html":
+        _write_page(paths, runs, target, metric)
     else:
-        _write_picture(runs, frames, target, output_format, metric)
+        from vqa_cli.report.picture import write_picture
+
+        write_picture(runs, target, wanted, metric=metric, theme=theme)
     click.echo(target)
 
 
-def read_frames(path: Path, run: Run) -> dict[tuple[int, str], dict[str, Any]]:
-    """Frame values from ``frames.csv``; nothing when there is no such file.
-
-    Raises:
-        StorageError: the file is damaged.
-    """
-    import csv
-
-    import numpy as np
-
-    if not path.exists():
-        return {}
-    index = {source.source.name: number for number, source in enumerate(run.sources)}
-    columns: dict[tuple[int, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                table = columns[index[row["source"]], row["rung"]]
-                for name, text in row.items():
-                    if name not in ("source", "rung", "frame") and text:
-                        table[name].append(float(text))
-    except (OSError, KeyError, ValueError, TypeError) as err:
-        raise StorageError(f"damaged frame table: {path}", hint="delete it to report without frames") from err
-    return {key: {name: np.array(values) for name, values in table.items()} for key, table in columns.items()}
+def _form_of(output: Path | None) -> Literal["html", "svg", "png"]:
+    suffix = output.suffix.lower() if output else ""
+    return "svg" if suffix == ".svg" else "png" if suffix == ".png" else "html"
 
 
-def _write_picture(runs: list[Run], frames: list[Any], target: Path, output_format: str, metric: str | None) -> None:
-    import vl_convert
+def _write_page(paths: Sequence[Path], runs: Sequence[Run], target: Path, metric: str | None) -> None:
+    from vqa_cli.report.frames import read_frames
+    from vqa_cli.report.html import write_report
 
-    from vqa_cli.report.charts import rate_quality_chart
-    from vqa_cli.report.html import merged
-    from vqa_cli.report.view import view_runs
-
-    views = view_runs(runs, frames)
-    sources = [view.sources[0] for view in views]
-    titles = dict(sources[0].metrics)
-    chosen = metric or next(iter(titles))
-    if chosen not in titles:
-        raise UsageError(f"the run did not measure {chosen}", hint=f"one of {', '.join(titles)}")
-    spec = rate_quality_chart(merged(sources), chosen, titles[chosen])
-    try:
-        if output_format == "svg":
-            target.write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
-        else:
-            target.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
-    except OSError as err:
-        raise StorageError(f"cannot write: {target}", detail=err.strerror) from err
+    frames = [read_frames(path, run) for path, run in zip(paths, runs, strict=True)]
+    labels = [str(path) for path in paths] if len(paths) > 1 else None
+    write_report(runs, target, frames, labels_of_runs=labels, metric=metric)

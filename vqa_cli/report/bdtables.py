@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vqa_cli.analysis.bdrate import RatePoints, bd
-from vqa_cli.analysis.curves import codec_name, curves, points
+from vqa_cli.analysis.curves import Point, codec_name, curves, points
 from vqa_cli.analysis.hull import convex_hull
-from vqa_cli.run import SourceResult
+from vqa_cli.run import RungResult, SourceResult
 
 HULL = "all sizes (hull)"
 
@@ -31,19 +31,31 @@ class BdCell:
 
 
 @dataclass(frozen=True, slots=True)
+class CurveName:
+    """A codec of a run; ``prefix`` is empty where the page shows one run."""
+
+    prefix: str
+    codec: str
+
+    @property
+    def text(self) -> str:
+        return self.prefix + self.codec
+
+
+@dataclass(frozen=True, slots=True)
 class BdTable:
     """One table: rows are anchors, columns are tested against them; the diagonal is ``None``."""
 
     metric: str
     basis: str
-    names: tuple[str, ...]
+    names: tuple[CurveName, ...]
     rows: tuple[tuple[BdCell | None, ...], ...]
 
-    def cell(self, anchor: str, test: str) -> BdCell:
+    def cell(self, anchor: CurveName, test: CurveName) -> BdCell:
         """The cell of two different curves."""
         found = self.rows[self.names.index(anchor)][self.names.index(test)]
         if found is None:
-            raise KeyError(f"{anchor} against itself")
+            raise KeyError(f"{anchor.text} against itself")
         return found
 
 
@@ -64,7 +76,11 @@ def bd_tables(entries: Sequence[tuple[str, SourceResult]], metrics: Sequence[str
     found = []
     for metric in metrics:
         for basis in _bases(entries, metric):
-            lines = {prefix + codec: line for prefix, s in entries for codec, line in _lines(s, metric, basis).items()}
+            lines = {
+                CurveName(prefix, codec): line
+                for prefix, source in entries
+                for codec, line in _lines(source, metric, basis).items()
+            }
             if len(lines) >= 2:
                 found.append(BdTable(metric, basis, tuple(lines), _rows(list(lines.values()), metric)))
     return found
@@ -77,19 +93,20 @@ def _bases(entries: Sequence[tuple[str, SourceResult]], metric: str) -> list[str
 
 
 def _lines(source: SourceResult, metric: str, basis: str) -> dict[str, _Line]:
-    """Curve of each codec: its points of that size, or the hull of all its sizes."""
-    groups: dict[str, list[str]] = {}
-    by_id = {point.rung: (rung, point) for rung, point in points(source, metric)}
-    for rung, point in by_id.values():
-        if basis in (HULL, f"{point.height}p"):
-            groups.setdefault(codec_name(rung), []).append(point.rung)
-    lines = {}
-    for codec, ids in groups.items():
-        members = [by_id[i][1] for i in ids]
-        kept = convex_hull(members) if basis == HULL else members
-        cpu = tuple(rung.encode.cpu_s for rung, _ in map(by_id.__getitem__, ids) if rung.encode)
-        lines[codec] = _Line(RatePoints(tuple(p.kbps for p in kept), tuple(p.quality for p in kept)), cpu)
-    return lines
+    """Curve of each codec in the run's order: its points of that size, or the hull of all its sizes."""
+    measured = {point.rung: point for _, point in points(source, metric)}
+    groups: dict[str, list[RungResult]] = {}
+    for rung in source.rungs:
+        if rung.id in measured and basis in (HULL, f"{measured[rung.id].height}p"):
+            groups.setdefault(codec_name(rung), []).append(rung)
+    return {codec: _line(rungs, measured, on_hull=basis == HULL) for codec, rungs in groups.items()}
+
+
+def _line(rungs: Sequence[RungResult], measured: Mapping[str, Point], *, on_hull: bool) -> _Line:
+    members = [measured[rung.id] for rung in rungs]
+    kept = convex_hull(members) if on_hull else members
+    cpu = tuple(rung.encode.cpu_s for rung in rungs if rung.encode)
+    return _Line(RatePoints(tuple(p.kbps for p in kept), tuple(p.quality for p in kept)), cpu)
 
 
 def _rows(lines: list[_Line], metric: str) -> tuple[tuple[BdCell | None, ...], ...]:

@@ -6,10 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from vqa_cli.analysis.curves import Inversion, Point, all_metrics, codec_name, default_metric, inversions, points
+from vqa_cli.analysis.curves import (
+    Inversion,
+    Point,
+    all_metrics,
+    codec_name,
+    default_metric,
+    inversions,
+    points,
+)
 from vqa_cli.analysis.hull import convex_hull
 from vqa_cli.analysis.recommend import Recommendation, recommend
-from vqa_cli.report.bdtables import BdTable, bd_tables
+from vqa_cli.report.bdtables import BdTable, CurveName, bd_tables
 from vqa_cli.report.labels import MetricLabel, join_words, plural, show_rate
 from vqa_cli.run import Run, RungResult, SourceResult
 
@@ -109,7 +117,7 @@ def _sentences(entries: Sequence[Entry], found: Findings, labels: dict[str, Metr
     yield from _savings(found, labels[found.metric])
     for entry in entries:
         yield from _best_rung(entry, found.metric, labels)
-    yield from _waste(found)
+    yield from _waste(entries, found, labels)
 
 
 def _savings(found: Findings, label: MetricLabel) -> Iterator[str]:
@@ -122,16 +130,19 @@ def _savings(found: Findings, label: MetricLabel) -> Iterator[str]:
         if delta.percent is None:
             continue
         if abs(delta.percent) < _EVEN_PERCENT:
-            yield f"{test} and {anchor} need about the same bitrate for the same {label.name}."
+            yield f"{test.text} and {anchor.text} need about the same bitrate for the same {label.name}."
         else:
             word = "less" if delta.percent < 0 else "more"
-            yield f"{test} needs {abs(delta.percent):.0f} % {word} bitrate than {anchor} for the same {label.name}."
+            yield f"{test.text} needs {abs(delta.percent):.0f} % {word} bitrate than {anchor.text} for the same {label.name}."
 
 
-def _pairs(table: BdTable) -> list[tuple[str, str]]:
-    same = [(a, b) for a, b in product(table.names, table.names) if a < b and a[:3] != b[:3] and a[3:] == b[3:]]
-    between_runs = [pair for pair in same if pair[0][1:3] == ": "]
-    return between_runs or [(table.names[0], name) for name in table.names[1:]]
+def _pairs(table: BdTable) -> list[tuple[CurveName, CurveName]]:
+    """Between runs, each codec of the first against itself in the others; else the first curve against all others."""
+    first = table.names[0].prefix
+    mine = [name for name in table.names if name.prefix == first]
+    others = [name for name in table.names if name.prefix != first]
+    same = [(a, b) for a, b in product(mine, others) if a.codec == b.codec]
+    return same or [(table.names[0], name) for name in table.names[1:]]
 
 
 def _best_rung(entry: Entry, metric: str, labels: dict[str, MetricLabel]) -> Iterator[str]:
@@ -147,16 +158,16 @@ def _best_rung(entry: Entry, metric: str, labels: dict[str, MetricLabel]) -> Ite
     yield f"{text}."
 
 
-def _waste(found: Findings) -> Iterator[str]:
+def _waste(entries: Sequence[Entry], found: Findings, labels: dict[str, MetricLabel]) -> Iterator[str]:
+    total = sum(rung.status == "ok" for entry in entries for rung in entry.source.rungs)
     if found.beaten:
-        yield f"{plural(len(found.beaten), 'rung')} of {_measured(found)} can go: another rung of the same encoder is at least as good for no more bitrate."
+        yield (
+            f"{len(found.beaten)} of {plural(total, 'rung')} can go: another rung of the same encoder is at least as "
+            "good for no more bitrate."
+        )
     if found.inversions:
-        names = sorted({item.metric for _, item in found.inversions})
-        yield f"Quality falls although bitrate rises at {plural(len(found.inversions), 'place')} ({join_words(names)}); see warnings."
-
-
-def _measured(found: Findings) -> int:
-    return sum(rung.status == "ok" for entry in {id(i.entry): i.entry for i in found.ladders}.values() for rung in entry.source.rungs)
+        names = join_words(sorted({labels[item.metric].name for _, item in found.inversions}))
+        yield f"Quality falls although bitrate rises in {plural(len(found.inversions), 'place')} ({names}): see warnings."
 
 
 def rung_name(rung: RungResult) -> str:

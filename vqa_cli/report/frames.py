@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    FrameTable = Mapping[str, NDArray[np.float64]]
-    Frames = Mapping[tuple[int, str], FrameTable]
+# Per metric an array of shape (frames,), and that by (source index, rung id); "source" is the source itself.
+FrameTable = Mapping[str, "NDArray[np.float64]"]
+Frames = Mapping[tuple[int, str], FrameTable]
 
 FRAMES_FILE = "frames.csv"
 SOURCE_RUNG = "source"

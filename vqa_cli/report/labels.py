@@ -34,7 +34,12 @@ class MetricLabel:
 _FULL_REFERENCE = {
     "vmaf": ("VMAF", "0–100", 1, "Netflix's fused metric (v0.6.1), against the source at the display size."),
     "vmaf_neg": ("VMAF NEG", "0–100", 1, "VMAF that gives no credit for sharpening and other enhancement."),
-    "psnr": ("PSNR-Y", "dB", 2, "Peak signal-to-noise ratio of luma; equal frames count as the ceiling of the bit depth."),
+    "psnr": (
+        "PSNR-Y",
+        "dB",
+        2,
+        "Peak signal-to-noise ratio of luma; equal frames count as the ceiling of the bit depth.",
+    ),
     "ssim": ("SSIM-Y", "0–1", 4, "Structural similarity of luma."),
     "xpsnr": ("XPSNR-Y", "dB", 2, "PSNR of luma weighted by what the eye sees."),
 }
@@ -108,6 +113,11 @@ def show_duration(seconds: float) -> str:
 def show_argv(argv: Sequence[str], rung: str) -> str:
     """A command line for a shell. The scratch folder that an encode lay in is left out: it is gone."""
     return shlex.join(_without_scratch(arg, rung) for arg in argv)
+
+
+def shell(argv: Sequence[str]) -> str:
+    """A command line for a shell."""
+    return shlex.join(argv)
 
 
 def _without_scratch(arg: str, rung: str) -> str:

@@ -1,205 +1,256 @@
-"""What the page shows, computed from run documents: plain values, ready to print. Pure."""
+"""What the page shows, computed from run documents: plain values, no markup. Pure."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
+import string
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from vqa_cli.analysis.curves import all_metrics, codec_name
+from vqa_cli.errors import UsageError
+from vqa_cli.report.comparability import differences
+from vqa_cli.report.findings import Entry, Findings, find, rung_name
+from vqa_cli.report.labels import MetricLabel, metric_label, show_argv
+from vqa_cli.run import EncodeResult, ModelScore, Pooled, Run, RungResult
 
-from vqa_cli.analysis.bdrate import RatePoints, bd
-from vqa_cli.analysis.curves import all_metrics, codec_name, curves, default_metric, inversions, points
-from vqa_cli.analysis.hull import convex_hull
-from vqa_cli.analysis.recommend import Recommendation, recommend
-from vqa_cli.run import Run, RungResult, SourceResult
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-FrameTables = Mapping[tuple[int, str], Mapping[str, "NDArray[np.float64]"]]
-_UNITS = {"vmaf": "VMAF", "vmaf_neg": "VMAF NEG", "psnr": "PSNR luma, dB", "ssim": "SSIM luma", "xpsnr": "XPSNR luma, dB"}
-# More points than a screen has columns show nothing more; minima and maxima are kept, since dips are what is looked for.
-_MOST_POINTS = 1200
+POOLINGS = ("mean", "harmonic_mean", "p10", "p5", "p1", "min")
 
 
-@dataclass(frozen=True)
-class RungRow:
-    """One line of the table of rungs."""
+@dataclass(frozen=True, slots=True)
+class RungView:
+    """One row of the table and one point of the charts.
 
-    rung: RungResult
-    metrics: list[tuple[str, float | None]]
-    on_hull: bool
-    recommended: bool
-    commands: list[str]
-
-
-@dataclass(frozen=True)
-class BdRow:
-    """BD-rate of one codec against the first one at one size."""
-
-    size: str
-    anchor: str
-    test: str
-    metric: str
-    bd_rate: float | None
-    bd_quality: float | None
-    notes: str
-    time_ratio: float | None
-
-
-@dataclass(frozen=True)
-class SourceView:
-    """Everything about one source.
-
-    ``chart_rows`` hold one dict per rung and metric; ``frames`` one list of [frame, value] per rung and metric.
+    ``key`` is unique on the page and safe as an HTML id. ``quality`` holds a value per metric and pooling.
+    ``inverted`` names the metrics in which a cheaper rung of the same curve is better.
     """
 
-    result: SourceResult
-    label: str
-    metrics: list[tuple[str, str]]
-    chart_rows: list[dict[str, Any]]
-    hull_rows: list[dict[str, Any]]
-    ceilings: dict[str, float]
-    rungs: list[RungRow]
-    recommendations: list[Recommendation]
-    bd: list[BdRow]
-    warnings: list[str]
-    frames: dict[str, dict[str, list[list[float]]]]
+    key: str
+    entry: Entry
+    rung: RungResult
+    name: str
+    codec: str
+    size: str
+    quality: Mapping[str, Mapping[str, float | None]]
+    pooled: Mapping[str, Pooled]
+    speed: float | None
+    chosen: bool
+    on_hull: bool
+    beaten_by: str | None
+    inverted: tuple[str, ...]
+    commands: tuple[tuple[str, str], ...]
+
+    @property
+    def encode(self) -> EncodeResult | None:
+        return self.rung.encode
+
+    @property
+    def score(self) -> ModelScore | None:
+        return self.rung.score
 
 
-@dataclass(frozen=True)
-class RunView:
-    """One run document on the page."""
+@dataclass(frozen=True, slots=True)
+class TitleView:
+    """One source over all runs that measured it. ``codecs``, ``sizes``, ``run_keys`` are the values to filter by."""
 
-    run: Run
-    label: str
-    sources: list[SourceView]
+    key: str
+    entries: tuple[Entry, ...]
+    metrics: tuple[MetricLabel, ...]
+    codecs: tuple[str, ...]
+    sizes: tuple[str, ...]
+    run_keys: tuple[str, ...]
+    rungs: tuple[RungView, ...]
+    findings: Findings
+    warnings: tuple[str, ...]
 
+    @property
+    def name(self) -> str:
+        return self.entries[0].source.source.name
 
-def view_runs(runs: Sequence[Run], frames: Sequence[FrameTables]) -> list[RunView]:
-    """One view per run; with several runs, curves carry the run's label so that they can be told apart."""
-    labels = _labels(runs)
-    return [
-        RunView(run, label, [_view_source(run, index, table, label if len(runs) > 1 else "") for index in range(len(run.sources))])
-        for run, table, label in zip(runs, frames, labels, strict=True)
-    ]
+    @property
+    def measured(self) -> int:
+        return sum(view.rung.status == "ok" for view in self.rungs)
 
+    @property
+    def primary(self) -> MetricLabel:
+        return self.label(self.findings.metric)
 
-def _labels(runs: Sequence[Run]) -> list[str]:
-    names = [run.settings.name for run in runs]
-    return [f"{name} {index + 1}" if names.count(name) > 1 else name for index, name in enumerate(names)]
+    def label(self, metric: str) -> MetricLabel:
+        return next(label for label in self.metrics if label.key == metric)
 
-
-def metric_title(run: Run, metric: str) -> str:
-    """Axis title with unit."""
-    if metric == "model" and run.model is not None:
-        return f"{run.model.name}, {run.model.scale.name}"
-    return _UNITS[metric]
-
-
-def _view_source(run: Run, index: int, tables: FrameTables, label: str) -> SourceView:
-    source = run.sources[index]
-    metric = default_metric(run)
-    found = recommend(run, run.settings.recommend, metric) if source.rungs else []
-    mine = [r for r in found if r.source == source.source.name]
-    chosen = {point.rung for r in mine for point in r.chosen}
-    hulls = {m: convex_hull([p for _, p in points(source, m)]) for m in all_metrics(run)}
-    on_hull = {point.rung for point in hulls[metric]}
-    return SourceView(
-        result=source,
-        label=label,
-        metrics=[(m, metric_title(run, m)) for m in all_metrics(run)],
-        chart_rows=[row for m in all_metrics(run) for row in _chart_rows(source, m, label)],
-        hull_rows=[{"metric": m, "kbps": p.kbps, "quality": p.quality} for m, hull in hulls.items() for p in hull],
-        ceilings={"model": source.score.score} if source.score else {},
-        rungs=[_row(run, rung, on_hull, chosen) for rung in source.rungs],
-        recommendations=mine,
-        bd=_bd_rows(run, source),
-        warnings=_warnings(run, source),
-        frames=_frames(index, tables, all_metrics(run)),
-    )
-
-
-def _chart_rows(source: SourceResult, metric: str, label: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "metric": metric,
-            "rung": point.rung,
-            "codec": f"{label} {codec_name(rung)}".strip(),
-            "size": f"{point.height}p",
-            "kbps": round(point.kbps, 2),
-            "quality": round(point.quality, 5),
-            "rate": rung.rate.label,
-            "run": label,
-        }
-        for rung, point in points(source, metric)
-    ]
-
-
-def _row(run: Run, rung: RungResult, on_hull: set[str], chosen: set[str]) -> RungRow:
-    return RungRow(
-        rung=rung,
-        metrics=[(metric, rung.quality(metric)) for metric in run.metrics],
-        on_hull=rung.id in on_hull,
-        recommended=rung.id in chosen,
-        commands=[shlex.join(argv) for argv in (*rung.encode_argv, rung.measure_argv) if argv],
-    )
-
-
-def _bd_rows(run: Run, source: SourceResult) -> list[BdRow]:
-    """Every codec against the run's first, at each size both have."""
-    rows = []
-    for metric in all_metrics(run):
-        by_size: dict[str, list[tuple[str, RatePoints, float]]] = {}
-        for curve in curves(source, metric):
-            rates = RatePoints(tuple(p.kbps for p in curve.points), tuple(p.quality for p in curve.points))
-            seconds = sum(p.encode_s for p in curve.points)
-            by_size.setdefault(curve.size, []).append((curve.codec, rates, seconds / len(curve.points)))
-        for size, members in by_size.items():
-            anchor, *others = members
-            for codec, rates, seconds in others:
-                result = bd(anchor[1], rates, metric=metric)
-                ratio = seconds / anchor[2] if anchor[2] else None
-                rows.append(
-                    BdRow(size, anchor[0], codec, metric, result.bd_rate, result.bd_quality, "; ".join(result.notes), ratio)
-                )
-    return rows
-
-
-def _warnings(run: Run, source: SourceResult) -> list[str]:
-    texts = [*source.source.preparation, *source.source.notes, *source.warnings]
-    if source.reason:
-        texts.append(source.reason)
-    for metric in all_metrics(run):
-        texts += [
-            f"metric inversion, {metric_title(run, item.metric)}: {item.higher} costs more than {item.lower} "
-            f"and scores {item.drop:.3g} less"
-            for item in inversions(run, metric)
-            if item.source == source.source.name
+    @property
+    def best(self) -> RungView | None:
+        """The rung of the highest quality in the primary metric."""
+        known = [
+            (q, view) for view in self.rungs if (q := view.quality.get(self.primary.key, {}).get("mean")) is not None
         ]
-    for rung in source.rungs:
-        texts += [f"{rung.id}: {text}" for text in rung.warnings]
-        if rung.reason:
-            texts.append(f"{rung.id} {rung.status}: {rung.reason}")
-    return texts
+        return max(known, key=lambda pair: pair[0])[1] if known else None
 
 
-def _frames(index: int, tables: FrameTables, metrics: Sequence[str]) -> dict[str, dict[str, list[list[float]]]]:
-    return {
-        rung: {metric: thin_series(values) for metric, values in table.items() if metric in metrics}
-        for (source, rung), table in tables.items()
-        if source == index
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run document; ``key`` is ``"A"``, ``"B"``, …"""
+
+    key: str
+    label: str
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The whole page."""
+
+    runs: tuple[RunView, ...]
+    titles: tuple[TitleView, ...]
+    warnings: tuple[str, ...]
+
+
+def build_page(runs: Sequence[Run], labels: Sequence[str] | None = None, metric: str | None = None) -> Page:
+    """Arrange run documents for the page; the same source in several runs becomes one title.
+
+    Args:
+        labels: what to call each run, e.g. its file; default is preset and time.
+        metric: what the headline and the recommendation go by.
+
+    Raises:
+        UsageError: no run or too many, or none of them measured ``metric``.
+    """
+    _check(runs, metric)
+    names = labels or [f"{run.settings.name}, {run.created[:16].replace('T', ' ')}" for run in runs]
+    views = tuple(RunView(key, name, run) for key, name, run in zip(string.ascii_uppercase, names, runs, strict=False))
+    titles = tuple(
+        _title(f"t{index}", entries, metric if _has(entries, metric) else None)
+        for index, entries in enumerate(_group(views))
+    )
+    prefixed = len(views) > 1
+    own = (f"{view.key}: {text}" if prefixed else text for view in views for text in view.run.warnings)
+    return Page(views, titles, (*differences([(v.key, v.run) for v in views]), *own))
+
+
+def _check(runs: Sequence[Run], metric: str | None) -> None:
+    if not runs or len(runs) > len(string.ascii_uppercase):
+        raise UsageError(f"a report shows 1 to {len(string.ascii_uppercase)} runs, not {len(runs)}")
+    known = dict.fromkeys(name for run in runs for name in all_metrics(run))
+    if metric is not None and metric not in known:
+        raise UsageError(f"no run measured {metric}", hint=f"measured: {', '.join(known) or 'nothing'}")
+
+
+def _has(entries: tuple[Entry, ...], metric: str | None) -> bool:
+    return any(metric in all_metrics(entry.run) for entry in entries)
+
+
+def _group(views: Sequence[RunView]) -> Iterator[tuple[Entry, ...]]:
+    """Entries of the same content: by hash, the n-th of a run with the n-th of the others."""
+    groups: dict[tuple[str, int], list[Entry]] = {}
+    for view in views:
+        seen: dict[str, int] = defaultdict(int)
+        for source in view.run.sources:
+            identity = source.source.sha256 or source.source.name
+            entry = Entry(view.key, f"{view.key}: " if len(views) > 1 else "", view.run, source)
+            groups.setdefault((identity, seen[identity]), []).append(entry)
+            seen[identity] += 1
+    return (tuple(group) for group in groups.values())
+
+
+def _title(key: str, entries: tuple[Entry, ...], metric: str | None) -> TitleView:
+    labels = {
+        name: metric_label(name, entry.run.model)
+        for entry in reversed(entries)
+        for name in reversed(all_metrics(entry.run))
     }
+    ordered = dict(reversed(labels.items()))
+    findings = find(entries, ordered, metric)
+    rungs = tuple(_rungs(key, entries, findings, ordered))
+    return TitleView(
+        key=key,
+        entries=entries,
+        metrics=tuple(ordered.values()),
+        codecs=tuple(dict.fromkeys(view.codec for view in rungs)),
+        sizes=tuple(sorted(dict.fromkeys(view.size for view in rungs), key=lambda size: -int(size[:-1]))),
+        run_keys=tuple(dict.fromkeys(entry.run_key for entry in entries)),
+        rungs=rungs,
+        findings=findings,
+        warnings=tuple(_title_warnings(entries, findings, ordered)),
+    )
 
 
-def thin_series(values: NDArray[np.float64], most: int = _MOST_POINTS) -> list[list[float]]:
-    """[frame, value] pairs; of long series the least and greatest value of each stretch."""
-    if len(values) <= most:
-        return [[i, round(float(v), 4)] for i, v in enumerate(values)]
-    picks: set[int] = {0, len(values) - 1}
-    for stretch in np.array_split(np.arange(len(values)), most // 2):
-        part = values[stretch]
-        picks |= {int(stretch[part.argmin()]), int(stretch[part.argmax()])}
-    return [[i, round(float(values[i]), 4)] for i in sorted(picks)]
+def _rungs(
+    title: str, entries: Sequence[Entry], findings: Findings, labels: Mapping[str, MetricLabel]
+) -> Iterator[RungView]:
+    hull = set(findings.hulls.get(findings.metric, ()))
+    for entry in entries:
+        for number, rung in enumerate(entry.source.rungs):
+            spot = entry.run_key, rung.id
+            yield RungView(
+                key=f"{title}{entry.run_key}{number}",
+                entry=entry,
+                rung=rung,
+                name=entry.prefix + rung_name(rung),
+                codec=codec_name(rung),
+                size=f"{min(rung.width, rung.height)}p",
+                quality={m: {p: rung.quality(m, p) for p in POOLINGS} for m in labels if rung.quality(m) is not None},
+                pooled=_pooled(rung),
+                speed=_speed(rung, entry),
+                chosen=spot in findings.chosen,
+                on_hull=spot in hull,
+                beaten_by=_beaten_by(entry, findings.beaten.get(spot)),
+                inverted=tuple(m for m in labels if (*spot, m) in findings.inverted),
+                commands=tuple(_commands(entry, rung)),
+            )
+
+
+def _pooled(rung: RungResult) -> dict[str, Pooled]:
+    model = {"model": rung.score.series.pooled} if rung.score else {}
+    return model | {metric: series.pooled for metric, series in rung.fidelity.items()}
+
+
+def _speed(rung: RungResult, entry: Entry) -> float | None:
+    """Seconds of video encoded in a second of wall time."""
+    if rung.encode is None or rung.encode.wall_s <= 0:
+        return None
+    return entry.source.source.duration_s / rung.encode.wall_s
+
+
+def _beaten_by(entry: Entry, rung_id: str | None) -> str | None:
+    return None if rung_id is None else rung_name(entry.rung(rung_id))
+
+
+def _commands(entry: Entry, rung: RungResult) -> Iterator[tuple[str, str]]:
+    if entry.source.source.prepare_argv:
+        yield "prepare the source", show_argv(entry.source.source.prepare_argv, "prepared")
+    for number, argv in enumerate(rung.encode_argv, 1):
+        name = "encode" if len(rung.encode_argv) == 1 else f"encode, pass {number}"
+        yield name, show_argv(argv, rung.id)
+    if rung.measure_argv:
+        yield "decode and measure", show_argv(rung.measure_argv, rung.id)
+
+
+def _title_warnings(entries: Sequence[Entry], findings: Findings, labels: Mapping[str, MetricLabel]) -> Iterator[str]:
+    for entry in entries:
+        source = entry.source
+        if source.status != "ok" and source.reason:
+            yield f"{entry.prefix}{source.reason}"
+        for text in (*source.source.preparation, *source.source.notes, *source.warnings):
+            yield f"{entry.prefix}{text}"
+        for rung in source.rungs:
+            if rung.status != "ok":
+                yield f"{entry.prefix}{rung_name(rung)} {rung.status}: {rung.reason or 'no reason recorded'}"
+    for entry, item in findings.inversions:
+        label = labels[item.metric]
+        yield (
+            f"{entry.prefix}{label.name} falls by {label.show(item.drop)} although bitrate rises: "
+            f"{rung_name(entry.rung(item.lower))} → {rung_name(entry.rung(item.higher))}. "
+            "Read this as the metric's limit, not as a gain."
+        )
+    yield from _per_rung_warnings(entries)
+
+
+def _per_rung_warnings(entries: Sequence[Entry]) -> Iterator[str]:
+    """Each text once, with the number of rungs that it applies to."""
+    for entry in entries:
+        counts: dict[str, int] = defaultdict(int)
+        for rung in entry.source.rungs:
+            for text in rung.warnings:
+                counts[text] += 1
+        for text, count in counts.items():
+            yield f"{entry.prefix}{text} ({count} rung{'' if count == 1 else 's'})"

@@ -1,0 +1,44 @@
+"""What forbids reading two runs side by side as if they were one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from vqa_cli.run import ModelInfo, Run, SourceResult
+
+
+def differences(runs: Sequence[tuple[str, Run]]) -> list[str]:
+    """One sentence for each difference to the first run that makes numbers incomparable or explains a change.
+
+    Args:
+        runs: (key, run), the key as the page shows it.
+    """
+    first = runs[0]
+    return [text for other in runs[1:] for text in _between(first, other)]
+
+
+def _between(one: tuple[str, Run], two: tuple[str, Run]) -> Iterator[str]:
+    (a, first), (b, second) = one, two
+    if _identity(first.model) != _identity(second.model):
+        yield f"{a} and {b} were scored by different models or pooling: do not compare their model scores."
+    sizes = {s.source.sha256: _display(s) for s in first.sources}
+    for source in second.sources:
+        before = sizes.get(source.source.sha256)
+        if before is not None and before != _display(source):
+            yield f"{source.source.name} was judged at {before} in {a} and at {_display(source)} in {b}: do not compare."
+    shared = {s.source.sha256 for s in second.sources} & set(sizes)
+    if not shared:
+        yield f"{a} and {b} have no source in common."
+    if first.environment.ffmpeg_sha256 != second.environment.ffmpeg_sha256:
+        versions = f"{first.environment.ffmpeg_version} and {second.environment.ffmpeg_version}"
+        yield f"{a} and {b} used different ffmpeg builds ({versions})."
+    if first.environment.cpu != second.environment.cpu:
+        yield f"{a} and {b} ran on different processors: do not compare encode times."
+
+
+def _identity(model: ModelInfo | None) -> tuple[str, ...] | None:
+    return None if model is None else (model.name, model.sha256, model.precision, model.pooling, model.preprocessing)
+
+
+def _display(source: SourceResult) -> str:
+    return f"{source.display_width}×{source.display_height}"
