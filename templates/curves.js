@@ -31,7 +31,9 @@ const ceilingRows = (title, metric, state) => {
   if (metric !== "model") return [];
   return title.ceilings
     .filter((ceiling) => ceiling[state.pooling] !== null)
-    .map((ceiling) => ({ q: ceiling[state.pooling], text: `${ceiling.name} ${format(title.metrics.model, ceiling[state.pooling])}` }));
+    .map((ceiling) => ({
+      q: ceiling[state.pooling], side: ceiling.side, text: `${ceiling.name} ${format(title.metrics.model, ceiling[state.pooling])}`,
+    }));
 };
 
 const panelData = (title, metric, state) => {

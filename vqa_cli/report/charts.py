@@ -73,7 +73,8 @@ def rate_chart(axes: RateAxes, palette: Palette, *, legend: bool, metric: str | 
     """Quality against bitrate: one line per codec, size and run.
 
     Its data are named, to be filled by :func:`with_data` or by the page: ``points`` (kbps, q, codec, size, run, series,
-    key, label, rate, value, chosen, inverted), ``hull`` (kbps, q, run) and ``ceiling`` (q, text).
+    key, label, rate, value, chosen, inverted), ``hull`` (kbps, q, run) and ``ceiling`` (q, text, side: ``left``
+    or ``right``).
     """
     x, y = _rate_axis(axes), _quality_axis(metric)
     near = alt.selection_point(name="near", fields=["series"], on="pointerover", clear="pointerout", nearest=True)
@@ -153,12 +154,15 @@ def _hull_layer(x: alt.X, y: alt.Y, palette: Palette) -> Any:
     return mark.encode(x=x, y=y, detail="run:N")
 
 
-def _ceiling_layers(y: alt.Y, palette: Palette) -> list[alt.Chart]:
+def _ceiling_layers(y: alt.Y, palette: Palette) -> list[Any]:
     base = alt.Chart(alt.NamedData("ceiling"))
-    text = base.mark_text(align="left", baseline="bottom", dx=5, dy=-3, fontSize=11, color=palette.muted)
+    look: dict[str, Any] = {"baseline": "bottom", "dy": -3, "fontSize": 11, "color": palette.muted}
+    left = base.mark_text(align="left", dx=5, **look).encode(x=alt.value(0), y=y, text="text:N")
+    right = base.mark_text(align="right", dx=-5, **look).encode(x=alt.value("width"), y=y, text="text:N")
     return [
         base.mark_rule(strokeDash=[3, 3], strokeWidth=1.25, color=palette.muted).encode(y=y),
-        text.encode(x=alt.value(0), y=y, text="text:N"),
+        left.transform_filter("datum.side == 'left'"),
+        right.transform_filter("datum.side == 'right'"),
     ]
 
 
@@ -207,8 +211,13 @@ def _config(palette: Palette) -> dict[str, Any]:
     }
     return {
         "font": _FONT,
-        "axis": {**axis, "titleFontSize": 11, "labelFlush": True},
-        "legend": {**text, "labelColor": palette.ink},
+        "axis": {**axis, "titleFontSize": 11, "labelFlush": False},
+        "legend": {
+            **text,
+            "labelColor": palette.ink,
+            "symbolBaseFillColor": palette.muted,
+            "symbolBaseStrokeColor": palette.muted,
+        },
         "title": {"color": palette.ink, "subtitleColor": palette.muted, "anchor": "start", "fontSize": 14},
         "view": {"stroke": None},
     }

@@ -126,14 +126,17 @@ def _savings(found: Findings, label: MetricLabel) -> Iterator[str]:
     if table is None:
         return
     for anchor, test in _pairs(table):
-        delta = table.cell(anchor, test)
-        if delta.percent is None:
-            continue
-        if abs(delta.percent) < _EVEN_PERCENT:
-            yield f"{test.text} and {anchor.text} need about the same bitrate for the same {label.name}."
-        else:
-            word = "less" if delta.percent < 0 else "more"
-            yield f"{test.text} needs {abs(delta.percent):.0f} % {word} bitrate than {anchor.text} for the same {label.name}."
+        percent = table.cell(anchor, test).percent
+        if percent is not None:
+            yield f"{_saving(anchor, test, percent)} for the same {label.name}."
+
+
+def _saving(anchor: CurveName, test: CurveName, percent: float) -> str:
+    even = abs(percent) < _EVEN_PERCENT
+    amount = "about the same bitrate" if even else f"{abs(percent):.0f} % {'less' if percent < 0 else 'more'} bitrate"
+    if anchor.codec == test.codec:
+        return f"{test.codec} needs {amount} in {test.prefix[:-2]} {'as' if even else 'than'} in {anchor.prefix[:-2]}"
+    return f"{test.text} needs {amount} {'as' if even else 'than'} {anchor.text}"
 
 
 def _pairs(table: BdTable) -> list[tuple[CurveName, CurveName]]:
@@ -150,7 +153,8 @@ def _best_rung(entry: Entry, metric: str, labels: dict[str, MetricLabel]) -> Ite
     if not pairs:
         return
     rung, point = max(pairs, key=lambda pair: pair[1].quality)
-    text = f"{entry.prefix}The best rung, {rung_name(rung)} at {show_rate(point.kbps)}, reaches "
+    start = f"In {entry.run_key} the" if entry.prefix else "The"
+    text = f"{start} best rung, {rung_name(rung)} at {show_rate(point.kbps)}, reaches "
     text += f"{labels[metric].name} {labels[metric].show(point.quality)}"
     if rung.score is not None and rung.score.delta_to_source is not None:
         delta = rung.score.delta_to_source

@@ -25,7 +25,7 @@ FRAMES_FILE = "frames.csv"
 SOURCE_RUNG = "source"
 MAX_POINTS = 2000
 _MIN_POINTS = 100
-_PAGE_POINTS = 400_000  # about 3 MB of the page
+_PAGE_POINTS = 250_000  # about 3 MB of the page
 _KEYS = ("source", "rung", "frame")
 
 

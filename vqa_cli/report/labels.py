@@ -40,8 +40,8 @@ _FULL_REFERENCE = {
         2,
         "Peak signal-to-noise ratio of luma; equal frames count as the ceiling of the bit depth.",
     ),
-    "ssim": ("SSIM-Y", "0–1", 4, "Structural similarity of luma."),
-    "xpsnr": ("XPSNR-Y", "dB", 2, "PSNR of luma weighted by what the eye sees."),
+    "ssim": ("SSIM", "0–1", 4, "Structural similarity of luma."),
+    "xpsnr": ("XPSNR", "dB", 2, "PSNR of luma weighted by what the eye sees."),
 }
 
 

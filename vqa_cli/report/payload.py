@@ -53,7 +53,7 @@ def rate_data(title: TitleView, metric: str) -> dict[str, Rows]:
     rows = {row["key"]: row for view in title.rungs if (row := _point(title, view, metric))}
     ids = {(view.entry.run_key, view.rung.id): view.key for view in title.rungs}
     hull = [rows[ids[spot]] for spot in title.findings.hulls.get(metric, ()) if ids[spot] in rows]
-    ceiling = [{"q": value["mean"], "text": value["text"]} for value in _ceilings(title, metric)]
+    ceiling = [{"q": value["mean"], "text": value["text"], "side": value["side"]} for value in _ceilings(title, metric)]
     return {"points": list(rows.values()), "hull": hull, "ceiling": ceiling}
 
 
@@ -80,17 +80,17 @@ def _point(title: TitleView, view: RungView, metric: str) -> dict[str, Any] | No
 
 
 def _ceilings(title: TitleView, metric: str) -> Rows:
-    """The source's own score, of the model alone: a full-reference metric compares the source with itself."""
-    found = []
-    for entry in title.entries:
-        if metric == "model" and entry.source.score is not None:
-            score = entry.source.score
-            pooled = score.series.pooled.model_dump(exclude={"std", "frames", "mean"})
-            text = f"{entry.prefix}source itself"
-            found.append(
-                {**pooled, "mean": score.score, "text": f"{text} {title.label(metric).show(score.score)}", "name": text}
-            )
-    return found
+    """The source's own score, of the model alone: a full-reference metric compares the source with itself.
+
+    Runs that agree share one line; of two that differ the second is labelled at the other end.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, score in title.source_scores if metric == "model" else ():
+        pooled = score.series.pooled.model_dump(exclude={"std", "frames", "mean"})
+        text = f"{name} {title.label(metric).show(score.score)}"
+        side = "right" if len(found) % 2 else "left"
+        found[name] = {**pooled, "mean": score.score, "text": text, "name": name, "side": side}
+    return list(found.values())
 
 
 def page_data(page: Page, frames: RunFrames) -> dict[str, Any]:

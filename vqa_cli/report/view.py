@@ -75,6 +75,13 @@ class TitleView:
     def primary(self) -> MetricLabel:
         return self.label(self.findings.metric)
 
+    @property
+    def source_scores(self) -> list[tuple[str, ModelScore]]:
+        """The source's own score, named; once where all runs agree."""
+        known = [(e.prefix + "source itself", e.source.score) for e in self.entries if e.source.score is not None]
+        agree = len({score.score for _, score in known}) == 1
+        return [("source itself", known[0][1])] if agree else known
+
     def label(self, metric: str) -> MetricLabel:
         return next(label for label in self.metrics if label.key == metric)
 
