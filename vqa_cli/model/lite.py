@@ -42,9 +42,9 @@ class LiteBackbone(nn.Module):
 
     def __init__(
         self,
-        widths: tuple[int, ...] = (24, 40, 48, 64, 96),
-        halve: tuple[bool, ...] = (False, True, False, True, False),
-        taps: tuple[int, ...] = (0, 2, 4),
+        widths: tuple[int, ...] = (32, 64, 64, 96, 96, 128, 128),
+        halve: tuple[bool, ...] = (False, True, False, True, False, True, False),
+        taps: tuple[int, ...] = (0, 2, 4, 6),
     ) -> None:
         super().__init__()
         self.config = {"widths": list(widths), "halve": list(halve), "taps": list(taps)}

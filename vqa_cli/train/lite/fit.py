@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
+from vqa_cli.model.device import cpu_has_bf16
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.pooling import pool_batch
 from vqa_cli.model.vsfa import VsfaHead
@@ -32,7 +33,7 @@ class FitSettings:
     """Hyper-parameters; all of them end up in the model's card."""
 
     seed: int = 1
-    backbone_steps: int = 4000
+    backbone_steps: int = 9000
     head_steps: int = 3000
     sources_per_step: int = 8
     versions_per_source: int = 6
@@ -90,7 +91,9 @@ def fit_backbone(sources: list[cache.SourceData], settings: FitSettings, log: Lo
     for step in range(settings.backbone_steps):
         frames, target = _frame_batch(sources, settings, rng)
         crop = FrameFormat(settings.crop_px, settings.crop_px)
-        predicted = head(backbone(frames, crop)).reshape(target.shape)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=cpu_has_bf16()):
+            features = backbone(frames, crop)
+        predicted = head(features).reshape(target.shape)
         loss = F.smooth_l1_loss(predicted, target, beta=0.05) + settings.rank_weight * rank_loss(
             predicted, target, settings
         )
