@@ -45,15 +45,15 @@ const setUpPanel = (title, panel, state) => {
   const select = $("select", panel);
   const chart = $(".chart", panel);
   let view = null;
-  const describe = () => `${title.metrics[select.value].name} against bitrate of ${title.name}; the values are in the table of rungs.`;
   const update = () => {
     if (!view) return;
     for (const [name, rows] of Object.entries(panelData(title, select.value, state))) view.data(name, rows);
-    view.description(describe()).runAsync();
+    view.runAsync();
+    chart.setAttribute("aria-label", `${title.metrics[select.value].name} against bitrate of ${title.name}; the values are in the table of rungs`);
   };
   whenNear(panel, async () => {
     const spec = { ...specs.rate[title.key], datasets: panelData(title, select.value, state) };
-    view = await drawChart(chart, spec, describe());
+    view = await drawChart(chart, spec);
     view.addEventListener("click", (event, item) => {
       if (item?.datum?.key) state.choose(item.datum.key, event.shiftKey);
     });

@@ -75,7 +75,7 @@ const setUpFrames = (title, root) => {
 
   const describe = () => {
     const names = [pickA, pickB].filter((pick) => pick.value).map((pick) => title.rungs[pick.value].label);
-    return `${title.metrics[pickMetric.value].name} over time of ${names.join(" and ")}.`;
+    chart.setAttribute("aria-label", `${title.metrics[pickMetric.value].name} over time of ${names.join(" and ")}`);
   };
   const update = () => {
     const shown = Object.values(traces()).filter(Boolean);
@@ -83,7 +83,8 @@ const setUpFrames = (title, root) => {
     $(".coarse", section).hidden = !shown.some((trace) => trace.coarse);
     showWorst();
     readOut();
-    if (view) view.data("frames", rows()).description(describe()).runAsync();
+    describe();
+    if (view) view.data("frames", rows()).runAsync();
   };
 
   const moveTo = (event) => {
@@ -94,7 +95,7 @@ const setUpFrames = (title, root) => {
   };
   whenNear(section, async () => {
     const spec = { ...specs.frames, height: Math.min(260, 160 + innerWidth / 12), datasets: { frames: rows(), cursor: [] } };
-    view = await drawChart(chart, spec, describe());
+    view = await drawChart(chart, spec);
     chart.addEventListener("pointermove", moveTo);
     update();
   });

@@ -56,8 +56,8 @@ for (const box of $$(".code")) {
   box.append(button);
 }
 
-const drawChart = async (element, spec, description) => {
-  const result = await vegaEmbed(element, { ...spec, description }, {
+const drawChart = async (element, spec) => {
+  const result = await vegaEmbed(element, spec, {
     renderer: "svg",
     actions: false,
     ast: true, // expressions are interpreted: the content policy forbids eval

@@ -211,6 +211,7 @@ def _config(palette: Palette) -> dict[str, Any]:
     }
     return {
         "font": _FONT,
+        "aria": False,  # the page names each chart as a whole; its values are in the table of rungs
         "axis": {**axis, "titleFontSize": 11, "labelFlush": False},
         "legend": {
             **text,

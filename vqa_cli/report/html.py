@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import string
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -205,10 +206,11 @@ def _drawn(page: Page, data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _svg(spec: Mapping[str, Any], name: str) -> Markup:
-    """An SVG whose inner ids are unique on the page and that takes the width of its place."""
+    """An SVG that takes the width of its place; its inner ids are unique on the page and the same in every rendering."""
     import vl_convert
     from markupsafe import Markup
 
     text: str = vl_convert.vegalite_to_svg(dict(spec))
-    text = text.replace('id="', f'id="{name}-').replace("url(#", f"url(#{name}-")
+    seen: dict[str, str] = {}
+    text = re.sub(r"\bclip\d+\b", lambda match: seen.setdefault(match[0], f"{name}-clip{len(seen)}"), text)
     return Markup(text.replace("<svg ", '<svg preserveAspectRatio="xMinYMin meet" ', 1))

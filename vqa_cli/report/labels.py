@@ -35,7 +35,7 @@ _FULL_REFERENCE = {
     "vmaf": ("VMAF", "0–100", 1, "Netflix's fused metric (v0.6.1), against the source at the display size."),
     "vmaf_neg": ("VMAF NEG", "0–100", 1, "VMAF that gives no credit for sharpening and other enhancement."),
     "psnr": (
-        "PSNR-Y",
+        "PSNR",
         "dB",
         2,
         "Peak signal-to-noise ratio of luma; equal frames count as the ceiling of the bit depth.",

@@ -1,0 +1,220 @@
+"""The report in a real browser: charts draw under the content policy, and every control does what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chromium import PROGRAM, Chromium
+from report_runs import make_run
+
+from vqa_cli.report.html import write_report
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine")]
+
+NAME = "</script><script>window.hacked = 1</script> it's.mp4"
+CHART = "document.querySelectorAll('.panel .chart.ready svg').length === 2"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    with Chromium(tmp_path_factory.mktemp("profile")) as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run, frames = make_run([NAME], frames=120)
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report([run], path, [frames])
+    return path
+
+
+@pytest.fixture
+def opened(browser: Chromium, page: Path) -> Chromium:
+    browser.problems.clear()
+    browser.open(page)
+    browser.wait(CHART)
+    return browser
+
+
+def points(browser: Chromium) -> list[int]:
+    """How many points each rate chart shows: the last group of symbols, which is drawn on top."""
+    count = (
+        "[...document.querySelectorAll('.panel')].map(p => "
+        "{const g = p.querySelectorAll('g.mark-symbol'); return g[g.length - 1].querySelectorAll('path').length})"
+    )
+    found: list[int] = browser.run(count)
+    return found
+
+
+def click(browser: Chromium, selector: str) -> None:
+    browser.run(f"document.querySelector({selector!r}).click()")
+
+
+def choose(browser: Chromium, selector: str, value: str) -> None:
+    browser.run(
+        f"(() => {{ const s = document.querySelector({selector!r}); s.value = {value!r};"
+        " s.dispatchEvent(new Event('change', {bubbles: true})); })()"
+    )
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (1440, True), (390, False), (390, True)])
+def test_draws_without_complaint_and_without_sideways_scrolling(
+    browser: Chromium, page: Path, width: int, dark: bool
+) -> None:
+    browser.problems.clear()
+    browser.open(page, width=width, dark=dark)
+    browser.run("document.querySelector('.frames').scrollIntoView()")
+    browser.wait("document.querySelectorAll('.chart.ready svg').length === 3")
+    assert browser.problems == []
+    assert browser.run("window.hacked === undefined")
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    ground = browser.run("getComputedStyle(document.body).backgroundColor")
+    assert (int(ground[4:].split(",")[0]) < 60) == dark
+
+
+def test_text_has_contrast_in_both_themes(browser: Chromium, page: Path) -> None:
+    luminance = (
+        "(c => { const v = c.match(/[\\d.]+/g).slice(0, 3).map(x => x / 255)"
+        ".map(x => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);"
+        " return 0.2126 * v[0] + 0.7152 * v[1] + 0.0722 * v[2]; })"
+    )
+    for dark in (False, True):
+        browser.open(page, dark=dark)
+        for name in ("ink", "muted", "warn", "accent", "good", "series-0", "series-1", "series-2", "series-4"):
+            ratio = browser.run(
+                f"(() => {{ const p = document.createElement('p'); p.style.color = 'var(--{name})'; document.body.append(p);"
+                f" const l = {luminance}; const a = l(getComputedStyle(p).color), b = l(getComputedStyle(document.body).backgroundColor);"
+                " return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); })()"
+            )
+            assert ratio >= (3.0 if name.startswith("series") else 4.5), (name, dark)
+
+
+def test_filters_hold_for_charts_and_table(opened: Chromium) -> None:
+    assert points(opened) == [24, 24]
+    click(opened, "[data-codec='libx264 medium']")
+    opened.wait("document.querySelectorAll('tr.rung:not([hidden])').length === 12")
+    opened.wait("document.querySelector('.rungs .count').textContent === '12 of 24'")
+    opened.run("new Promise(done => setTimeout(done, 200))")
+    assert points(opened) == [12, 12]
+    click(opened, "[data-size='360p']")
+    opened.wait("document.querySelectorAll('tr.rung:not([hidden])').length === 8")
+    click(opened, "[data-codec='libx264 medium']")
+    click(opened, "[data-size='360p']")
+    opened.run("new Promise(done => setTimeout(done, 200))")
+    assert points(opened) == [24, 24]
+    assert opened.problems == []
+
+
+def test_search_and_sort(opened: Chromium) -> None:
+    opened.run(
+        "(() => { const s = document.querySelector('input[type=search]'); s.value = 'X265 720p';"
+        " s.dispatchEvent(new Event('input')); })()"
+    )
+    assert opened.run("document.querySelector('.rungs .count').textContent") == "4 of 24"
+    opened.run("[...document.querySelectorAll('thead button')].find(b => b.textContent === 'kb/s').click()")
+    column = "[...document.querySelectorAll('tr.rung')].map(r => Number(r.cells[3].dataset.v))"
+    rising = opened.run(column)
+    assert rising == sorted(rising)
+    opened.run("[...document.querySelectorAll('thead button')].find(b => b.textContent === 'kb/s').click()")
+    assert opened.run(column) == rising[::-1]
+    assert opened.run("document.querySelectorAll('[aria-sort=descending]').length") == 1
+    # Each row is still followed by its own details.
+    assert opened.run(
+        "[...document.querySelectorAll('tr.rung')].every(r => r.nextElementSibling.id === r.id + '-more')"
+    )
+
+
+def test_command_lines_open_and_copy(opened: Chromium) -> None:
+    click(opened, "tr.rung .open")
+    assert opened.run("document.querySelector('tr.rung .open').getAttribute('aria-expanded')") == "true"
+    assert opened.run("document.querySelector('tr.more .code pre').offsetHeight > 0")
+    opened.run("window.copied = null; document.execCommand = () => { window.copied = String(getSelection()); }")
+    opened.run("navigator.clipboard && (navigator.clipboard.writeText = async () => { throw new Error('refused'); })")
+    click(opened, "tr.more .code button")
+    opened.wait("window.copied !== null")
+    assert opened.run("window.copied").startswith("/opt/ffmpeg -i")
+
+
+def test_frames_of_any_rung_against_another(opened: Chromium) -> None:
+    opened.run("document.querySelector('.frames').scrollIntoView()")
+    opened.wait("document.querySelector('.frames .chart.ready svg') !== null")
+    key = opened.run("document.querySelector('.pick-a').options[5].value")
+    choose(opened, ".pick-a", key)
+    choose(opened, ".pick-metric", "model")
+    opened.run(
+        "(() => { const s = document.querySelector('.cursor input'); s.value = 30; s.dispatchEvent(new Event('input')); })()"
+    )
+    text = opened.run("document.querySelector('.cursor output').textContent")
+    assert text.startswith("frame 30 · 1.00 s")
+    assert "difference" in text
+    assert "source" in text
+    run, frames = make_run([NAME], frames=120)
+    value = frames[0, run.sources[0].rungs[5].id]["model"][30]
+    assert f"{value:.1f}" in text
+    choose(opened, ".pick-b", "")
+    assert "difference" not in opened.run("document.querySelector('.cursor output').textContent")
+    lines = "document.querySelectorAll('.frames svg g.mark-line path').length"
+    opened.wait(f"{lines} === 2")
+
+
+def test_the_row_button_shows_its_frames(opened: Chromium) -> None:
+    opened.run("document.querySelectorAll('tr.rung .plot')[7].click()")
+    assert opened.run("document.querySelector('.pick-a').value === document.querySelectorAll('tr.rung')[7].id")
+    assert opened.run("document.querySelectorAll('tr.rung')[7].classList.contains('on')")
+
+
+def test_statistics_and_metrics_can_be_changed(opened: Chromium) -> None:
+    axis = "document.querySelectorAll('.panel')[1].querySelector('.role-axis-label:last-of-type, g.role-axis-label').textContent"
+    before = opened.run("document.querySelectorAll('.panel')[1].querySelector('svg').textContent")
+    choose(opened, ".pooling", "min")
+    opened.wait(f"document.querySelectorAll('.panel')[1].querySelector('svg').textContent !== {before!r}")
+    assert axis
+    opened.run(
+        "(() => { const s = document.querySelectorAll('.panel select')[1]; s.value = 'ssim';"
+        " s.dispatchEvent(new Event('change')); })()"
+    )
+    opened.wait("/0\\.9/.test(document.querySelectorAll('.panel')[1].querySelector('svg').textContent)")
+    assert opened.problems == []
+
+
+def test_theme_button_wins_over_the_system(browser: Chromium, page: Path) -> None:
+    browser.open(page, dark=True)
+    browser.run("localStorage.clear()")
+    browser.open(page, dark=True)
+    click(browser, "#theme")
+    assert browser.run("document.querySelector('#theme').textContent") == "Theme: light"
+    assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(246, 247, 249)"
+    browser.run("localStorage.clear()")
+
+
+def test_bd_rate_tables_follow_their_selects(opened: Chromium) -> None:
+    shown = "[...document.querySelectorAll('.bd [data-basis]')].filter(t => !t.hidden).map(t => t.dataset.metric + t.dataset.basis)"
+    assert opened.run(shown) == ["vmafall sizes (hull)"]
+    choose(opened, ".bd-metric", "psnr")
+    choose(opened, ".bd-basis", "540p")
+    assert opened.run(shown) == ["psnr540p"]
+
+
+def test_readers_without_scripts_and_paper_get_the_charts(browser: Chromium, page: Path) -> None:
+    browser.open(page, scripts=False)
+    assert browser.run("document.querySelectorAll('.chart svg').length") == 3
+    assert browser.run("[...document.querySelectorAll('.live')].every(e => e.hidden)")
+    browser.open(page)
+    pdf = browser.pdf()
+    assert pdf.startswith(b"%PDF")
+    assert 2 <= pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ") <= 12
+
+
+def test_two_runs_overlay(browser: Chromium, tmp_path: Path) -> None:
+    (one, frames_one), (two, frames_two) = make_run(frames=60), make_run(frames=60, rate_factor=0.9)
+    write_report([one, two], tmp_path / "both.html", [frames_one, frames_two])
+    browser.problems.clear()
+    browser.open(tmp_path / "both.html")
+    browser.wait(CHART)
+    assert points(browser) == [48, 48]
+    click(browser, "[data-run='B']")
+    browser.wait("document.querySelectorAll('tr.rung:not([hidden])').length === 24")
+    assert browser.problems == []

@@ -1,0 +1,180 @@
+"""What the page says: against runs whose truth is known."""
+
+from __future__ import annotations
+
+import pytest
+from report_runs import SOURCE_SCORE, make_run
+
+from vqa_cli.errors import UsageError
+from vqa_cli.report.labels import show_argv, show_duration, show_rate
+from vqa_cli.report.payload import frame_choice, page_data, panel_metrics, rate_data
+from vqa_cli.report.view import build_page
+from vqa_cli.run import Run
+
+
+def change_rung(run: Run, index: int, **changes: object) -> Run:
+    """The run with one rung of its first source changed."""
+    rungs = list(run.sources[0].rungs)
+    rungs[index] = rungs[index].model_copy(update=changes)
+    source = run.sources[0].model_copy(update={"rungs": tuple(rungs)})
+    return run.model_copy(update={"sources": (source, *run.sources[1:])})
+
+
+def test_one_run_becomes_one_title_with_all_rungs() -> None:
+    run, _ = make_run()
+    page = build_page([run])
+    (title,) = page.titles
+    assert title.codecs == ("libx264 medium", "libx265 medium")
+    assert title.sizes == ("720p", "540p", "360p")
+    assert [label.key for label in title.metrics] == ["model", "vmaf", "psnr", "ssim"]
+    assert title.measured == len(title.rungs) == 24
+    assert len({view.key for view in title.rungs}) == 24
+    assert title.warnings == ()
+    assert panel_metrics(title) == ["model", "vmaf"]
+
+
+def test_runs_of_the_same_source_are_overlaid() -> None:
+    one, _ = make_run(["clip.mp4", "other.mp4"])
+    two, _ = make_run(["renamed.mp4"], rate_factor=0.8)
+    page = build_page([one, two])
+    assert [len(title.entries) for title in page.titles] == [2, 1]
+    first = page.titles[0]
+    assert first.run_keys == ("A", "B")
+    points = rate_data(first, "vmaf")["points"]
+    assert {(p["run"], p["codec"], p["size"]) for p in points} == {
+        (run, codec, size) for run in "AB" for codec in first.codecs for size in first.sizes
+    }
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"), [(0.8, "20 % less"), (1.25, "25 % more"), (1.0, "about the same bitrate")]
+)
+def test_the_headline_is_the_factor_that_was_put_in(factor: float, words: str) -> None:
+    one, _ = make_run()
+    two, _ = make_run(rate_factor=factor)
+    sentences = build_page([one, two]).titles[0].findings.sentences
+    assert f"libx264 medium needs {words}" in sentences[0]
+    assert "in B" in sentences[0]
+
+
+def test_codecs_of_one_run_are_compared_with_the_first() -> None:
+    run, _ = make_run(heights=[720])
+    sentence = build_page([run]).titles[0].findings.sentences[0]
+    # The model of rate and quality gives both codecs the same quality at half the bitrate.
+    assert sentence == "libx265 medium needs 50 % less bitrate than libx264 medium for the same VMAF."
+
+
+def test_the_source_is_the_ceiling_of_the_model_alone() -> None:
+    run, _ = make_run()
+    title = build_page([run]).titles[0]
+    (ceiling,) = rate_data(title, "model")["ceiling"]
+    assert ceiling["q"] == pytest.approx(SOURCE_SCORE, abs=2)
+    assert rate_data(title, "vmaf")["ceiling"] == []
+
+
+def test_sources_that_two_runs_score_differently_keep_both_lines() -> None:
+    one, _ = make_run()
+    score = one.sources[0].score
+    assert score is not None
+    source = one.sources[0].model_copy(update={"score": score.model_copy(update={"score": 60.0})})
+    two = one.model_copy(update={"sources": (source,)})
+    assert len(rate_data(build_page([one, one]).titles[0], "model")["ceiling"]) == 1
+    assert [c["side"] for c in rate_data(build_page([one, two]).titles[0], "model")["ceiling"]] == ["left", "right"]
+
+
+def test_an_inversion_is_marked_and_told() -> None:
+    run, _ = make_run(heights=[720], codecs=["libx264"])
+    better, worse = run.sources[0].rungs[1], run.sources[0].rungs[0]
+    assert better.encode is not None
+    assert worse.encode is not None
+    run = change_rung(run, 0, fidelity=run.sources[0].rungs[2].fidelity)
+    title = build_page([run]).titles[0]
+    assert set(title.rungs[0].inverted) == {"vmaf", "psnr", "ssim"}
+    assert any("VMAF falls by" in text and "crf 25 → libx264 medium 720p crf 20" in text for text in title.warnings)
+    marked = [p["key"] for p in rate_data(title, "vmaf")["points"] if p["inverted"]]
+    assert marked == [title.rungs[0].key]
+    assert not any(p["inverted"] for p in rate_data(title, "model")["points"])
+
+
+def test_failed_rungs_stay_in_the_table_and_are_told() -> None:
+    run, _ = make_run()
+    run = change_rung(run, 3, status="failed", reason="encoder crashed", encode=None, score=None, fidelity={})
+    title = build_page([run]).titles[0]
+    assert title.measured == 23
+    assert title.rungs[3].rung.status == "failed"
+    assert "libx264 medium 360p crf 36 failed: encoder crashed" in title.warnings
+    assert title.rungs[3].key not in {p["key"] for p in rate_data(title, "vmaf")["points"]}
+
+
+def test_a_repeated_warning_is_told_once() -> None:
+    run, _ = make_run()
+    for index in (0, 1):
+        run = change_rung(run, index, warnings=("one-pass VBR",))
+    assert build_page([run]).titles[0].warnings == ("one-pass VBR (2 rungs)",)
+
+
+def test_runs_that_cannot_be_compared_say_so() -> None:
+    one, _ = make_run()
+    assert one.model is not None
+    other_model = one.model_copy(update={"model": one.model.model_copy(update={"sha256": "00" * 32})})
+    assert any("different models" in text for text in build_page([one, other_model]).warnings)
+    source = one.sources[0].model_copy(update={"display_width": 1920, "display_height": 1080})
+    assert any(
+        "1920×1080" in text for text in build_page([one, one.model_copy(update={"sources": (source,)})]).warnings
+    )
+    assert build_page([one, one]).warnings == ()
+
+
+def test_the_metric_asked_for_decides() -> None:
+    run, _ = make_run()
+    title = build_page([run], metric="psnr").titles[0]
+    assert title.primary.name == "PSNR"
+    assert "PSNR" in title.findings.sentences[0]
+    assert {ladder.advice.metric for ladder in title.findings.ladders} == {"psnr"}
+    with pytest.raises(UsageError, match="no run measured xpsnr"):
+        build_page([run], metric="xpsnr")
+
+
+@pytest.mark.parametrize(("model", "metrics"), [(False, ["vmaf"]), (True, []), (False, ["psnr", "ssim"])])
+def test_runs_without_model_or_without_metrics(model: bool, metrics: list[str]) -> None:
+    run, frames = make_run(model=model, metrics=metrics)
+    page = build_page([run])
+    assert len(panel_metrics(page.titles[0])) == min(2, len(metrics) + model)
+    assert page_data(page, {"A": frames})["titles"][0]["traces"]
+
+
+def test_the_two_rungs_shown_first_are_of_different_codecs() -> None:
+    run, _ = make_run()
+    first, second = frame_choice(build_page([run]).titles[0])
+    assert first is not None
+    assert second is not None
+    assert first.codec != second.codec
+
+
+def test_a_source_that_failed_is_a_title_with_its_reason() -> None:
+    run, _ = make_run()
+    source = run.sources[0].model_copy(
+        update={"status": "failed", "reason": "no video stream", "rungs": (), "score": None}
+    )
+    title = build_page([run.model_copy(update={"sources": (source,)})]).titles[0]
+    assert title.measured == 0
+    assert title.best is None
+    assert title.warnings == ("no video stream",)
+
+
+def test_nothing_and_too_much_to_report() -> None:
+    run, _ = make_run()
+    with pytest.raises(UsageError):
+        build_page([])
+    with pytest.raises(UsageError):
+        build_page([run] * 27)
+
+
+def test_command_lines_lose_the_scratch_folder_only() -> None:
+    argv = ("/opt/my ffmpeg", "-i", "file:/tmp/x/r1.mp4", "-vf", "scale=1/2", "/tmp/x/r1.mp4")
+    assert show_argv(argv, "r1") == "'/opt/my ffmpeg' -i file:r1.mp4 -vf scale=1/2 r1.mp4"
+
+
+def test_numbers_as_people_read_them() -> None:
+    assert [show_rate(v) for v in (None, 87.4, 847.0, 2410.0)] == ["–", "87 kb/s", "847 kb/s", "2.41 Mb/s"]
+    assert [show_duration(v) for v in (5.28, 125, 3725)] == ["5.3 s", "2:05 min", "1:02:05 h"]
