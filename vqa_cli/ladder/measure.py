@@ -83,7 +83,7 @@ def measure_source(bench: Bench) -> tuple[ModelScore | None, FrameValues]:
     if bench.scorer is None:
         return None, {}
     argv = build_frames_argv(bench.ffmpeg.path, bench.source.view, bench.order)
-    names = {str(bench.source.view.path.absolute()): "SOURCE"}
+    names = {str(bench.source.view.path): "SOURCE"}
     key = bench.key((argv,), "", names)
     if found := bench.cache.load(key):
         return found[0].score, found[1]
@@ -119,13 +119,14 @@ def _measure(
     bench: Bench, rung: PlannedRung, folder: Path, on_share: Callable[[float], None]
 ) -> tuple[RungResult, FrameValues, bool]:
     output = folder / f"{rung.id}.mp4"
-    encode_argv = build_encode_argv(bench.ffmpeg.path, bench.source.view, rung.order, str(output))
-    coded = _coded_view(bench, rung, output)
+    # Named relative to the working folder, so that the recorded command lines are the same in every run.
+    encode_argv = build_encode_argv(bench.ffmpeg.path, bench.source.view, rung.order, output.name)
+    coded = _coded_view(bench, rung, Path(output.name))
     measure_argv = build_measure_argv(bench.ffmpeg.path, coded, bench.source.view, bench.order)
-    names = {str(output): "ENCODE", str(bench.source.view.path.absolute()): "SOURCE"}
+    names = {output.name: "ENCODE", str(bench.source.view.path): "SOURCE"}
     library = bench.libraries[rung.order.encoder.name]
     key = bench.key((*encode_argv, measure_argv), library, names)
-    lines = _Lines(encode_argv, measure_argv)
+    lines = _recorded(bench, encode_argv, measure_argv)
     kept = bench.keep / output.name if bench.keep else None
     found = bench.cache.load(key)
     if found and (kept is None or kept.exists()):
@@ -147,6 +148,15 @@ def _measure(
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(output, kept)
     return _result(rung, bench, status="ok", measured=_at(measured, kept), lines=lines), values, False
+
+
+def _recorded(bench: Bench, encode: tuple[tuple[str, ...], ...], measure: tuple[str, ...]) -> _Lines:
+    """Command lines as they are kept: a prepared source by its name, not by the temporary folder it lay in."""
+    if not bench.source.steps:
+        return _Lines(encode, measure)
+    path = bench.source.view.path
+    clean = [tuple(part.replace(f"file:{path}", f"file:{path.name}") for part in argv) for argv in (*encode, measure)]
+    return _Lines(tuple(clean[:-1]), clean[-1])
 
 
 def _score_and_compare(

@@ -86,8 +86,8 @@ def ready_source(runner: Runner, ffmpeg: Ffmpeg, path: Path, settings: LadderSet
     argv: tuple[str, ...] = ()
     if steps:
         prepared = workdir / "prepared.mkv"
-        argv = build_prepare_argv(ffmpeg.path, view, steps, str(prepared))
-        runner.run(argv, on_line=lambda line: line.startswith("frame="))
+        argv = build_prepare_argv(ffmpeg.path, view, steps, prepared.name)
+        runner.run(argv, cwd=workdir, on_line=lambda line: line.startswith("frame="))
         made = as_prepared(info, probe(prepared), steps)
         view = replace(SourceView.of(made), full_range=made.colour.range == "pc")
         frames = made.frames

@@ -37,7 +37,7 @@ class SourceView:
     @classmethod
     def of(cls, info: MediaInfo) -> SourceView:
         return cls(
-            path=info.path,
+            path=info.path.absolute(),
             stream_index=info.stream_index,
             fps=info.fps,
             size=info.size,
@@ -66,7 +66,7 @@ class EncodeOrder:
 
 def open_input(path: Path, **options: Any) -> Any:
     """A local file as ffmpeg input, safe against names that look like a protocol, an option or a pattern."""
-    return _graph().input(f"file:{path.absolute()}", protocol_whitelist="file", **options)
+    return _graph().input(f"file:{path}", protocol_whitelist="file", **options)
 
 
 def by_index(stream: Any, fps: Fraction) -> Any:
