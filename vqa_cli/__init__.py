@@ -11,12 +11,34 @@ from typing import TYPE_CHECKING, Any
 from vqa_cli._version import __version__
 
 if TYPE_CHECKING:
+    from vqa_cli.ladder.pipeline import LadderJob, run_ladder
     from vqa_cli.model.registry import load_scorer
     from vqa_cli.run import Run, read_run
+    from vqa_cli.score import ScoreRequest, score_file
+    from vqa_cli.settings import LadderSettings
 
-__all__ = ["Run", "__version__", "load_scorer", "read_run"]
+__all__ = [
+    "LadderJob",
+    "LadderSettings",
+    "Run",
+    "ScoreRequest",
+    "__version__",
+    "load_scorer",
+    "read_run",
+    "run_ladder",
+    "score_file",
+]
 
-_HOMES = {"load_scorer": "vqa_cli.model.registry", "Run": "vqa_cli.run", "read_run": "vqa_cli.run"}
+_HOMES = {
+    "LadderJob": "vqa_cli.ladder.pipeline",
+    "LadderSettings": "vqa_cli.settings",
+    "Run": "vqa_cli.run",
+    "ScoreRequest": "vqa_cli.score",
+    "load_scorer": "vqa_cli.model.registry",
+    "read_run": "vqa_cli.run",
+    "run_ladder": "vqa_cli.ladder.pipeline",
+    "score_file": "vqa_cli.score",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vqa_cli.errors import InputError, ToolError
-from vqa_cli.media.binaries import Ffmpeg
+from vqa_cli.media.binaries import Ffmpeg, find_ffmpeg
 from vqa_cli.media.command import (
     MeasureOrder,
     SourceView,
@@ -86,16 +86,28 @@ class FileScore:
 
 
 def score_file(
-    path: Path, request: ScoreRequest | None = None, *, scorer: Scorer, runner: Runner, ffmpeg: Ffmpeg
+    path: Path,
+    request: ScoreRequest | None = None,
+    *,
+    scorer: Scorer | None = None,
+    runner: Runner | None = None,
+    ffmpeg: Ffmpeg | None = None,
 ) -> FileScore:
-    """Score a video.
+    """Score a video. Without the last three the bundled model and the embedded ffmpeg are used.
 
     Raises:
         InputError: unreadable, damaged, HDR, or its frames do not match the reference's.
         ToolError: ffmpeg failed or cannot measure a metric.
         ModelError: the score is no number.
     """
-    request = request or ScoreRequest()
+    if scorer is None:
+        from vqa_cli.model.registry import load_scorer
+
+        scorer = load_scorer()
+    if runner is None:
+        with Runner() as own:
+            return score_file(path, request, scorer=scorer, runner=own, ffmpeg=ffmpeg)
+    request, ffmpeg = request or ScoreRequest(), ffmpeg or find_ffmpeg(runner)
     info = probe(path)
     _refuse_hdr(info)
     size = _judged_size(info, request)
