@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -54,17 +56,29 @@ def make_data(media: Path, data: Path, seed: int, jobs: int, limit: int | None) 
 @click.option("--head-steps", type=int, help="Steps of the second stage.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=4, show_default=True)
-def fit(data: Path, backbone_steps: int | None, head_steps: int | None, seed: int, threads: int) -> None:
+@click.option("--rate", type=float, help="Greatest learning rate of the first stage.")
+@click.option(
+    "--start", type=click.Path(path_type=Path, exists=True), help="Train on from the backbone of an earlier fit.pt."
+)
+def fit(
+    data: Path,
+    backbone_steps: int | None,
+    head_steps: int | None,
+    seed: int,
+    threads: int,
+    rate: float | None,
+    start: Path | None,
+) -> None:
     """Train backbone and head on what make-data made."""
     import torch
 
-    from vqa_cli.train.lite.fit import FitSettings
+    from vqa_cli.train.lite.batches import FitSettings
     from vqa_cli.train.lite.fit import fit as work
 
     torch.set_num_threads(threads)
-    given = {"backbone_steps": backbone_steps, "head_steps": head_steps}
-    settings = FitSettings(seed=seed, **{key: value for key, value in given.items() if value is not None})
-    work(data, settings, jobs=threads, log=_logger())
+    given: dict[str, Any] = {"backbone_steps": backbone_steps, "head_steps": head_steps, "learning_rate": rate}
+    settings = replace(FitSettings(seed=seed), **{key: value for key, value in given.items() if value is not None})
+    work(data, settings, jobs=threads, log=_logger(), start=start)
 
 
 @lite.command()

@@ -62,7 +62,7 @@ def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True) -> C
         preprocessing="yuv420p as decoded, whole frame at the scoring size, cells of 4x4 luma pixels",
         training_data=f"{saved['clips']} encodes of {len(saved['groups'])} groups of openly licensed footage, VMAF v0.6.1 per frame as label",
         licence=_LICENCE,
-        training={"settings": settings, "groups": len(saved["groups"])},
+        training={"settings": settings, "earlier": saved.get("earlier", []), "groups": len(saved["groups"])},
     )  # fmt: skip
     tensors = {f"backbone.{k}": v for k, v in saved["backbone"].items()} | {
         f"head.{k}": v for k, v in saved["head"].items()

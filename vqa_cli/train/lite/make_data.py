@@ -30,7 +30,11 @@ _PAN_MARGIN = 1.08
 
 @dataclass(frozen=True, slots=True)
 class LiteSource:
-    """A line of ``sources.csv``: where the material is, to which group it belongs, and which part is used."""
+    """A line of ``sources.csv``: where the material is, to which group it belongs, and which part is used.
+
+    ``clean`` is false where the material shows compression of its own even at ``short_side``: its rungs can be ordered,
+    but VMAF against it says nothing about how good they look.
+    """
 
     file: str
     kind: str
@@ -39,6 +43,7 @@ class LiteSource:
     short_side: int
     start_frame: int
     frames: int
+    clean: bool = True
 
     @property
     def key(self) -> str:
@@ -67,6 +72,7 @@ def read_sources() -> list[LiteSource]:
         LiteSource(
             row["file"], row["kind"], row["group"], row["split"],
             int(row["short_side"]), int(row["start_frame"]), int(row["frames"]),
+            row["clean"] == "yes",
         )
         for row in csv.DictReader(text)
     ]  # fmt: skip
@@ -116,7 +122,7 @@ def _make_source(
     folder = out / source.key
     folder.mkdir(exist_ok=True)
     reference = folder / "reference.mkv"
-    runner.run([ffmpeg, *_QUIET, *_reference_args(media / source.file, source), str(reference)])
+    make_reference(runner, ffmpeg, media, source, reference)
     size = probe(reference).size
     clips = []
     for index, recipe in enumerate(draw(source.key, "clip" if source.kind == "clip" else "photo", seed)):
@@ -131,6 +137,11 @@ def _make_source(
             )
         )  # fmt: skip
     return clips
+
+
+def make_reference(runner: Runner, ffmpeg: str, media: Path, source: LiteSource, out: Path) -> None:
+    """Write the lossless clip at display size that encodes of ``source`` are made from and compared with."""
+    runner.run([ffmpeg, *_QUIET, *_reference_args(media / source.file, source), str(out)])
 
 
 def _reference_args(path: Path, source: LiteSource) -> list[str]:
