@@ -55,7 +55,8 @@ const setUpPanel = (title, panel, state) => {
     const spec = { ...specs.rate[title.key], datasets: panelData(title, select.value, state) };
     view = await drawChart(chart, spec);
     view.addEventListener("click", (event, item) => {
-      if (item?.datum?.key) state.choose(item.datum.key, event.shiftKey);
+      const row = rowOf(item);
+      if (row?.key) state.choose(row.key, event.shiftKey);
     });
     update(); // a filter may have changed while it was drawn
   });

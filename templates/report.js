@@ -56,6 +56,38 @@ for (const box of $$(".code")) {
   box.append(button);
 }
 
+// The row that a mark stands for. Cells of the nearest-point search hold the mark, which holds the row.
+const rowOf = (item) => item?.datum?.key ? item.datum : item?.datum?.datum;
+
+const tip = document.createElement("div");
+tip.id = "tip";
+tip.hidden = true;
+document.body.append(tip);
+const NEAR_PX = 60;
+
+// Vega's own tooltips read the wrong row under a nearest-point search, and show it however far away it is.
+const showTip = (handler, event, item, value) => {
+  const row = rowOf(item);
+  tip.hidden = true;
+  if (value === null || value === undefined || !row) return;
+  const mark = item.datum.datum ? item.datum : item;
+  const box = handler.canvas().getBoundingClientRect();
+  const [left, top] = handler.origin();
+  const [x, y] = [box.left + left + mark.x, box.top + top + mark.y];
+  if (Math.hypot(event.clientX - x, event.clientY - y) > NEAR_PX) return;
+  const name = document.createElement("b");
+  name.textContent = row.label;
+  tip.replaceChildren(name, ...[row.value, row.rate, row.note].filter(Boolean).map((text) => {
+    const line = document.createElement("div");
+    line.textContent = text;
+    return line;
+  }));
+  tip.hidden = false;
+  tip.style.left = `${Math.max(8, Math.min(x + 14, innerWidth - tip.offsetWidth - 8))}px`;
+  tip.style.top = `${y + tip.offsetHeight + 20 > innerHeight ? y - tip.offsetHeight - 12 : y + 14}px`;
+};
+addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
+
 const drawChart = async (element, spec) => {
   const result = await vegaEmbed(element, spec, {
     renderer: "svg",
@@ -63,7 +95,7 @@ const drawChart = async (element, spec) => {
     ast: true, // expressions are interpreted: the content policy forbids eval
     defaultStyle: false,
     logLevel: 1, // errors: an empty layer (no ceiling, no inversion) is no cause for a warning
-    tooltip: { theme: "page", disableDefaultStyle: true },
+    tooltip: showTip,
   });
   element.classList.add("ready");
   return result.view;

@@ -138,12 +138,7 @@ def _dots(points: alt.Chart, axes: RateAxes, palette: Palette, *, legend: bool) 
     return points.mark_point(filled=True, size=62, opacity=1).encode(
         **channels,
         shape=alt.Shape("size:N", scale=scale, legend=alt.Legend() if legend else None, title="size"),
-        tooltip=[
-            alt.Tooltip("label:N", title="rung"),
-            alt.Tooltip("rate:N", title="bitrate"),
-            alt.Tooltip("value:N", title="quality"),
-            alt.Tooltip("note:N", title="note"),
-        ],
+        tooltip=alt.value("rung"),  # any value: the page fills in the rung that lies nearest
     )
 
 
