@@ -7,6 +7,7 @@ from report_runs import SOURCE_SCORE, make_run
 
 from vqa_cli.errors import UsageError
 from vqa_cli.report.labels import show_argv, show_duration, show_rate
+from vqa_cli.report.overview import compare_over
 from vqa_cli.report.payload import frame_choice, page_data, panel_metrics, rate_data
 from vqa_cli.report.view import build_page
 from vqa_cli.run import Run
@@ -178,3 +179,21 @@ def test_command_lines_lose_the_scratch_folder_only() -> None:
 def test_numbers_as_people_read_them() -> None:
     assert [show_rate(v) for v in (None, 87.4, 847.0, 2410.0)] == ["–", "87 kb/s", "847 kb/s", "2.41 Mb/s"]
     assert [show_duration(v) for v in (5.28, 125, 3725)] == ["5.3 s", "2:05 min", "1:02:05 h"]
+
+
+def test_sources_are_averaged_by_their_own_bd_rates() -> None:
+    run, _ = make_run(["a.mp4", "b.mp4", "c.mp4"], heights=[720])
+    lost = run.sources[2].model_copy(update={"rungs": run.sources[2].rungs[:4]})
+    page = build_page([run.model_copy(update={"sources": (*run.sources[:2], lost)})])
+    (pair,) = compare_over(page.titles)
+    assert pair.mean == pytest.approx(-50, abs=1)
+    assert pair.mean == pytest.approx(sum(pair.percents.values()) / 2)
+    assert pair.interval is not None
+    assert pair.interval[0] <= pair.mean <= pair.interval[1]
+    assert pair.sentence.startswith("Over 2 sources libx265 medium needs 50 % less bitrate than libx264 medium")
+    assert pair.sentence.endswith("; 1 source gave no BD-rate.")
+
+
+def test_the_overview_of_sources_without_a_pair_is_empty() -> None:
+    run, _ = make_run(["a.mp4", "b.mp4"], codecs=["libx264"], heights=[720])
+    assert compare_over(build_page([run]).titles) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from vqa_cli.analysis.bdrate import RatePoints, bd
 from vqa_cli.analysis.curves import Point, codec_name, curves, points
@@ -57,6 +58,14 @@ class BdTable:
         if found is None:
             raise KeyError(f"{anchor.text} against itself")
         return found
+
+    def comparisons(self) -> list[tuple[CurveName, CurveName]]:
+        """(anchor, test) worth a sentence: between runs each codec with itself, else the first curve with all others."""
+        first = self.names[0].prefix
+        mine = [name for name in self.names if name.prefix == first]
+        others = [name for name in self.names if name.prefix != first]
+        same = [(a, b) for a, b in product(mine, others) if a.codec == b.codec]
+        return same or [(self.names[0], name) for name in self.names[1:]]
 
 
 @dataclass(frozen=True, slots=True)

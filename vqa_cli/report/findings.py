@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 from vqa_cli.analysis.curves import (
     Inversion,
@@ -66,6 +65,11 @@ class Findings:
     sentences: list[str]
 
     @property
+    def headline_table(self) -> BdTable | None:
+        """BD-rate by the primary metric, over all sizes where there are several."""
+        return next((table for table in self.bd if table.metric == self.metric), None)
+
+    @property
     def chosen(self) -> set[tuple[str, str]]:
         return {(item.entry.run_key, point.rung) for item in self.ladders for point in item.advice.chosen}
 
@@ -122,30 +126,22 @@ def _sentences(entries: Sequence[Entry], found: Findings, labels: dict[str, Metr
 
 def _savings(found: Findings, label: MetricLabel) -> Iterator[str]:
     """What each curve saves against the first; between runs, each codec against itself."""
-    table = next((table for table in found.bd if table.metric == found.metric), None)
+    table = found.headline_table
     if table is None:
         return
-    for anchor, test in _pairs(table):
+    for anchor, test in table.comparisons():
         percent = table.cell(anchor, test).percent
         if percent is not None:
-            yield f"{_saving(anchor, test, percent)} for the same {label.name}."
+            yield f"{saving(anchor, test, percent)} for the same {label.name}."
 
 
-def _saving(anchor: CurveName, test: CurveName, percent: float) -> str:
+def saving(anchor: CurveName, test: CurveName, percent: float) -> str:
+    """What a BD-rate means: ``x265 needs 26 % less bitrate than x264``."""
     even = abs(percent) < _EVEN_PERCENT
     amount = "about the same bitrate" if even else f"{abs(percent):.0f} % {'less' if percent < 0 else 'more'} bitrate"
     if anchor.codec == test.codec:
         return f"{test.codec} needs {amount} in {test.prefix[:-2]} {'as' if even else 'than'} in {anchor.prefix[:-2]}"
     return f"{test.text} needs {amount} {'as' if even else 'than'} {anchor.text}"
-
-
-def _pairs(table: BdTable) -> list[tuple[CurveName, CurveName]]:
-    """Between runs, each codec of the first against itself in the others; else the first curve against all others."""
-    first = table.names[0].prefix
-    mine = [name for name in table.names if name.prefix == first]
-    others = [name for name in table.names if name.prefix != first]
-    same = [(a, b) for a, b in product(mine, others) if a.codec == b.codec]
-    return same or [(table.names[0], name) for name in table.names[1:]]
 
 
 def _best_rung(entry: Entry, metric: str, labels: dict[str, MetricLabel]) -> Iterator[str]:

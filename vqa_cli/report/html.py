@@ -20,6 +20,7 @@ from vqa_cli.report import labels
 from vqa_cli.report.charts import DARK, LIGHT, PAGE, Palette, colour_of, frame_chart, rate_chart, with_data
 from vqa_cli.report.findings import Entry, rung_name
 from vqa_cli.report.frames import parse_fps
+from vqa_cli.report.overview import compare_over
 from vqa_cli.report.payload import frame_choice, frame_data, page_data, panel_metrics, rate_axes, rate_data
 from vqa_cli.report.view import Page, TitleView, build_page
 from vqa_cli.resources import template_dir
@@ -74,6 +75,7 @@ def render(
             },
             choices={title.key: frame_choice(title) for title in page.titles},
             panels={title.key: panel_metrics(title) for title in page.titles},
+            overview_pairs=compare_over(page.titles),
             scripts=scripts,
             policy=_policy(scripts.values()),
             style=_style(),
