@@ -22,7 +22,8 @@ class FitSettings:
     """Hyper-parameters; all of them end up in the model's card.
 
     ``flatten`` says how far rare VMAF values are drawn more often: 0 as they come, 1 until every tenth of the scale is
-    drawn equally often.
+    drawn equally often. ``clip_weight`` says how many times more often a source from a real clip is drawn than one from
+    a photograph; ``recolour`` is the share of crops whose contrast, brightness and saturation are changed.
     """
 
     seed: int = 1
@@ -39,6 +40,8 @@ class FitSettings:
     rank_margin: float = 0.02
     rank_slope: float = 12.0
     flatten: float = 0.7
+    clip_weight: float = 3.0
+    recolour: float = 0.5
     reduced: int = 64
     hidden: int = 32
     longest_sequence: int = 72
@@ -68,6 +71,28 @@ def draw_chances(vmaf: Sequence[NDArray[np.float32]], flatten: float) -> list[ND
     return [rarity[bins] / rarity[bins].sum() for bins in tenths]
 
 
+def draw_sources(groups: Sequence[str], settings: FitSettings, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Sources of one step, real clips ``clip_weight`` times as often as photographs."""
+    weights = np.array([1.0 if group.startswith("photo:") else settings.clip_weight for group in groups])
+    scarce = len(groups) < settings.sources_per_step
+    return rng.choice(len(groups), settings.sources_per_step, replace=scarce, p=weights / weights.sum())
+
+
+def recolour(frames: NDArray[np.uint8], height: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The same change of contrast, brightness and saturation for all versions: none of them says how good a frame is.
+
+    Args:
+        frames: (n, height * 3 // 2, width), planar yuv420p.
+    """
+    levels = np.arange(256)
+    luma = (levels - 110) * rng.uniform(0.7, 1.15) + 110 + rng.uniform(-20, 20)
+    chroma = (levels - 128) * rng.uniform(0.5, 1.3) + 128
+    out = np.empty_like(frames)
+    out[:, :height] = luma.round().clip(0, 255).astype(np.uint8)[frames[:, :height]]
+    out[:, height:] = chroma.round().clip(0, 255).astype(np.uint8)[frames[:, height:]]
+    return out
+
+
 def frame_batch(
     sources: list[cache.SourceData],
     chances: list[NDArray[np.float64]],
@@ -76,11 +101,14 @@ def frame_batch(
 ) -> tuple[Tensor, Tensor]:
     """Crops at the same place of the same frame for several versions of each source, so that only quality differs."""
     crops, targets = [], []
-    for index in rng.choice(len(sources), settings.sources_per_step, replace=len(sources) < settings.sources_per_step):
+    for index in draw_sources([source.group for source in sources], settings, rng):
         source = sources[index]
         picks = rng.choice(len(source.vmaf), settings.versions_per_source, replace=False, p=chances[index])
         frame = rng.integers(source.vmaf.shape[1])
-        crops.append(_crop(source, picks, int(frame), settings.crop_px, rng))
+        same_place = _crop(source, picks, int(frame), settings.crop_px, rng)
+        if rng.random() < settings.recolour:
+            same_place = recolour(same_place, settings.crop_px, rng)
+        crops.append(same_place)
         targets.append(source.vmaf[picks, frame])
     return torch.from_numpy(np.concatenate(crops)), torch.from_numpy(np.stack(targets))
 
@@ -107,7 +135,7 @@ def clip_batch(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Padded sequences; clips run forth and back to lengths that a real clip has."""
     features, targets, lengths = [], [], []
-    for index in rng.choice(len(data), settings.sources_per_step, replace=len(data) < settings.sources_per_step):
+    for index in draw_sources([source.group for source in data], settings, rng):
         source = data[index]
         drawn = rng.choice(len(source.vmaf), settings.versions_per_source, replace=False, p=chances[index])
         picks = torch.from_numpy(drawn)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -14,20 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqa_cli.media.binaries import find_ffmpeg
-from vqa_cli.media.process import Runner
 from vqa_cli.model.device import cpu_has_bf16
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.pooling import pool_batch
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.train.lite import cache
 from vqa_cli.train.lite.batches import Features, FitSettings, clip_batch, draw_chances, frame_batch
-from vqa_cli.train.lite.make_data import LabelledClip, read_labels
+from vqa_cli.train.lite.make_data import read_labels
 from vqa_cli.types import FrameFormat
 
 Log = Callable[[str], None]
-# The head learns from every second frame: neighbours are nearly equal, and features cost most of the time.
-_EVERY = 2
 
 
 def rank_loss(predicted: Tensor, target: Tensor, settings: FitSettings) -> Tensor:
@@ -119,30 +114,18 @@ def fit_head(data: list[Features], settings: FitSettings, log: Log) -> VsfaHead:
     return _unfold_standardisation(average, centre, spread)
 
 
-def extract(out: Path, clips: list[LabelledClip], backbone: LiteBackbone, jobs: int, log: Log) -> Iterator[Features]:
-    """Features of every second frame of every version, by the folded backbone; ``jobs`` sources are decoded at once."""
+@torch.no_grad()
+def extract(sources: list[cache.SourceData], backbone: LiteBackbone, log: Log) -> list[Features]:
+    """Features of the cached frames of every version, whole frames, by the folded backbone."""
     folded = deepcopy(backbone).fold()
-    groups = cache.by_source(clips)
-    with Runner() as runner, ThreadPoolExecutor(jobs) as pool:
-        ffmpeg = str(find_ffmpeg(runner).path)
-        work = [(folded, out, members, runner, ffmpeg) for members in groups.values()]
-        for index, found in enumerate(pool.map(lambda job: _features(*job), work)):
-            if index % 20 == 0:
-                log(f"features {index}/{len(groups)}")
-            yield found
-
-
-def _features(folded: LiteBackbone, out: Path, members: list[LabelledClip], runner: Runner, ffmpeg: str) -> Features:
-    first = members[0]
-    frame_format = FrameFormat(first.width, first.height)
-    with torch.inference_mode():
-        values = [
-            torch.cat([folded(part, frame_format) for part in torch.split(torch.from_numpy(frames), 8)])
-            for frames in (whole[::_EVERY] for whole in cache.versions(out, members, runner, ffmpeg))
-        ]
-    vmaf = torch.tensor([c.vmaf for c in members] + [(100.0,) * len(first.vmaf)])[:, ::_EVERY] / 100
-    ladders = torch.tensor([c.recipe["ladder"] for c in members] + [-1])
-    return Features(first.source, first.group, first.split, torch.stack(values).clone(), vmaf, ladders)
+    found = []
+    for index, source in enumerate(sources):
+        values = [folded(torch.from_numpy(np.array(version)), source.frame_format) for version in source.frames]
+        vmaf, ladders = torch.from_numpy(source.vmaf), torch.from_numpy(source.ladders)
+        found.append(Features(source.key, source.group, source.split, torch.stack(values).clone(), vmaf, ladders))
+        if index % 20 == 0:
+            log(f"features {index}/{len(sources)}")
+    return found
 
 
 def fit(out: Path, settings: FitSettings, *, jobs: int, log: Log, start: Path | None = None) -> None:
@@ -163,7 +146,7 @@ def fit(out: Path, settings: FitSettings, *, jobs: int, log: Log, start: Path | 
         earlier = [*before.get("earlier", []), before["settings"]]
     backbone = fit_backbone(sources, settings, log, begin)
     torch.save({"backbone": backbone.state_dict(), "config": backbone.config}, out / "backbone.pt")
-    head = fit_head(list(extract(out, clips, backbone, jobs, log)), settings, log)
+    head = fit_head(extract(sources, backbone, log), settings, log)
     saved: dict[str, Any] = {
         "backbone": backbone.state_dict(),
         "config": backbone.config,
