@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from vqa_cli.errors import InputError
@@ -38,9 +39,10 @@ VIDEO_SUFFIXES = frozenset(
 _PROTOCOL = re.compile(r"^[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 
 
-def expand_inputs(names: tuple[str, ...]) -> list[Path]:
+def expand_inputs(names: tuple[str, ...], fetch: Callable[[str], Path] | None = None) -> list[Path]:
     """Files in the order given; directories give their videos, sorted; patterns that the shell left are expanded.
 
+    ``fetch`` brings an address with a protocol to disk; without it such addresses are refused.
     A missing file stays in the list, so that it is reported by the work that needs it.
 
     Raises:
@@ -54,7 +56,9 @@ def expand_inputs(names: tuple[str, ...]) -> list[Path]:
         elif path.exists():
             found.append(path)
         elif _PROTOCOL.match(name):
-            raise InputError(f"only local files can be read: {name}", hint="download it first")
+            if fetch is None:
+                raise InputError(f"only local files can be read: {name}", hint="--allow-protocols fetches it first")
+            found.append(fetch(name))
         elif glob.has_magic(name):
             matches = sorted(glob.glob(name))
             if not matches:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from vqa_cli.cli.console import Progress, note, table
 from vqa_cli.cli.inputs import expand_inputs
 from vqa_cli.cli.options import (
     FFMPEG_OPTION,
+    PROTOCOLS_OPTION,
     IntList,
     MetricList,
     NumberList,
@@ -78,6 +81,7 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
 @click.option("--skip-missing", is_flag=True, help="Drop rungs of encoders that do not run here.")
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="Where finished rungs are remembered.")
 @click.option("--no-cache", is_flag=True, help="Measure everything again and remember nothing.")
+@PROTOCOLS_OPTION
 @FFMPEG_OPTION
 @click.option(
     "--format",
@@ -99,12 +103,27 @@ def command(ctx: click.Context, /, sources: tuple[str, ...], **options: Any) -> 
     if options["show_config"]:
         click.echo(_config_table(ctx, options))
         return ExitCode.OK
-    paths = expand_inputs(sources)
-    if options["dry_run"]:
-        for line in _command_lines(paths, settings, options["ffmpeg"]):
-            click.echo(line)
-        return ExitCode.OK
-    return _run(paths, settings, options)
+    with tempfile.TemporaryDirectory(prefix="vqa-") as folder:
+        paths = expand_inputs(sources, _fetcher(options, Path(folder)))
+        if options["dry_run"]:
+            for line in _command_lines(paths, settings, options["ffmpeg"]):
+                click.echo(line)
+            return ExitCode.OK
+        return _run(paths, settings, options)
+
+
+def _fetcher(options: dict[str, Any], folder: Path) -> Callable[[str], Path] | None:
+    if not options["allow_protocols"]:
+        return None
+    from vqa_cli.media.binaries import find_ffmpeg
+    from vqa_cli.media.fetch import fetch
+    from vqa_cli.media.process import Runner
+
+    def bring(address: str) -> Path:
+        with Runner() as runner:
+            return fetch(runner, find_ffmpeg(runner, options["ffmpeg"]), address, folder)
+
+    return bring
 
 
 def _settings(ctx: click.Context, options: dict[str, Any]) -> Any:

@@ -127,6 +127,11 @@ _MODEL_OPTIONS = (
 FFMPEG_OPTION = click.option("--ffmpeg", metavar="PROGRAM", help="Use this ffmpeg instead of the embedded one.")
 
 
+PROTOCOLS_OPTION = click.option(
+    "--allow-protocols", is_flag=True, help="Fetch sources such as http://… or concat:a.ts|b.ts before the work."
+)
+
+
 def model_options(command: F) -> F:
     """The options that choose the scorer."""
     for option in reversed(_MODEL_OPTIONS):

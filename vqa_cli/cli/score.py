@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import click
 
 from vqa_cli.cli.console import note, table
 from vqa_cli.cli.inputs import expand_inputs
-from vqa_cli.cli.options import FFMPEG_OPTION, MetricList, load_chosen_scorer, model_options
+from vqa_cli.cli.options import FFMPEG_OPTION, PROTOCOLS_OPTION, MetricList, load_chosen_scorer, model_options
 from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
 
 _AT = re.compile(r"^(?:(\d+)x(\d+)|(\d+)p)$")
@@ -56,6 +57,7 @@ class _Row:
 )
 @click.option("--per-frame", is_flag=True, help="Frame scores too.")
 @click.option("--min-score", type=float, metavar="X", help="Exit 1 when a score is below X.")
+@PROTOCOLS_OPTION
 @FFMPEG_OPTION
 def command(
     files: tuple[str, ...], output_format: str, per_frame: bool, min_score: float | None, **options: Any
@@ -65,6 +67,7 @@ def command(
     One file prints its score alone on one line; several print a table.
     """
     from vqa_cli.media.binaries import find_ffmpeg
+    from vqa_cli.media.fetch import fetch
     from vqa_cli.media.process import Runner
     from vqa_cli.score import ScoreRequest, score_file
 
@@ -75,8 +78,9 @@ def command(
         raise UsageError("--every skips frames and --reference compares every one: name one of them")
     rows: list[_Row] = []
     with tempfile.TemporaryDirectory(prefix="vqa-") as scratch, Runner() as runner:
-        paths = _standard_input(files, Path(scratch)) or expand_inputs(files)
         ffmpeg = find_ffmpeg(runner, options["ffmpeg"])
+        bring = partial(fetch, runner, ffmpeg, folder=Path(scratch)) if options["allow_protocols"] else None
+        paths = _standard_input(files, Path(scratch)) or expand_inputs(files, bring)
         scorer = load_chosen_scorer(model, options)
         request = ScoreRequest(
             every=options["every"], start_s=options["start"], duration_s=options["duration"],

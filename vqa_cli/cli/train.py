@@ -6,11 +6,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vqa_cli.cli.console import note
+from vqa_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from vqa_cli.train.lite.batches import FitSettings
 
 
 @click.group(name="train")
@@ -56,7 +60,9 @@ def make_data(media: Path, data: Path, seed: int, jobs: int, limit: int | None) 
 @click.option("--head-steps", type=int, help="Steps of the second stage.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=4, show_default=True)
-@click.option("--rate", type=float, help="Greatest learning rate of the first stage.")
+@click.option(
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Another hyper-parameter, e.g. learning_rate=1e-3."
+)
 @click.option(
     "--start", type=click.Path(path_type=Path, exists=True), help="Train on from the backbone of an earlier fit.pt."
 )
@@ -66,7 +72,7 @@ def fit(
     head_steps: int | None,
     seed: int,
     threads: int,
-    rate: float | None,
+    changes: tuple[str, ...],
     start: Path | None,
 ) -> None:
     """Train backbone and head on what make-data made."""
@@ -76,9 +82,21 @@ def fit(
     from vqa_cli.train.lite.fit import fit as work
 
     torch.set_num_threads(threads)
-    given: dict[str, Any] = {"backbone_steps": backbone_steps, "head_steps": head_steps, "learning_rate": rate}
+    given: dict[str, Any] = {"backbone_steps": backbone_steps, "head_steps": head_steps}
     settings = replace(FitSettings(seed=seed), **{key: value for key, value in given.items() if value is not None})
+    settings = _changed(settings, changes)
     work(data, settings, jobs=threads, log=_logger(), start=start)
+
+
+def _changed(settings: FitSettings, changes: tuple[str, ...]) -> FitSettings:
+    for change in changes:
+        name, _, value = change.partition("=")
+        old = getattr(settings, name, None)
+        try:
+            settings = replace(settings, **{name: type(old)(value)})
+        except (TypeError, ValueError) as err:
+            raise UsageError(f"no such hyper-parameter or value: {change}", hint="NAME=VALUE, see FitSettings") from err
+    return settings
 
 
 @lite.command()
