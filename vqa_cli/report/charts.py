@@ -191,7 +191,7 @@ def with_data(spec: Mapping[str, Any], data: Mapping[str, Sequence[Mapping[str, 
 
 
 def _finish(chart: Any, palette: Palette) -> dict[str, Any]:
-    spec: dict[str, Any] = chart.properties(width="container", height=320).to_dict()
+    spec: dict[str, Any] = chart.properties(width="container", height=320).to_dict(validate=False)
     return {**spec, "config": _config(palette), "background": palette.ground}
 
 

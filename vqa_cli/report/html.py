@@ -61,26 +61,24 @@ def render(
     page = build_page(runs, labels_of_runs, metric)
     known = dict(zip(string.ascii_uppercase, frames or (), strict=False))
     data = page_data(page, {key: tables for key, tables in known.items() if tables})
+    specs = {
+        "rate": {title.key: rate_chart(rate_axes(title), PAGE, legend=False) for title in page.titles},
+        "frames": frame_chart(PAGE),
+    }
     scripts = {"vega": _vega(), "page": _script()}
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            page=page,
-            data=data,
-            drawn=_drawn(page, data),
-            specs={
-                "rate": {t.key: rate_chart(rate_axes(t), PAGE, legend=False) for t in page.titles},
-                "frames": frame_chart(PAGE),
-            },
-            choices={title.key: frame_choice(title) for title in page.titles},
-            panels={title.key: panel_metrics(title) for title in page.titles},
-            overview_pairs=compare_over(page.titles),
-            scripts=scripts,
-            policy=_policy(scripts.values()),
-            style=_style(),
-            version=__version__,
-        )
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        page=page,
+        data=data,
+        drawn=_drawn(page, data, specs),
+        specs=specs,
+        choices={title.key: frame_choice(title) for title in page.titles},
+        panels={title.key: panel_metrics(title) for title in page.titles},
+        overview_pairs=compare_over(page.titles),
+        scripts=scripts,
+        policy=_policy(scripts.values()),
+        style=_style(),
+        version=__version__,
     )
 
 
@@ -191,19 +189,18 @@ def _policy(scripts: Any) -> str:
     )
 
 
-def _drawn(page: Page, data: Mapping[str, Any]) -> dict[str, str]:
+def _drawn(page: Page, data: Mapping[str, Any], specs: Mapping[str, Any]) -> dict[str, str]:
     """SVG of the charts as the page opens, by title and panel; scripts replace them by live ones."""
     found: dict[str, str] = {}
     for title, content in zip(page.titles[:_DRAWN_TITLES], data["titles"], strict=False):
-        spec = rate_chart(rate_axes(title), PAGE, legend=False)
         for number, metric in enumerate(panel_metrics(title)):
             name = f"{title.key}-panel{number}"
-            found[name] = _svg(with_data(spec, rate_data(title, metric), **_RATE_SIZE), name)
+            found[name] = _svg(with_data(specs["rate"][title.key], rate_data(title, metric), **_RATE_SIZE), name)
         rungs = [(view.key, who) for view, who in zip(frame_choice(title), "ab", strict=True) if view]
-        name = f"{title.key}-frames"
-        found[name] = _svg(
-            with_data(frame_chart(PAGE), frame_data(content, title.primary.key, rungs), **_FRAME_SIZE), name
-        )
+        if rungs:
+            name = f"{title.key}-frames"
+            rows = frame_data(content, title.primary.key, rungs)
+            found[name] = _svg(with_data(specs["frames"], rows, **_FRAME_SIZE), name)
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from vqa_cli.report.charts import RateAxes
@@ -154,7 +153,12 @@ def _source_traces(entry: Entry, frames: RunFrames, limit: int) -> dict[str, Tra
 
 
 def _shown(traces: Mapping[str, Trace]) -> dict[str, Any]:
-    return {metric: {k: v for k, v in asdict(trace).items() if v} for metric, trace in traces.items()}
+    return {metric: _trace_data(trace) for metric, trace in traces.items()}
+
+
+def _trace_data(trace: Trace) -> dict[str, Any]:
+    known = {"x": trace.x, "y": trace.y, "thinned": trace.thinned, "coarse": trace.coarse}
+    return {key: value for key, value in known.items() if value}
 
 
 def frame_data(data: Mapping[str, Any], metric: str, rungs: Sequence[tuple[str, str]]) -> dict[str, Rows]:
