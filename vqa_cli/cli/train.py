@@ -91,10 +91,11 @@ def fit(
 def _changed(settings: FitSettings, changes: tuple[str, ...]) -> FitSettings:
     for change in changes:
         name, _, value = change.partition("=")
-        old = getattr(settings, name, None)
         try:
-            settings = replace(settings, **{name: type(old)(value)})
-        except (TypeError, ValueError) as err:
+            kind: type[float] = type(getattr(settings, name))
+            changed: dict[str, Any] = {name: kind(value)}
+            settings = replace(settings, **changed)
+        except (AttributeError, ValueError) as err:
             raise UsageError(f"no such hyper-parameter or value: {change}", hint="NAME=VALUE, see FitSettings") from err
     return settings
 
@@ -103,10 +104,14 @@ def _changed(settings: FitSettings, changes: tuple[str, ...]) -> FitSettings:
 @_DATA
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file [the package's own].")
 @click.option("--no-evaluate", is_flag=True, help="Skip the held-out measurement.")
-def export(data: Path, output: Path | None, no_evaluate: bool) -> None:
+@click.option("--jobs", default=4, show_default=True, help="Held-out sources scored at once.")
+def export(data: Path, output: Path | None, no_evaluate: bool, jobs: int) -> None:
     """Write the model file with its card and held-out figures."""
+    import torch
+
     from vqa_cli.model.registry import lite_path
     from vqa_cli.train.lite.export import export as work
 
-    card = work(data, output or lite_path(), log=_logger(), evaluate_too=not no_evaluate)
+    torch.set_num_threads(1)
+    card = work(data, output or lite_path(), log=_logger(), evaluate_too=not no_evaluate, jobs=jobs)
     click.echo(card.model_dump_json(indent=1))

@@ -8,6 +8,7 @@ convolution sees block edges, ringing and blur at full resolution while the map 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,12 +43,12 @@ class LiteBackbone(nn.Module):
 
     def __init__(
         self,
-        widths: tuple[int, ...] = (32, 64, 64, 96, 96, 128, 128),
+        widths: tuple[int, ...] = (24, 40, 48, 64, 96, 128, 128),
         halve: tuple[bool, ...] = (False, True, False, True, False, True, False),
         taps: tuple[int, ...] = (0, 2, 4, 6),
     ) -> None:
         super().__init__()
-        self.config = {"widths": list(widths), "halve": list(halve), "taps": list(taps)}
+        self.config: dict[str, list[Any]] = {"widths": list(widths), "halve": list(halve), "taps": list(taps)}
         self.taps = frozenset(taps)
         self.dim = 2 * sum(widths[tap] for tap in taps)
         pairs = pairwise((_IN_CHANNELS, *widths))

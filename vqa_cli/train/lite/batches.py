@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 class FitSettings:
     """Hyper-parameters; all of them end up in the model's card.
 
+    ``blocks`` is how many of the backbone's blocks there are: a deeper one can go on from a shallower one's weights.
     ``flatten`` says how far rare VMAF values are drawn more often: 0 as they come, 1 until every tenth of the scale is
     drawn equally often. ``clip_weight`` says how many times more often a source from a real clip is drawn than one from
     a photograph; ``recolour`` is the share of crops whose contrast, brightness and saturation are changed.
     """
 
     seed: int = 1
+    blocks: int = 7
     backbone_steps: int = 6000
     head_steps: int = 4000
     sources_per_step: int = 8

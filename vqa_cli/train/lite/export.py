@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class Judged:
     score: float
 
 
-def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True) -> Card:
+def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True, jobs: int = 1) -> Card:
     """Write ``out/fit.pt`` as a model file with a card; the card's metrics come from the held-out groups.
 
     Raises:
@@ -69,27 +70,35 @@ def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True) -> C
     }
     save_model(target, card, tensors)
     if evaluate_too:
-        judged = judge(out, target, log)
+        judged = judge(out, target, log, jobs=jobs)
         card = card.model_copy(update={"metrics": summarise(judged)})
         save_model(target, card, tensors)
     return card
 
 
-def judge(out: Path, model: Path, log: Log, *, split: str = "test", precision: str = "fp32") -> list[Judged]:
-    """Score every held-out clip as ``vqa score`` would."""
-    clips = [clip for clip in read_labels(out) if clip.split == split]
-    scorer = load_scorer(str(model), precision=precision)
+def judge(
+    out: Path, model: Path, log: Log, *, split: str = "test", precision: str = "fp32", jobs: int = 1
+) -> list[Judged]:
+    """Score every held-out clip as ``vqa score`` would, ``jobs`` sources at once."""
+    groups = cache.by_source([clip for clip in read_labels(out) if clip.split == split])
+    scorer = load_scorer(str(model), precision=precision, device="cpu")
     judged: list[Judged] = []
-    with Runner() as runner:
+    with Runner() as runner, ThreadPoolExecutor(jobs) as pool:
         ffmpeg = str(find_ffmpeg(runner).path)
-        for count, members in enumerate(cache.by_source(clips).values()):
+
+        def work(members: list[LabelledClip]) -> list[Judged]:
             frame_format = FrameFormat(members[0].width, members[0].height)
+            versions = cache.versions(out, members, runner, ffmpeg)
             # The last version is the reference itself, which has no label of its own.
-            for clip, frames in zip(members, cache.versions(out, members, runner, ffmpeg), strict=False):
-                result = scorer.score([frames], frame_format)
-                judged.append(Judged(clip, float(np.mean(clip.vmaf)), result.score))
-            if count % 20 == 0:
-                log(f"held-out source {count}")
+            return [
+                Judged(clip, float(np.mean(clip.vmaf)), scorer.score([frames], frame_format).score)
+                for clip, frames in zip(members, versions, strict=False)
+            ]
+
+        for count, found in enumerate(pool.map(work, groups.values())):
+            judged += found
+            if count % 10 == 0:
+                log(f"held-out source {count + 1} of {len(groups)}")
     return judged
 
 

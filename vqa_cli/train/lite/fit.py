@@ -38,14 +38,25 @@ def rank_loss(predicted: Tensor, target: Tensor, settings: FitSettings) -> Tenso
     return F.softplus(-settings.rank_slope * guess[certain]).mean() if certain.any() else predicted.sum() * 0
 
 
-def fit_backbone(
-    sources: list[cache.SourceData], settings: FitSettings, log: Log, start: LiteBackbone | None = None
-) -> LiteBackbone:
+def new_backbone(settings: FitSettings, before: dict[str, Any] | None) -> LiteBackbone:
+    """A backbone of ``settings.blocks`` blocks; those that an earlier, perhaps shallower fit had start from its weights."""
+    torch.manual_seed(settings.seed)
+    config = LiteBackbone().config
+    taps = [tap for tap in config["taps"] if tap < settings.blocks]
+    widths, halve = config["widths"][: settings.blocks], config["halve"][: settings.blocks]
+    backbone = LiteBackbone(tuple(widths), tuple(map(bool, halve)), tuple(taps))
+    if before is not None:
+        known = {key: value for key, value in before["backbone"].items() if key in backbone.state_dict()}
+        backbone.load_state_dict(known, strict=False)
+    return backbone
+
+
+def fit_backbone(sources: list[cache.SourceData], start: LiteBackbone, settings: FitSettings, log: Log) -> LiteBackbone:
     """Train the backbone with a small throw-away head on crops of single frames; gives the averaged weights."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     chances = draw_chances([source.vmaf.mean(axis=1) for source in sources], settings.flatten)
-    backbone = (start or LiteBackbone()).train().to(memory_format=torch.channels_last)
+    backbone = start.train().to(memory_format=torch.channels_last)
     head = nn.Sequential(nn.Linear(backbone.dim, 64), nn.ReLU(), nn.Linear(64, 1))
     model = nn.ModuleList([backbone, head])
     average = deepcopy(model)
@@ -137,14 +148,8 @@ def fit(out: Path, settings: FitSettings, *, jobs: int, log: Log, start: Path | 
     clips = [clip for clip in read_labels(out) if clip.split == "train"]
     sources = cache.build(out, clips, jobs)
     log(f"{len(clips)} clips of {len(sources)} sources")
-    earlier: list[dict[str, Any]] = []
-    begin = None
-    if start is not None:
-        before = torch.load(start, weights_only=True)
-        begin = LiteBackbone(**{key: tuple(value) for key, value in before["config"].items()})
-        begin.load_state_dict(before["backbone"])
-        earlier = [*before.get("earlier", []), before["settings"]]
-    backbone = fit_backbone(sources, settings, log, begin)
+    before = torch.load(start, weights_only=True) if start else None
+    backbone = fit_backbone(sources, new_backbone(settings, before), settings, log)
     torch.save({"backbone": backbone.state_dict(), "config": backbone.config}, out / "backbone.pt")
     head = fit_head(extract(sources, backbone, log), settings, log)
     saved: dict[str, Any] = {
@@ -152,7 +157,7 @@ def fit(out: Path, settings: FitSettings, *, jobs: int, log: Log, start: Path | 
         "config": backbone.config,
         "head": head.state_dict(),
         "settings": asdict(settings),
-        "earlier": earlier,
+        "earlier": [*before.get("earlier", []), before["settings"]] if before else [],
         "clips": len(clips),
         "groups": sorted({clip.group for clip in clips}),
     }
