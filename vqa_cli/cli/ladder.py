@@ -242,19 +242,19 @@ def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
     click.echo(_results(outcome.run, options["output_format"]))
     code = exit_code(outcome.run)
     note(f"run document: {document}")
-    _write_report(outcome, folder / "report.html")
-    return code
+    return code if _write_report(outcome, folder / "report.html") else ExitCode.STORAGE
 
 
-def _write_report(outcome: Any, path: Path) -> None:
+def _write_report(outcome: Any, path: Path) -> bool:
     from vqa_cli.report.html import write_report
 
     try:
         write_report([outcome.run], path, [outcome.frames])
     except VqaError as err:
-        note(f"no report: {err.message}; `vqa report run.json` tries again")
-        return
+        note(f"error: {err.message}\nhint: free some space; `vqa report {path.parent}` tries again without encoding")
+        return False
     note(f"report: {path}")
+    return True
 
 
 def exit_code(run: Run) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vqa_cli.errors import ToolError, VqaError
+from vqa_cli.errors import StorageError, ToolError, VqaError
 from vqa_cli.ladder.cache import Cache, FrameValues, KeyParts, Measured, rung_key, without_paths
 from vqa_cli.ladder.plan import PlannedRung
 from vqa_cli.ladder.source import ReadySource
@@ -103,11 +103,14 @@ def measure_rung(
     """Encode and measure one rung; a failure is a result with a reason. The flag says "from the cache".
 
     Raises:
+        StorageError: the disk is full or the cache cannot be written.
         Interrupted: the runner was closed.
     """
     folder = Path(tempfile.mkdtemp(dir=bench.workdir, prefix=f"{rung.id}-"))
     try:
         return _measure(bench, rung, folder, on_share)
+    except StorageError:
+        raise  # a full disk will stop every rung after this one too
     except VqaError as err:
         reason = f"{err.message}: {err.detail}" if err.detail else err.message
         return _result(rung, bench, status="failed", reason=reason), {}, False

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from vqa_cli.errors import ToolError
+from vqa_cli.errors import StorageError, ToolError
 
 TAIL_BYTES = 32 * 1024
 SILENCE_S = 300.0
 _GRACE_S = 5.0
+_DISK_FULL = "No space left on device"
 
 
 class Interrupted(Exception):
@@ -156,6 +157,7 @@ class Runner:
 
         Raises:
             ToolError: the program is missing, failed or fell silent.
+            StorageError: it failed because the disk is full.
             Interrupted: the runner was closed meanwhile.
         """
         lines: list[str] = []
@@ -198,6 +200,10 @@ class Runner:
             raise ToolError(
                 f"no sign of life for {self._silence_s:g} s: {Path(child.argv[0]).name}",
                 detail=f"{shlex.join(child.argv)}",
+            )
+        if code != 0 and _DISK_FULL in child.stderr_tail:
+            raise StorageError(
+                "no space left on the disk", hint="free some, or point TMPDIR, -o and --cache-dir elsewhere"
             )
         if code != 0:
             raise ToolError(
