@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
 import pytest
 from report_runs import SOURCE_SCORE, make_run
 
@@ -197,3 +200,21 @@ def test_sources_are_averaged_by_their_own_bd_rates() -> None:
 def test_the_overview_of_sources_without_a_pair_is_empty() -> None:
     run, _ = make_run(["a.mp4", "b.mp4"], codecs=["libx264"], heights=[720])
     assert compare_over(build_page([run]).titles) == []
+
+
+def test_agreement_of_model_and_vmaf_is_told() -> None:
+    run, _ = make_run(frames=60)
+    told = [text for text in build_page([run]).titles[0].findings.sentences if "Spearman" in text]
+    assert len(told) == 1
+    pairs = [(rung.quality("model"), rung.quality("vmaf")) for rung in run.sources[0].rungs]
+    ranks = [np.argsort(np.argsort(column)) for column in zip(*pairs, strict=True)]
+    assert f"{np.corrcoef(ranks)[0, 1]:.2f}" in told[0]
+
+
+def test_sizes_that_take_turns_are_not_called_a_switch() -> None:
+    run, _ = make_run()
+    ladder = build_page([run]).titles[0].findings.ladders[0]
+    assert ladder.switches == "Switch size at 2.11 Mb/s (360p to 720p)."
+    advice = dataclasses.replace(ladder.advice, crossovers=((540, 720, 388.0), (720, 540, 540.0), (540, 720, 757.0)))
+    turns = dataclasses.replace(ladder, advice=advice).switches
+    assert turns == "Sizes take turns on the hull between 388 kb/s and 757 kb/s: there they are about equal."

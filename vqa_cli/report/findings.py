@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from vqa_cli.report.labels import MetricLabel, join_words, plural, show_rate
 from vqa_cli.run import Run, RungResult, SourceResult
 
 _EVEN_PERCENT = 1.0
+_LEAST_RANKED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,16 @@ class LadderAdvice:
     @property
     def name(self) -> str:
         return f"{self.entry.prefix}{self.advice.encoder}"
+
+    @property
+    def switches(self) -> str:
+        """Where the hull changes size; where sizes alternate, only the range in which they do."""
+        steps = self.advice.crossovers
+        if any(low > high for low, high, _ in steps):
+            first, last = show_rate(steps[0][2]), show_rate(steps[-1][2])
+            return f"Sizes take turns on the hull between {first} and {last}: there they are about equal."
+        spots = [f"{show_rate(kbps)} ({low}p to {high}p)" for low, high, kbps in steps]
+        return f"Switch size at {join_words(spots)}." if spots else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +133,7 @@ def _sentences(entries: Sequence[Entry], found: Findings, labels: dict[str, Metr
     yield from _savings(found, labels[found.metric])
     for entry in entries:
         yield from _best_rung(entry, found.metric, labels)
+        yield from _agreement(entry, labels)
     yield from _waste(entries, found, labels)
 
 
@@ -156,6 +169,23 @@ def _best_rung(entry: Entry, metric: str, labels: dict[str, MetricLabel]) -> Ite
         delta = rung.score.delta_to_source
         text += f" and lies {labels['model'].show(abs(delta))} {'below' if delta < 0 else 'above'} the source on {labels['model'].name}"
     yield f"{text}."
+
+
+def _agreement(entry: Entry, labels: dict[str, MetricLabel]) -> Iterator[str]:
+    """Spearman's rank correlation of model and VMAF over the rungs: how far the model can be trusted on this source."""
+    rungs = entry.source.rungs
+    pairs = [(rung.quality("model"), rung.quality("vmaf")) for rung in rungs]
+    known = [(model, vmaf) for model, vmaf in pairs if model is not None and vmaf is not None]
+    if len(known) < _LEAST_RANKED:
+        return
+    from scipy.stats import spearmanr
+
+    models, vmafs = zip(*known, strict=True)
+    correlation = float(spearmanr(list(models), list(vmafs)).statistic)
+    if math.isfinite(correlation):
+        where = f" in {entry.run_key}" if entry.prefix else ""
+        ranked = f"{plural(len(known), 'rung')} like {labels['vmaf'].name}"
+        yield f"{labels['model'].name} ranks the {ranked} with a correlation of {correlation:.2f}{where} (Spearman)."
 
 
 def _waste(entries: Sequence[Entry], found: Findings, labels: dict[str, MetricLabel]) -> Iterator[str]:
