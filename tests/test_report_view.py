@@ -127,6 +127,7 @@ def test_runs_that_cannot_be_compared_say_so() -> None:
         "1920×1080" in text for text in build_page([one, one.model_copy(update={"sources": (source,)})]).warnings
     )
     assert build_page([one, one]).warnings == ()
+    assert build_page([one, one.model_copy(update={"model": None})]).warnings == ("B has no model score.",)
 
 
 def test_the_metric_asked_for_decides() -> None:

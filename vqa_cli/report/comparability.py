@@ -19,7 +19,9 @@ def differences(runs: Sequence[tuple[str, Run]]) -> list[str]:
 
 def _between(one: tuple[str, Run], two: tuple[str, Run]) -> Iterator[str]:
     (a, first), (b, second) = one, two
-    if _identity(first.model) != _identity(second.model):
+    if (first.model is None) != (second.model is None):
+        yield f"{b if second.model is None else a} has no model score."
+    elif _identity(first.model) != _identity(second.model):
         yield f"{a} and {b} were scored by different models or pooling: do not compare their model scores."
     sizes = {s.source.sha256: _display(s) for s in first.sources}
     for source in second.sources:

@@ -50,7 +50,7 @@ def metric_label(key: str, model: ModelInfo | None) -> MetricLabel:
     if key == "model" and model is not None:
         scale = model.scale
         decimals = 3 if scale.maximum - scale.minimum <= 2 else 2 if scale.maximum - scale.minimum <= 20 else 1
-        return MetricLabel(key, model.name, scale.name, decimals, f"No-reference model. {scale.description}")
+        return MetricLabel(key, model.name, scale.name, decimals, scale.description)
     name, unit, decimals, about = _FULL_REFERENCE.get(key, (key, "", 2, ""))
     return MetricLabel(key, name, unit, decimals, about)
 
