@@ -23,9 +23,11 @@ from vqa_cli.ladder.plan import plan_ladder
 from vqa_cli.ladder.preset import build_settings, find_preset, read_preset
 from vqa_cli.ladder.source import ready_source
 from vqa_cli.media.binaries import cpu_count, find_ffmpeg
-from vqa_cli.media.command import MeasureOrder, SourceView, build_encode_argv, build_measure_argv
+from vqa_cli.media.command import build_encode_argv
+from vqa_cli.media.decode import MeasureOrder, build_measure_argv
 from vqa_cli.media.encode import EncodeJob, run_encode
 from vqa_cli.media.frames import frame_format, open_frames
+from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
 from vqa_cli.model.registry import load_scorer

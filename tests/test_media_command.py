@@ -10,8 +10,9 @@ import pytest
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.ladder.plan import gop_frames, plan_ladder, plan_preparation
 from vqa_cli.ladder.preset import build_settings, list_presets, read_preset
-from vqa_cli.media.command import SourceView, build_encode_argv
+from vqa_cli.media.command import build_encode_argv
 from vqa_cli.media.encoders import ENCODERS, find_encoder
+from vqa_cli.media.graph import SourceView
 from vqa_cli.settings import LadderSettings
 from vqa_cli.types import ColourTags, MediaInfo, Size
 

@@ -13,10 +13,11 @@ from conftest import FFMPEG, ffmpeg, make_clip
 
 from vqa_cli.errors import InputError
 from vqa_cli.media.binaries import find_ffmpeg
-from vqa_cli.media.command import MeasureOrder, SourceView, build_frames_argv, build_measure_argv
+from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv
 from vqa_cli.media.encode import peak_kbps
 from vqa_cli.media.fidelity import read_logs
 from vqa_cli.media.frames import frame_format, open_frames, prefetch
+from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
 from vqa_cli.settings import METRICS

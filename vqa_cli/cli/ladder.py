@@ -197,7 +197,9 @@ def _plain(value: Any) -> str:
 def _command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> list[str]:
     from vqa_cli.ladder.plan import plan_ladder, plan_preparation
     from vqa_cli.media.binaries import find_ffmpeg
-    from vqa_cli.media.command import SourceView, build_encode_argv, build_prepare_argv
+    from vqa_cli.media.command import build_encode_argv
+    from vqa_cli.media.decode import build_prepare_argv
+    from vqa_cli.media.graph import SourceView
     from vqa_cli.media.probe import probe
     from vqa_cli.media.process import Runner
 

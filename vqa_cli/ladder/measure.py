@@ -16,16 +16,12 @@ from vqa_cli.ladder.cache import Cache, FrameValues, KeyParts, Measured, rung_ke
 from vqa_cli.ladder.plan import PlannedRung
 from vqa_cli.ladder.source import ReadySource
 from vqa_cli.media.binaries import Ffmpeg
-from vqa_cli.media.command import (
-    MeasureOrder,
-    SourceView,
-    build_encode_argv,
-    build_frames_argv,
-    build_measure_argv,
-)
+from vqa_cli.media.command import build_encode_argv
+from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv
 from vqa_cli.media.encode import EncodeJob, run_encode
 from vqa_cli.media.fidelity import read_logs
 from vqa_cli.media.frames import frame_format, open_frames, prefetch
+from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
 from vqa_cli.run import EncodeResult, ModelScore, RungResult, RungStatus

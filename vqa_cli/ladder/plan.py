@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from vqa_cli.errors import InputError, UsageError
-from vqa_cli.media.command import EncodeOrder, Preparation
+from vqa_cli.media.command import EncodeOrder
+from vqa_cli.media.decode import Preparation
 from vqa_cli.media.encoders import Encoder, find_encoder
 from vqa_cli.media.probe import HDR_TRANSFERS
 from vqa_cli.run import RateMode, RatePoint

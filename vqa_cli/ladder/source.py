@@ -8,8 +8,9 @@ from pathlib import Path
 from vqa_cli.errors import InputError, StorageError
 from vqa_cli.ladder.plan import as_prepared, plan_preparation
 from vqa_cli.media.binaries import Ffmpeg, file_sha256
-from vqa_cli.media.command import Preparation, SourceView, build_count_argv, build_prepare_argv
+from vqa_cli.media.decode import Preparation, build_count_argv, build_prepare_argv
 from vqa_cli.media.encode import count_frames
+from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
 from vqa_cli.run import SourceInfo

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vqa_cli.errors import ToolError
-from vqa_cli.media.command import LOGS
+from vqa_cli.media.decode import LOGS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,0 +1,156 @@
+"""Pure functions to the command lines that decode: for the scorer, for comparison, to count, to prepare. Nothing runs here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vqa_cli.media.graph import (
+    GLOBAL,
+    PROGRESS,
+    SourceView,
+    by_index,
+    compile_argv,
+    library,
+    open_input,
+    rate_text,
+    to_size,
+)
+from vqa_cli.types import Size
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureOrder:
+    """How frames of a file are brought to the scorer, and what is measured against the reference on the way.
+
+    ``every`` keeps each ``every``-th frame; ``start_s`` and ``duration_s`` cut the input, decoding from a key frame.
+    """
+
+    display: Size
+    metrics: tuple[str, ...] = ()
+    downscale: str = "lanczos"
+    upscale: str = "bicubic"
+    threads: int = 2
+    every: int = 1
+    start_s: float | None = None
+    duration_s: float | None = None
+
+
+# Names of the log files, in the working directory of the command.
+LOGS = {"vmaf": "vmaf.json", "psnr": "psnr.log", "ssim": "ssim.log", "xpsnr": "xpsnr.log"}
+_VMAF_MODELS = {"vmaf": "vmaf_v0.6.1", "vmaf_neg": "vmaf_v0.6.1neg"}
+
+
+def build_frames_argv(ffmpeg: Path, source: SourceView, order: MeasureOrder) -> tuple[str, ...]:
+    """Decode ``source`` alone to raw yuv420p frames at the display size on standard output."""
+    stream = _seen(source, order)
+    if order.every > 1:
+        stream = stream.filter("select", f"not(mod(n,{order.every}))")
+    return _raw_output(ffmpeg, stream.filter("format", "yuv420p"))
+
+
+def build_measure_argv(ffmpeg: Path, encode: SourceView, reference: SourceView, order: MeasureOrder) -> tuple[str, ...]:
+    """Decode ``encode`` and ``reference`` once, compare them by every metric, and give the encode's raw frames.
+
+    The comparison filters hand the encode's frames on, so that they form one chain: nothing is decoded twice and no
+    branch can run ahead of the reader. To be run in a working directory of its own, where the logs of :data:`LOGS` go.
+    """
+    pix_fmt = "yuv420p10le" if max(encode.bit_depth, reference.bit_depth) > 8 else "yuv420p"
+    filters = comparison_filters(order.metrics, order.threads)
+    stream = _seen(encode, order).filter("format", pix_fmt)
+    # An option of its own makes the second input a node of its own, even when a file is compared with itself.
+    copies = (
+        _seen(reference, order, thread_queue_size=8)
+        .filter("format", pix_fmt)
+        .filter_multi_output("split", len(filters))
+    )
+    for index, (name, options) in enumerate(filters):
+        stream = library().filter([stream, copies[index]], name, **options)
+    if order.every > 1:
+        stream = stream.filter("select", f"not(mod(n,{order.every}))")
+    return _raw_output(ffmpeg, stream.filter("format", "yuv420p"))
+
+
+def comparison_filters(metrics: Iterable[str], threads: int) -> list[tuple[str, dict[str, str]]]:
+    """The filters that measure ``metrics``, each writing its log; one libvmaf serves both VMAF models."""
+    wanted = set(metrics)
+    filters: list[tuple[str, dict[str, str]]] = []
+    models = [f"version={version}:name={name}" for name, version in _VMAF_MODELS.items() if name in wanted]
+    if models:
+        options = {
+            "model": "|".join(models),
+            "log_fmt": "json",
+            "log_path": LOGS["vmaf"],
+            "n_threads": str(threads),
+        }
+        filters.append(("libvmaf", options))
+    filters += [(name, {"stats_file": LOGS[name]}) for name in ("psnr", "ssim", "xpsnr") if name in wanted]
+    return filters
+
+
+def build_count_argv(ffmpeg: Path, source: SourceView) -> tuple[str, ...]:
+    """Decode everything and keep nothing: how many frames come out."""
+    stream = open_input(source.path)[str(source.stream_index)]
+    argv = compile_argv(ffmpeg, stream.output("-", f="null", fps_mode="passthrough"))
+    return (*argv[:1], *GLOBAL, *PROGRESS, *argv[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What must happen to a source once, before anything can be compared with it."""
+
+    constant_rate: bool = False
+    deinterlace: bool = False
+    tonemap: bool = False
+    pix_fmt: str = "yuv420p"
+
+    def __bool__(self) -> bool:
+        return self.constant_rate or self.deinterlace or self.tonemap
+
+
+def build_prepare_argv(ffmpeg: Path, source: SourceView, steps: Preparation, output: str) -> tuple[str, ...]:
+    """Write the prepared source losslessly (FFV1), once, so that encodes and reference share its exact frames."""
+    stream = open_input(source.path)[str(source.stream_index)]
+    if steps.deinterlace:
+        stream = stream.filter("bwdif", mode="send_frame")
+    if steps.constant_rate:
+        stream = stream.filter("fps", fps=rate_text(source.fps))
+    if steps.tonemap:
+        stream = _tonemapped(stream)
+    stream = stream.filter("format", steps.pix_fmt)
+    options = {"c:v": "ffv1", "level": "3", "g": "1", "slices": "12", "map_metadata": "-1"}
+    if not steps.constant_rate:
+        options["fps_mode"] = "passthrough"
+    argv = compile_argv(ffmpeg, stream.output(output, **options))
+    return (*argv[:1], *GLOBAL, *PROGRESS, *argv[1:], "-y")
+
+
+def _tonemapped(stream: Any) -> Any:
+    """HDR (PQ or HLG) to BT.709 SDR: linear light, Hable curve, back to BT.709. An approximation of a viewer's display."""
+    return (
+        stream.filter("zscale", transfer="linear", npl=100)
+        .filter("format", "gbrpf32le")
+        .filter("zscale", primaries="bt709")
+        .filter("tonemap", tonemap="hable", desat=0)
+        .filter("zscale", transfer="bt709", matrix="bt709", range="tv")
+    )
+
+
+def _seen(source: SourceView, order: MeasureOrder, **options: Any) -> Any:
+    cut: dict[str, Any] = dict(options)
+    if order.start_s is not None:
+        cut["ss"] = order.start_s
+    if order.duration_s is not None:
+        cut["t"] = order.duration_s
+    stream = by_index(open_input(source.path, **cut)[str(source.stream_index)], source.fps)
+    return to_size(
+        stream, source.size, order.display,
+        downscale=order.downscale, upscale=order.upscale, full_range=source.full_range,
+    )  # fmt: skip
+
+
+def _raw_output(ffmpeg: Path, stream: Any) -> tuple[str, ...]:
+    argv = compile_argv(ffmpeg, stream.output("pipe:1", f="rawvideo", pix_fmt="yuv420p", fps_mode="passthrough"))
+    return (*argv[:1], *GLOBAL, *argv[1:])
