@@ -25,7 +25,8 @@ from vqa_cli.train.lite.make_data import LabelledClip, read_labels
 from vqa_cli.types import FrameFormat
 
 _LICENCE = (
-    "MIT; trained on CC-BY, CC0, Apache-2.0, BSD, MIT and public-domain footage, listed in the package's sources.csv"
+    "MIT; trained on pictures and clips in the public domain or under CC0, CC-BY, Apache-2.0, BSD, MIT, Unsplash, "
+    "Pexels, Pixabay and Kodak terms, each named in vqa_cli/train/lite/sources.csv"
 )
 
 
