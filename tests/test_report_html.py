@@ -188,7 +188,10 @@ def test_pages_of_incomplete_runs_are_whole() -> None:
         make_run(model=False, metrics=["vmaf"], heights=[720], crfs=[23], codecs=["libx264"])[0],
         make_run(metrics=[], heights=[720])[0],
     ):
-        assert len(by_tag(read(render([document])), "h1")) == 1
+        reader = read(render([document]))
+        assert len(by_tag(reader, "h1")) == 1
+        ids = {attrs.get("id") for _, attrs in reader.elements}
+        assert {(a["href"] or "")[1:] for a in by_tag(reader, "a")} <= ids
 
 
 def test_several_runs_and_sources_in_one_page() -> None:

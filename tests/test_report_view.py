@@ -187,11 +187,12 @@ def test_numbers_as_people_read_them() -> None:
 
 def test_sources_are_averaged_by_their_own_bd_rates() -> None:
     run, _ = make_run(["a.mp4", "b.mp4", "c.mp4"], heights=[720])
-    lost = run.sources[2].model_copy(update={"rungs": run.sources[2].rungs[:4]})
+    # Three points of the second codec are left, of which no curve can be made.
+    lost = run.sources[2].model_copy(update={"rungs": run.sources[2].rungs[:7]})
     page = build_page([run.model_copy(update={"sources": (*run.sources[:2], lost)})])
     (pair,) = compare_over(page.titles)
     assert pair.mean == pytest.approx(-50, abs=1)
-    assert pair.mean == pytest.approx(sum(pair.percents.values()) / 2)
+    assert [percent is None for percent in pair.percents.values()] == [False, False, True]
     assert pair.interval is not None
     assert pair.interval[0] <= pair.mean <= pair.interval[1]
     assert pair.sentence.startswith("Over 2 sources libx265 medium needs 50 % less bitrate than libx264 medium")
@@ -219,3 +220,20 @@ def test_sizes_that_take_turns_are_not_called_a_switch() -> None:
     advice = dataclasses.replace(ladder.advice, crossovers=((540, 720, 388.0), (720, 540, 540.0), (540, 720, 757.0)))
     turns = dataclasses.replace(ladder, advice=advice).switches
     assert turns == "Sizes take turns on the hull between 388 kb/s and 757 kb/s: there they are about equal."
+
+
+def test_runs_of_one_clip_each_read_like_one_run_of_many() -> None:
+    both, _ = make_run(["a.mp4", "b.mp4"], heights=[720])
+    runs = [both.model_copy(update={"sources": (source,)}) for source in both.sources]
+    page, (pair,) = build_page(runs), compare_over(build_page([both]).titles)
+    assert compare_over(page.titles) == [pair]
+    assert page.titles[1].rungs[0].name == "libx264 medium 720p crf 20"
+    assert page.warnings == ("A and B have no source in common.",)
+
+
+def test_one_rung_is_no_ladder_and_no_curve() -> None:
+    run, _ = make_run(heights=[720], crfs=[23])
+    found = build_page([run]).titles[0].findings
+    assert found.ladders == []
+    assert not found.has_bd
+    assert found.bd_notes == ["anchor: 1 usable points; at least 4 are needed"]

@@ -14,7 +14,10 @@ def differences(runs: Sequence[tuple[str, Run]]) -> list[str]:
         runs: (key, run), the key as the page shows it.
     """
     first = runs[0]
-    return [text for other in runs[1:] for text in _between(first, other)]
+    found = [text for other in runs[1:] for text in _between(first, other)]
+    if len(runs) == 2 and not _hashes(runs[0][1]) & _hashes(runs[1][1]):
+        found.append(f"{runs[0][0]} and {runs[1][0]} have no source in common.")
+    return found
 
 
 def _between(one: tuple[str, Run], two: tuple[str, Run]) -> Iterator[str]:
@@ -28,14 +31,15 @@ def _between(one: tuple[str, Run], two: tuple[str, Run]) -> Iterator[str]:
         before = sizes.get(source.source.sha256)
         if before is not None and before != _display(source):
             yield f"{source.source.name} was judged at {before} in {a} and at {_display(source)} in {b}: do not compare."
-    shared = {s.source.sha256 for s in second.sources} & set(sizes)
-    if not shared:
-        yield f"{a} and {b} have no source in common."
     if first.environment.ffmpeg_sha256 != second.environment.ffmpeg_sha256:
         versions = f"{first.environment.ffmpeg_version} and {second.environment.ffmpeg_version}"
         yield f"{a} and {b} used different ffmpeg builds ({versions})."
     if first.environment.cpu != second.environment.cpu:
         yield f"{a} and {b} ran on different processors: do not compare encode times."
+
+
+def _hashes(run: Run) -> set[str]:
+    return {source.source.sha256 for source in run.sources}
 
 
 def _identity(model: ModelInfo | None) -> tuple[str, ...] | None:

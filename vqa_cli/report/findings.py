@@ -17,7 +17,7 @@ from vqa_cli.analysis.curves import (
 )
 from vqa_cli.analysis.hull import convex_hull
 from vqa_cli.analysis.recommend import Recommendation, recommend
-from vqa_cli.report.bdtables import BdTable, CurveName, bd_tables
+from vqa_cli.report.bdtables import BdCell, BdTable, CurveName, bd_tables
 from vqa_cli.report.labels import MetricLabel, join_words, plural, show_rate
 from vqa_cli.run import Run, RungResult, SourceResult
 
@@ -82,6 +82,19 @@ class Findings:
         return next((table for table in self.bd if table.metric == self.metric), None)
 
     @property
+    def has_bd(self) -> bool:
+        return any(cell.percent is not None for cell in self._bd_cells)
+
+    @property
+    def bd_notes(self) -> list[str]:
+        """Each reason or caveat of the tables once."""
+        return list(dict.fromkeys(note for cell in self._bd_cells for note in cell.notes))
+
+    @property
+    def _bd_cells(self) -> list[BdCell]:
+        return [cell for table in self.bd for row in table.rows for cell in row if cell is not None]
+
+    @property
     def chosen(self) -> set[tuple[str, str]]:
         return {(item.entry.run_key, point.rung) for item in self.ladders for point in item.advice.chosen}
 
@@ -117,7 +130,9 @@ def _advice(entry: Entry, metric: str | None) -> list[Recommendation]:
     known = all_metrics(entry.run)
     if not known or (metric is not None and metric not in known):
         return []
-    return recommend(entry.alone, entry.run.settings.recommend, metric)
+    advice = recommend(entry.alone, entry.run.settings.recommend, metric)
+    # One rung of an encoder is no ladder, and nothing to choose from.
+    return [item for item in advice if len(item.hull) + len(item.wasted) > 1]
 
 
 def _hull(entries: Sequence[Entry], metric: str) -> list[tuple[str, str]]:
@@ -130,6 +145,10 @@ def _hull(entries: Sequence[Entry], metric: str) -> list[tuple[str, str]]:
 
 
 def _sentences(entries: Sequence[Entry], found: Findings, labels: dict[str, MetricLabel]) -> Iterator[str]:
+    if not any(points(entry.source, found.metric) for entry in entries):
+        reason = next((entry.source.reason for entry in entries if entry.source.reason), "every rung failed")
+        yield f"Nothing was measured: {reason}."
+        return
     yield from _savings(found, labels[found.metric])
     for entry in entries:
         yield from _best_rung(entry, found.metric, labels)
@@ -165,9 +184,10 @@ def _best_rung(entry: Entry, metric: str, labels: dict[str, MetricLabel]) -> Ite
     start = f"In {entry.run_key} the" if entry.prefix else "The"
     text = f"{start} best rung, {rung_name(rung)} at {show_rate(point.kbps)}, reaches "
     text += f"{labels[metric].name} {labels[metric].show(point.quality)}"
-    if rung.score is not None and rung.score.delta_to_source is not None:
-        delta = rung.score.delta_to_source
-        text += f" and lies {labels['model'].show(abs(delta))} {'below' if delta < 0 else 'above'} the source on {labels['model'].name}"
+    delta = rung.score.delta_to_source if rung.score else None
+    if delta is not None:
+        where = "" if metric == "model" else f" on {labels['model'].name}"
+        text += f", {labels['model'].show(abs(delta))} {'below' if delta < 0 else 'above'} the source{where}"
     yield f"{text}."
 
 

@@ -17,7 +17,7 @@ class PairOverSources:
     """One curve against another over all sources.
 
     Attributes:
-        percents: BD-rate by title key; a title without one is missing.
+        percents: BD-rate by title key, ``None`` where it is not defined; titles that lack a curve are missing.
         mean: of ``percents``, ``None`` where there is none.
         interval: 95 %, by bootstrap over sources.
         sentence: the same in words.
@@ -25,7 +25,7 @@ class PairOverSources:
 
     anchor: CurveName
     test: CurveName
-    percents: dict[str, float]
+    percents: dict[str, float | None]
     mean: float | None
     interval: tuple[float, float] | None
     sentence: str
@@ -37,22 +37,19 @@ def compare_over(titles: Sequence[TitleView]) -> list[PairOverSources]:
     if not measured:
         return []
     metric = measured[0].findings.metric
-    pairs: dict[tuple[CurveName, CurveName], dict[str, float]] = {}
+    pairs: dict[tuple[CurveName, CurveName], dict[str, float | None]] = {}
     for title in measured:
         table = title.findings.headline_table
         if table is None or table.metric != metric:
             continue
-        for anchor, test in table.comparisons():
-            percent = table.cell(anchor, test).percent
-            values = pairs.setdefault((anchor, test), {})
-            if percent is not None:
-                values[title.key] = percent
+        for pair in table.comparisons():
+            pairs.setdefault(pair, {})[title.key] = table.cell(*pair).percent
     name = measured[0].primary.name
-    return [_pair(anchor, test, values, len(titles), name) for (anchor, test), values in pairs.items()]
+    return [_pair(anchor, test, values, name) for (anchor, test), values in pairs.items()]
 
 
-def _pair(anchor: CurveName, test: CurveName, percents: dict[str, float], sources: int, metric: str) -> PairOverSources:
-    values = list(percents.values())
+def _pair(anchor: CurveName, test: CurveName, percents: dict[str, float | None], metric: str) -> PairOverSources:
+    values = [percent for percent in percents.values() if percent is not None]
     if not values:
         return PairOverSources(anchor, test, percents, None, None, "")
     mean = sum(values) / len(values)
@@ -60,6 +57,6 @@ def _pair(anchor: CurveName, test: CurveName, percents: dict[str, float], source
     sentence = f"Over {plural(len(values), 'source')} {saving(anchor, test, mean)} for the same {metric}"
     if interval is not None:
         sentence += f" (95 % interval {show_percent(interval[0])} to {show_percent(interval[1])})"
-    missing = sources - len(values)
+    missing = len(percents) - len(values)
     sentence += f"; {plural(missing, 'source')} gave no BD-rate." if missing else "."
     return PairOverSources(anchor, test, percents, mean, interval, sentence)

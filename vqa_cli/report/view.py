@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vqa_cli.analysis.curves import all_metrics, codec_name
 from vqa_cli.errors import UsageError
@@ -147,16 +147,19 @@ def _has(entries: tuple[Entry, ...], metric: str | None) -> bool:
 
 
 def _group(views: Sequence[RunView]) -> Iterator[tuple[Entry, ...]]:
-    """Entries of the same content: by hash, the n-th of a run with the n-th of the others."""
+    """Entries of the same content: by hash, the n-th of a run with the n-th of the others.
+
+    Runs are told apart only where a source has several, so that runs of one clip each read like one run of many.
+    """
     groups: dict[tuple[str, int], list[Entry]] = {}
     for view in views:
         seen: dict[str, int] = defaultdict(int)
         for source in view.run.sources:
             identity = source.source.sha256 or source.source.name
-            entry = Entry(view.key, f"{view.key}: " if len(views) > 1 else "", view.run, source)
-            groups.setdefault((identity, seen[identity]), []).append(entry)
+            groups.setdefault((identity, seen[identity]), []).append(Entry(view.key, f"{view.key}: ", view.run, source))
             seen[identity] += 1
-    return (tuple(group) for group in groups.values())
+    for group in groups.values():
+        yield tuple(group) if len(group) > 1 else (replace(group[0], prefix=""),)
 
 
 def _title(key: str, entries: tuple[Entry, ...], metric: str | None) -> TitleView:
