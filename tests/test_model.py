@@ -161,7 +161,7 @@ def test_rgb_comes_back_from_its_own_yuv(matrix: str, kr: float, kb: float) -> N
     frame[0, 4] = round(128 + cb * 224 / 255)
     frame[0, 5] = round(128 + cr * 224 / 255)
     back = yuv_to_rgb(torch.from_numpy(frame), FrameFormat(4, 4, matrix=matrix))[0, :, 0, 0]  # type: ignore[arg-type]
-    assert np.abs(back.numpy() - rgb).max() <= 2
+    assert np.abs(back.numpy() - rgb).max() <= 3  # rounded down three times
 
 
 def resnet_weights(path: Path) -> Path:

@@ -24,12 +24,12 @@ _MDTVSFA = "D. Li, T. Jiang, M. Jiang: Unified Quality Assessment of In-the-Wild
 RESNET50 = WeightFile(
     name="resnet50-0676ba61.pth",
     url="https://download.pytorch.org/models/resnet50-0676ba61.pth",
-    sha256="0676ba61",  # torchvision states this prefix, in the file's name
+    sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
     size_bytes=102_530_333,
     licence="BSD-3-Clause (torchvision); trained on ImageNet-1k",
     citation="K. He et al.: Deep Residual Learning for Image Recognition. CVPR 2016",
 )
-_RESNET_PIXELS = "yuv420p -> RGB (chroma repeated), ImageNet mean and deviation, whole frame at the scoring size"
+_RESNET_PIXELS = "yuv420p -> RGB as ffmpeg does for rgb24, ImageNet mean and deviation, whole frame at the scoring size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def load_scorer(
         UsageError: device or precision that cannot be had.
     """
     from vqa_cli.model.device import DTYPES, pick_device, pick_precision
-    from vqa_cli.model.scorer import StreamingScorer, prepare_backbone
+    from vqa_cli.model.scorer import StreamingScorer, describe_pooling, prepare_backbone
 
     parts = _parts(model, backbone_weights, head_weights, model_dir or default_dir())
     place = pick_device(device)
@@ -126,7 +126,7 @@ def load_scorer(
         device=str(place),
         verified=parts.verified,
         preprocessing=parts.preprocessing,
-        pooling=f"temporal hysteresis, tau {window} frames, beta {mix:g}",
+        pooling=describe_pooling(window, mix),
         training_data=parts.training_data,
         licence=parts.licence,
     )
@@ -213,7 +213,8 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
         names = " and ".join(file.name for file in missing)
         raise ModelError(
             f"weights of {model.name} are not here: {names} in {directory}",
-            hint=f"`vqa models pull {model.name}` downloads them; or use --model {LITE}, which needs no download",
+            hint=f"`vqa models pull {model.name}` fetches {_origins(missing)}; without network put the files there by "
+            f"hand or use --model {LITE}",
         )
     net, net_hash = _resnet(backbone, directory)
     path = head or directory / model.head.name
@@ -227,8 +228,12 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
     return _Parts(
         name=model.name, backbone=net, head=module, calibration=_calibration(model.name, state), scale=model.scale,
         hashes=(net_hash, head_hash), preprocessing=_RESNET_PIXELS, training_data=model.training_data,
-        verified=head_hash == model.head.sha256 and net_hash.startswith(RESNET50.sha256), licence=model.head.licence,
+        verified=head_hash == model.head.sha256 and net_hash == RESNET50.sha256, licence=model.head.licence,
     )  # fmt: skip
+
+
+def _origins(missing: list[WeightFile]) -> str:
+    return ", ".join(f"{file.url} ({file.size_bytes / 1e6:.0f} MB)" for file in missing)
 
 
 def _resnet(weights: Path | None, directory: Path) -> tuple[Any, str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -73,7 +73,7 @@ class StreamingScorer:
         self._tau = tau
         self._beta = beta
         self._batch_size = batch_size
-        self._cap: int | None = None
+        self._memory_px: int | None = None
 
     @property
     def identity(self) -> ModelIdentity:
@@ -90,12 +90,12 @@ class StreamingScorer:
         """See :class:`vqa_cli.types.Scorer`."""
         state: Tensor | None = None
         scores: list[Tensor] = []
-        for chunk in frames:
-            for features in self._features(chunk, frame_format):
-                if sink is not None:
-                    sink.append(features.cpu().numpy().astype(np.float16))
-                part, state = stream_scores(self._head, features, state)
-                scores.append(part)
+        for batch in rebatch(frames, lambda: self._batch(frame_format)):
+            features = self._features(torch.from_numpy(batch), frame_format)
+            if sink is not None:
+                sink.append(features.cpu().numpy().astype(np.float16))
+            part, state = stream_scores(self._head, features, state)
+            scores.append(part)
         return self._pool(scores, every)
 
     def score_features(self, features: NDArray[np.float16], *, every: int = 1) -> ClipScore:
@@ -104,31 +104,28 @@ class StreamingScorer:
         scores, _ = stream_scores(self._head, values, None)
         return self._pool([scores], every)
 
-    def _features(self, chunk: NDArray[np.uint8], frame_format: FrameFormat) -> Iterator[Tensor]:
-        frames = torch.from_numpy(np.ascontiguousarray(chunk))
-        start = 0
-        while start < len(frames):
-            size = self._batch(frame_format)
-            try:
-                with torch.inference_mode():
-                    batch = frames[start : start + size].to(self._device, non_blocking=True)
-                    features = self._backbone(batch, frame_format)
-            except torch.cuda.OutOfMemoryError as err:
-                if size == 1:
-                    raise ModelError("GPU memory does not hold one frame", hint="use --device cpu") from err
-                torch.cuda.empty_cache()
-                self._cap = size // 2
-                continue
-            start += size
-            yield features
+    def _features(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
+        """Features of one batch; halves it, and every later one, when the GPU's memory does not hold it."""
+        try:
+            with torch.inference_mode():
+                features: Tensor = self._backbone(frames.to(self._device, non_blocking=True), frame_format)
+                return features
+        except torch.cuda.OutOfMemoryError as err:
+            if len(frames) == 1:
+                raise ModelError("GPU memory does not hold one frame", hint="use --device cpu") from err
+        torch.cuda.empty_cache()
+        half = len(frames) // 2
+        self._memory_px = half * frame_format.width * frame_format.height
+        return torch.cat([self._features(part, frame_format) for part in (frames[:half], frames[half:])])
 
     def _batch(self, frame_format: FrameFormat) -> int:
+        pixels = frame_format.width * frame_format.height
         if self._batch_size != "auto":
             size = self._batch_size
         else:
             budget = _CPU_BATCH_PX if self._device.type == "cpu" else _GPU_BATCH_PX
-            size = max(1, budget // (frame_format.width * frame_format.height))
-        return size if self._cap is None else min(size, self._cap)
+            size = max(1, budget // pixels)
+        return size if self._memory_px is None else max(1, min(size, self._memory_px // pixels))
 
     def _pool(self, parts: list[Tensor], every: int) -> ClipScore:
         if not parts:
@@ -138,7 +135,8 @@ class StreamingScorer:
             if not torch.isfinite(q).all():
                 bad = int((~torch.isfinite(q)).nonzero()[0, 0])
                 raise ModelError(f"the model gave a score that is no number: frame {bad}", hint="try --precision fp32")
-            pooled = pool_clip(q, tau=effective_tau(self._tau, every), beta=self._beta)
+            tau = effective_tau(self._tau, every)
+            pooled = pool_clip(q, tau=tau, beta=self._beta)
             raw = float(self._calibration.raw(pooled))
             per_frame = self._calibration.raw(q).numpy()
         c = self._calibration
@@ -146,9 +144,36 @@ class StreamingScorer:
             score=raw * c.gain + c.offset,
             raw=raw,
             frame_scores=per_frame * c.gain + c.offset,
-            model=self._identity,
+            model=replace(self._identity, pooling=describe_pooling(tau, self._beta, every)),
             others={name: raw * gain + offset for name, gain, offset in c.others},
         )
+
+
+def describe_pooling(tau: int, beta: float, every: int = 1) -> str:
+    """Name and parameters of the pooling, as results record it; ``tau`` counts the frames that are scored."""
+    sampled = f" of every {every}th" if every > 1 else ""
+    return f"temporal hysteresis, tau {tau} frames{sampled}, beta {beta:g}"
+
+
+def rebatch(chunks: Iterable[NDArray[np.uint8]], size: Callable[[], int]) -> Iterator[NDArray[np.uint8]]:
+    """The same frames in batches of ``size()``, asked anew for each; the last one may be smaller.
+
+    Chunks as they come from a pipe are sized for the pipe; a GPU wants more at once, memory may want less.
+    """
+    waiting: list[NDArray[np.uint8]] = []
+    count = 0
+    for chunk in chunks:
+        if not len(chunk):
+            continue
+        waiting.append(chunk)
+        count += len(chunk)
+        while count >= (wanted := size()):
+            joined = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+            yield np.ascontiguousarray(joined[:wanted])
+            count -= wanted
+            waiting = [joined[wanted:]] if count else []
+    if count:
+        yield np.ascontiguousarray(np.concatenate(waiting))
 
 
 def prepare_backbone(backbone: Any, device: torch.device, dtype: torch.dtype) -> nn.Module:

@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """A published file. ``sha256`` may be a prefix where the publisher states no more."""
+    """A published file."""
 
     name: str
     url: str
@@ -57,10 +57,12 @@ def verify(file: WeightFile, path: Path) -> None:
         with path.open("rb") as opened:
             page = opened.read(512).lstrip()[:1] == b"<"
         what = "it is a web page" if page else f"it has {size} bytes instead of {file.size_bytes}"
-        raise ModelError(f"wrong weights: {path}: {what}", hint=f"vqa models pull --force, from {file.url}")
+        raise ModelError(f"wrong weights: {path}: {what}", hint=f"`vqa models pull --force` fetches {file.url} again")
     digest = sha256_of(path)
-    if not digest.startswith(file.sha256):
-        raise ModelError(f"wrong weights: {path}: sha256 {digest[:16]}… is not {file.sha256[:16]}…")
+    if digest != file.sha256:
+        raise ModelError(
+            f"wrong weights: {path}: sha256 {digest[:16]}… is not {file.sha256[:16]}…", hint=f"it comes from {file.url}"
+        )
 
 
 def install(file: WeightFile, origin: Path, directory: Path) -> Path:
