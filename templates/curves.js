@@ -85,7 +85,7 @@ const setUpCurves = (title, root) => {
 
 const setUpBd = (root) => {
   const section = $(".bd", root);
-  if (!section) return;
+  if (!section || !$(".bd-metric", section)) return; // one curve, or no BD-rate to choose from
   const update = () => {
     const metric = $(".bd-metric", section).value;
     const basis = $(".bd-basis", section).value;

@@ -243,3 +243,23 @@ def test_two_runs_overlay(browser: Chromium, tmp_path: Path) -> None:
     click(browser, "[data-run='B']")
     browser.wait("document.querySelectorAll('tr.rung:not([hidden])').length === 24")
     assert browser.problems == []
+
+
+def test_sources_of_which_little_was_measured(browser: Chromium, tmp_path: Path) -> None:
+    run, frames = make_run(["all.mp4", "one rung.mp4", "lost.mp4", "nothing.mp4"], frames=60, heights=[720])
+    full, few, lost, nothing = run.sources
+    blank = {"status": "failed", "encode": None, "score": None, "fidelity": {}}
+    sources = (
+        full,
+        few.model_copy(update={"rungs": (few.rungs[0], few.rungs[4])}),
+        lost.model_copy(update={"rungs": tuple(rung.model_copy(update=blank) for rung in lost.rungs)}),
+        nothing.model_copy(update={"rungs": (), "score": None, "status": "failed", "reason": "no video stream"}),
+    )
+    write_report([run.model_copy(update={"sources": sources})], tmp_path / "page.html", [frames])
+    browser.problems.clear()
+    browser.open(tmp_path / "page.html")
+    browser.run("document.querySelector('#t1 .frames').scrollIntoView()")
+    browser.wait("document.querySelectorAll('#t1 .chart.ready svg').length === 3")
+    assert browser.run("document.querySelectorAll('article').length") == 4
+    assert browser.run("document.querySelector('#t3 .lede').textContent") == "Nothing was measured: no video stream."
+    assert browser.problems == []
