@@ -74,31 +74,31 @@ def info(name: str, model_dir: Path | None) -> None:
     type=click.Path(path_type=Path),
     help="Install this file, or the files in this folder.",
 )
+@click.option("--force", is_flag=True, help="Download again what is already here.")
 @_DIR
-def pull(name: str, origin: Path | None, model_dir: Path | None) -> None:
+def pull(name: str, origin: Path | None, force: bool, model_dir: Path | None) -> None:
     """Download (or with --from install) the weights of a model, or `resnet50` alone."""
     from vqa_cli.model.registry import RESNET50
-    from vqa_cli.model.store import default_dir, install, verify
+    from vqa_cli.model.store import default_dir, install_files, verify
     from vqa_cli.model.store import pull as download
 
     folder = model_dir or default_dir()
     files = (RESNET50,) if name == "resnet50" else _published(name).files
-    if origin is not None and origin.is_file():
-        named = [file for file in files if file.name == origin.name]
-        files = tuple(named) or files[-1:]
+    if origin is not None:
+        installed, left_out = install_files(files, origin, folder)
+        for path in installed:
+            click.echo(f"installed {path}")
+        for file in left_out:
+            note(f"{file.name} is not in {origin}; it comes from {file.url}")
+        return
     for file in files:
-        if origin is not None:
-            if origin.is_dir() and not (origin / file.name).exists():
-                note(f"{file.name} is not in {origin}; it comes from {file.url}")
-                continue
-            click.echo(f"installed {install(file, origin, folder)}")
-        elif (folder / file.name).exists():
+        if (folder / file.name).exists() and not force:
             verify(file, folder / file.name)
             click.echo(f"already here: {folder / file.name}")
-        else:
-            note(f"fetching {file.url} ({file.size_bytes / 1e6:.1f} MB)")
-            with _Bar(file.size_bytes) as bar:
-                click.echo(f"installed {download(file, folder, bar)}")
+            continue
+        note(f"fetching {file.url} ({file.size_bytes / 1e6:.1f} MB)")
+        with _Bar(file.size_bytes) as bar:
+            click.echo(f"installed {download(file, folder, bar)}")
 
 
 @command.command(name="verify")
@@ -121,12 +121,21 @@ def verify_(name: str | None, model_dir: Path | None) -> None:
 
 
 @command.command()
+@click.argument("name", required=False)
 @_DIR
-def path(model_dir: Path | None) -> None:
-    """Where weights lie."""
+def path(name: str | None, model_dir: Path | None) -> None:
+    """The folder where weights lie, or with NAME the files of that model, one per line."""
+    from vqa_cli.model.registry import LITE, lite_path
     from vqa_cli.model.store import default_dir
 
-    click.echo(model_dir or default_dir())
+    folder = model_dir or default_dir()
+    if name is None:
+        click.echo(folder)
+    elif name == LITE:
+        click.echo(lite_path())
+    else:
+        for file in _published(name).files:
+            click.echo(folder / file.name)
 
 
 def _published(name: str) -> Any:

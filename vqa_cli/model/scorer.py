@@ -151,7 +151,7 @@ class StreamingScorer:
 
 def describe_pooling(tau: int, beta: float, every: int = 1) -> str:
     """Name and parameters of the pooling, as results record it; ``tau`` counts the frames that are scored."""
-    sampled = f" of every {every}th" if every > 1 else ""
+    sampled = f" at 1 in {every}" if every > 1 else ""
     return f"temporal hysteresis, tau {tau} frames{sampled}, beta {beta:g}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest
@@ -72,9 +72,27 @@ def install(file: WeightFile, origin: Path, directory: Path) -> Path:
         raise ModelError(f"no such file: {source}", hint=f"{file.name} comes from {file.url}")
     verify(file, source)
     with _staged(directory, file) as (staged, _), source.open("rb") as opened:
+        staged.truncate(0)  # a download that broke off may lie there
         while block := opened.read(_BLOCK):
             staged.write(block)
     return directory / file.name
+
+
+def install_files(files: Sequence[WeightFile], origin: Path, directory: Path) -> tuple[list[Path], list[WeightFile]]:
+    """Install from one file (recognised by name, else by size) or from a folder; also gives what was not found there.
+
+    Raises:
+        ModelError: nothing of it is there, or what is there is not the published file.
+    """
+    if not origin.is_dir():
+        size = origin.stat().st_size if origin.exists() else -1
+        alike = [f for f in files if f.name == origin.name] or [f for f in files if f.size_bytes == size]
+        return [install((alike or list(files))[-1], origin, directory)], []
+    here = [file for file in files if (origin / file.name).exists()]
+    if not here:
+        names = " or ".join(file.name for file in files)
+        raise ModelError(f"no weights to install: no {names} in {origin}", hint=f"they come from {files[-1].url}")
+    return [install(file, origin, directory) for file in here], [file for file in files if file not in here]
 
 
 def pull(file: WeightFile, directory: Path, progress: Progress) -> Path:

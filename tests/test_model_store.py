@@ -1,0 +1,128 @@
+"""Weight files: downloading, resuming, verifying and installing, against a real server on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from vqa_cli.errors import ModelError, StorageError
+from vqa_cli.model.store import WeightFile, install, install_files, pull, verify
+
+CONTENT = bytes(range(256)) * 4096
+
+
+class _Server(BaseHTTPRequestHandler):
+    """Serves CONTENT with ranges; remembers the ranges asked for."""
+
+    asked: list[str | None]
+    content: bytes
+    ranges: bool
+
+    def do_GET(self) -> None:
+        wanted = self.headers["Range"]
+        self.asked.append(wanted)
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.ranges else 0
+        self.send_response(206 if start else 200)
+        self.end_headers()
+        self.wfile.write(self.content[start:])
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[type[_Server], WeightFile]]:
+    handler = type("Handler", (_Server,), {"asked": [], "content": CONTENT, "ranges": True})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield handler, weights(f"http://127.0.0.1:{server.server_port}/w.pt")
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def weights(url: str = "http://127.0.0.1:9/w.pt", name: str = "w.pt") -> WeightFile:
+    return WeightFile(name, url, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "MIT", "")
+
+
+def quiet(have: int, size: int) -> None:
+    assert 0 < have <= size
+
+
+def test_a_download_is_verified_and_leaves_nothing_else(
+    served: tuple[type[_Server], WeightFile], tmp_path: Path
+) -> None:
+    path = pull(served[1], tmp_path / "new", quiet)
+    assert path.read_bytes() == CONTENT
+    assert [p.name for p in path.parent.iterdir()] == ["w.pt"]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_broken_off_download_goes_on(served: tuple[type[_Server], WeightFile], tmp_path: Path, ranges: bool) -> None:
+    handler, file = served
+    handler.ranges = ranges
+    (tmp_path / "w.pt.part").write_bytes(CONTENT[:1000])
+    assert pull(file, tmp_path, quiet).read_bytes() == CONTENT
+    assert handler.asked == ["bytes=1000-"]
+
+
+def test_what_is_not_the_file_is_not_put_in_place(served: tuple[type[_Server], WeightFile], tmp_path: Path) -> None:
+    handler, file = served
+    handler.content = CONTENT[:-1] + b"!"
+    with pytest.raises(ModelError, match="sha256"):
+        pull(file, tmp_path, quiet)
+    handler.content = b"<html>"
+    with pytest.raises(ModelError, match="web page"):
+        pull(file, tmp_path, quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_network_one_line_names_file_and_way_out(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot download w\.pt") as error:
+        pull(weights(), tmp_path, quiet)
+    assert "http://127.0.0.1:9/w.pt" in str(error.value.hint)
+    assert "--from" in str(error.value.hint)
+
+
+def test_two_at_once_do_not_mix(served: tuple[type[_Server], WeightFile], tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    with (tmp_path / "w.pt.part").open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(StorageError, match="another process"):
+            pull(served[1], tmp_path, quiet)
+    assert served[0].asked == []
+
+
+def test_installing_by_hand_replaces_a_broken_off_download(tmp_path: Path) -> None:
+    origin, folder = tmp_path / "brought.pt", tmp_path / "models"
+    origin.write_bytes(CONTENT)
+    folder.mkdir()
+    (folder / "w.pt.part").write_bytes(b"half")
+    assert install(weights(), origin, folder).read_bytes() == CONTENT
+
+
+def test_a_file_of_another_name_is_known_by_its_size(tmp_path: Path) -> None:
+    origin = tmp_path / "other name.pt"
+    origin.write_bytes(CONTENT)
+    unlike = WeightFile("big.pt", "http://127.0.0.1:9/big.pt", "0" * 64, 5, "MIT", "")
+    installed, left_out = install_files([weights(), unlike], origin, tmp_path / "models")
+    assert [p.name for p in installed] == ["w.pt"]
+    assert left_out == []
+
+
+def test_a_folder_without_any_of_the_files_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no weights to install"):
+        install_files([weights()], tmp_path, tmp_path / "models")
+
+
+def test_truncated_weights_say_by_how_much(tmp_path: Path) -> None:
+    path = tmp_path / "w.pt"
+    path.write_bytes(CONTENT[:10])
+    with pytest.raises(ModelError, match=f"it has 10 bytes instead of {len(CONTENT)}"):
+        verify(weights(), path)
