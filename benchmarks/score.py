@@ -1,7 +1,7 @@
 """Scoring speed against the plain way of the paper's demo, everything in one run on this machine.
 
     python benchmarks/score.py                     # 240 generated frames of 960x540
-    python benchmarks/score.py clip.mp4 --threads 4 --variants baseline,fp32,auto,lite --json speed.json
+    python benchmarks/score.py clip.mp4 --threads 4 --variants baseline,fp32,bf16,lite --json speed.json
 
 ``baseline`` is written below in the manner of the published demo: every frame decoded to RGB and normalised into one
 float32 tensor, batches of 32 through an unfolded fp32 NCHW ResNet-50, then the head. ``fp32``, ``bf16`` and ``auto``
@@ -66,7 +66,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--size", default="960x540", help="of the generated clip")
     parser.add_argument("--frames", type=int, default=240, help="of the generated clip")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--variants", default="baseline,fp32,auto")
+    parser.add_argument("--variants", default="baseline,fp32,bf16")
     parser.add_argument("--backbone-weights", type=Path)
     parser.add_argument("--head-weights", type=Path)
     parser.add_argument("--json", type=Path)

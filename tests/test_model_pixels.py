@@ -12,7 +12,8 @@ from conftest import FFMPEG, ffmpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqa_cli.errors import ModelError
+from vqa_cli.errors import ModelError, UsageError
+from vqa_cli.model.device import pick_precision
 from vqa_cli.model.registry import load_scorer
 from vqa_cli.model.resnet import yuv_to_rgb
 from vqa_cli.model.scorer import Calibration, StreamingScorer, rebatch
@@ -112,3 +113,14 @@ def test_the_window_in_use_is_recorded(any_model: StreamingScorer, count: int) -
     result = scorer(SmallMemory(99), any_model).score([clip], FrameFormat(64, 64), every=3)
     assert "tau 4 frames at 1 in 3" in result.model.pooling
     assert len(result.frame_scores) == count
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_bf16_is_taken_unasked_only_where_it_is_native_and_close(monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
+    monkeypatch.setattr("vqa_cli.model.device.cpu_has_bf16", lambda: native)
+    cpu = torch.device("cpu")
+    assert pick_precision("auto", cpu, bf16_is_close=True) == ("bf16" if native else "fp32")
+    assert pick_precision("auto", cpu, bf16_is_close=False) == "fp32"
+    assert pick_precision("bf16", cpu, bf16_is_close=False) == "bf16"
+    with pytest.raises(UsageError, match="fp16 needs a GPU"):
+        pick_precision("fp16", cpu, bf16_is_close=True)

@@ -118,10 +118,12 @@ _MODEL_OPTIONS = (
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
     click.option(
         "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True,
-        help="Arithmetic of the backbone; auto takes bf16 where the hardware has it.",
+        help="Arithmetic of the backbone; auto is bf16 for vsfa-lite where the hardware has it, else fp32.",
     ),
     click.option("--batch-size", type=BatchSize(), default="auto", show_default=True, help="Frames per forward pass."),
-    click.option("--model-dir", type=click.Path(path_type=Path), help="Where downloaded weights lie."),
+    click.option(
+        "--model-dir", type=click.Path(path_type=Path), envvar="VQA_MODEL_DIR", help="Where downloaded weights lie."
+    ),
     click.option("--backbone-weights", type=click.Path(path_type=Path), help="Other ResNet-50 weights (unverified)."),
     click.option("--head-weights", type=click.Path(path_type=Path), help="Another head for vsfa or mdtvsfa (unverified)."),
 )  # fmt: skip

@@ -35,13 +35,18 @@ def pick_device(wanted: str) -> torch.device:
     return device
 
 
-def pick_precision(wanted: str, device: torch.device) -> str:
-    """``auto`` is bf16 where the hardware multiplies it natively, else fp32.
+def pick_precision(wanted: str, device: torch.device, *, bf16_is_close: bool) -> str:
+    """``auto`` is bf16 where the hardware multiplies it natively and the model keeps its scores in it, else fp32.
+
+    Args:
+        bf16_is_close: whether bf16 was seen to move this model's scores by less than 0.2 % of their scale.
 
     Raises:
         UsageError: an arithmetic that the device does not have.
     """
     if wanted == "auto":
+        if not bf16_is_close:
+            return "fp32"
         native = torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and cpu_has_bf16()
         return "bf16" if native else "fp32"
     if wanted not in DTYPES:
