@@ -292,3 +292,19 @@ def test_weights_are_installed_by_hand_and_checked(vqa: Vqa, tmp_path: Path) -> 
     assert done.returncode == 5
     assert "it is a web page" in done.stderr
     assert not (tmp_path / "models").exists()
+
+
+def test_a_small_encode_is_judged_at_the_references_size(vqa: Vqa, clip: Path, media: Path) -> None:
+    small = media / "small.mp4"
+    ffmpeg("-i", clip, "-vf", "scale=160:90", "-c:v", "libx264", "-crf", "18", small)
+    result = json.loads(vqa("score", small, "--reference", clip, "--metric", "psnr", "--format", "json").stdout)
+    assert (result["width"], result["height"]) == (320, 180)
+    other = json.loads(
+        vqa("score", small, "--reference", clip, "--metric", "psnr", "--format", "json", "--score-at", "160x90").stdout
+    )
+    assert (other["width"], other["height"]) == (160, 90)
+    short = media / "short.mp4"
+    ffmpeg("-i", clip, "-frames:v", "40", short)
+    done = vqa("score", short, "--reference", clip)
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: frames do not match: {short} has 40, reference {clip} has 60")

@@ -35,7 +35,8 @@ class ScoreRequest:
         every: each how many frames; the temporal window shrinks with it.
         start_s, duration_s: part of the clip, all of it by default.
         reference: a file with the same frames, to measure ``metrics`` against.
-        at: short side, or (width, height), of the picture that is judged; ``None`` is the file's own size.
+        at: short side, or (width, height), of the picture that is judged; ``None`` is the reference's size where there is
+            one, so that a small encode is judged as it is shown, else the file's own.
     """
 
     every: int = 1
@@ -104,11 +105,14 @@ def score_file(
             return score_file(path, request, scorer=scorer, runner=own, ffmpeg=ffmpeg)
     request, ffmpeg = request or ScoreRequest(), ffmpeg or find_ffmpeg(runner)
     info = probe(path)
-    _refuse_hdr(info)
-    size = _judged_size(info, request)
+    reference = probe(request.reference) if request.reference else None
+    for each in (info, reference):
+        if each is not None:
+            _refuse_hdr(each)
+    size = _judged_size(reference or info, request)
     with tempfile.TemporaryDirectory(prefix="vqa-") as folder:
         workdir = Path(folder)
-        argv, depth = _command(ffmpeg, info, request, size, runner)
+        argv, depth = _command(ffmpeg, info, reference, request, size, runner)
         pixels = frame_format(size, info.colour, info.size)
         with open_frames(runner, argv, pixels, expected=None, what=str(path), cwd=workdir) as frames:
             clip = scorer.score(prefetch(frames), pixels, every=request.every)
@@ -127,23 +131,21 @@ def _judged_size(info: MediaInfo, request: ScoreRequest) -> Size:
 
 
 def _command(
-    ffmpeg: Ffmpeg, info: MediaInfo, request: ScoreRequest, size: Size, runner: Runner
+    ffmpeg: Ffmpeg, info: MediaInfo, reference: MediaInfo | None, request: ScoreRequest, size: Size, runner: Runner
 ) -> tuple[tuple[str, ...], int]:
     order = MeasureOrder(
         size, request.metrics, every=request.every, start_s=request.start_s, duration_s=request.duration_s
     )
     view = SourceView.of(info)
-    if request.reference is None:
+    if reference is None:
         return build_frames_argv(ffmpeg.path, view, order), 8
     missing = [name for name in request.metrics if name not in ffmpeg.metrics]
     if missing:
         raise ToolError(f"this ffmpeg cannot measure {', '.join(missing)}: {ffmpeg.path}", hint="leave --ffmpeg out")
-    reference = probe(request.reference)
-    _refuse_hdr(reference)
     theirs, ours = (count_frames(runner, build_count_argv(ffmpeg.path, SourceView.of(i)))[0] for i in (reference, info))
     if theirs != ours:
         raise InputError(
-            f"frames do not match: {info.path} has {ours}, reference {request.reference} has {theirs}",
+            f"frames do not match: {info.path} has {ours}, reference {reference.path} has {theirs}",
             hint="frames are compared by number; cut both to the same ones",
         )
     depth = 10 if max(info.bit_depth, reference.bit_depth) > 8 else 8

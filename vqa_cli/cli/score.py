@@ -41,7 +41,7 @@ class _Row:
     default="native",
     show_default=True,
     metavar="native|720p|WxH",
-    help="Size of the picture that is judged.",
+    help="Size of the picture that is judged; native is the reference's where there is one.",
 )
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Score each N-th frame.")
 @click.option("--start", type=click.FloatRange(min=0), metavar="SECONDS", help="Begin here.")
