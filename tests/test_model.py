@@ -266,3 +266,14 @@ def test_unknown_names(tmp_path: Path) -> None:
         load_scorer("vmafx")
     with pytest.raises(UsageError, match="no such device"):
         load_scorer(device="cuda:7")
+
+
+@given(st.lists(st.floats(-3, 4, allow_nan=False), min_size=2, max_size=20, unique=True))
+def test_the_knee_keeps_scores_on_the_scale_and_in_order(raws: list[float]) -> None:
+    from vqa_cli.model.scorer import Calibration
+
+    calibration = Calibration(gain=100, knee=0.05)
+    scores = calibration.score(torch.tensor(sorted(raws), dtype=torch.float64))
+    assert scores.min() >= 0 and scores.max() <= 100
+    assert (scores.diff() >= 0).all()
+    assert float(calibration.score(torch.tensor(0.5))) == 50

@@ -16,7 +16,7 @@ from vqa_cli.errors import ModelError, StorageError, first_line
 
 
 class Scale(BaseModel):
-    """Raw number to published score: ``score = raw * gain + offset``; the rest as in ``types.ScoreScale``."""
+    """Raw number to published score, see ``scorer.Calibration``; the rest as in ``types.ScoreScale``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -27,6 +27,7 @@ class Scale(BaseModel):
     description: str
     gain: float = 1.0
     offset: float = 0.0
+    knee: float = 0.0
 
 
 class Card(BaseModel):

@@ -198,7 +198,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
         raise ModelError(f"weights do not fit their card: {path}", detail=first_line(err)) from err
     s = card.scale
     return _Parts(
-        name=card.name, backbone=backbone, head=head, calibration=Calibration(s.gain, s.offset),
+        name=card.name, backbone=backbone, head=head, calibration=Calibration(s.gain, s.offset, knee=s.knee),
         scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), hashes=hashes,
         verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
         tau=card.tau, beta=card.beta, bf16_is_close=card.backbone == "lite",

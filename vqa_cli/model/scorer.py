@@ -31,12 +31,19 @@ class Calibration:
     ``raw * gain + offset``, and each of ``others`` is a (gain, offset) of a further scale.
     Source: D. Li, T. Jiang, M. Jiang, "Unified Quality Assessment of In-the-Wild Videos with Mixed Datasets Training",
     IJCV 2021, sec. 3.3 (relative quality, nonlinear mapping, dataset-specific alignment).
+
+    ``knee`` keeps an unbounded network within its scale: between ``knee`` and ``1 - knee`` the raw number stays as it is.
     """
 
     gain: float = 1.0
     offset: float = 0.0
     bound: tuple[float, float] | None = None
     others: tuple[tuple[str, float, float], ...] = ()
+    knee: float = 0.0
+
+    def score(self, raw: Tensor) -> Tensor:
+        """``raw`` on the published scale; with a knee, a raw number beyond 0..1 approaches the scale's ends smoothly."""
+        return _within(raw, self.knee) * self.gain + self.offset
 
     def raw(self, pooled: Tensor) -> Tensor:
         if self.bound is None:
@@ -137,16 +144,25 @@ class StreamingScorer:
                 raise ModelError(f"the model gave a score that is no number: frame {bad}", hint="try --precision fp32")
             tau = effective_tau(self._tau, every)
             pooled = pool_clip(q, tau=tau, beta=self._beta)
-            raw = float(self._calibration.raw(pooled))
-            per_frame = self._calibration.raw(q).numpy()
-        c = self._calibration
+            c = self._calibration
+            raw = c.raw(pooled)
+            score, per_frame = float(c.score(raw)), c.score(c.raw(q)).numpy()
         return ClipScore(
-            score=raw * c.gain + c.offset,
-            raw=raw,
-            frame_scores=per_frame * c.gain + c.offset,
+            score=score,
+            raw=float(raw),
+            frame_scores=per_frame,
             model=replace(self._identity, pooling=describe_pooling(tau, self._beta, every)),
-            others={name: raw * gain + offset for name, gain, offset in c.others},
+            others={name: float(raw) * gain + offset for name, gain, offset in c.others},
         )
+
+
+def _within(raw: Tensor, knee: float) -> Tensor:
+    """Identity in the middle, tanh towards 0 and 1 in the outer ``knee``: strictly rising, so no rank changes."""
+    if knee == 0:
+        return raw
+    low = knee + knee * torch.tanh((raw - knee) / knee)
+    high = 1 - knee + knee * torch.tanh((raw - 1 + knee) / knee)
+    return torch.where(raw < knee, low, torch.where(raw > 1 - knee, high, raw))
 
 
 def describe_pooling(tau: int, beta: float, every: int = 1) -> str:

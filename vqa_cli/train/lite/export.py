@@ -58,7 +58,7 @@ def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True, jobs
         backbone_config=saved["config"],
         head_config=config,
         scale=Scale(
-            name="0-100, VMAF-trained", minimum=0, maximum=100, gain=100,
+            name="0-100, VMAF-trained", minimum=0, maximum=100, gain=100, knee=0.05,
             description="No-reference estimate of VMAF: 100 looks like a clean source, 0 is ruined; levels depend on content.",
         ),
         preprocessing="yuv420p as decoded, whole frame at the scoring size, cells of 4x4 luma pixels",
