@@ -266,9 +266,11 @@ def test_ctrl_c_ends_children_and_keeps_finished_rungs(media: Path, tmp_path: Pa
         str(tmp_path / "out"),
     ]
     child = subprocess.Popen(program, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-    time.sleep(6)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("vqa-*/*/*/*.mp4")) and time.monotonic() < deadline:
+        time.sleep(0.1)  # until an encoder is writing: imports may swallow an early signal
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=120)
     assert child.returncode == 130
     assert b"interrupted" in err and b"Traceback" not in err
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("vqa-")]
