@@ -28,7 +28,7 @@ class FitSettings:
     """
 
     seed: int = 1
-    blocks: int = 7
+    blocks: int = 5
     backbone_steps: int = 6000
     head_steps: int = 4000
     sources_per_step: int = 8
