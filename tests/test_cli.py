@@ -265,7 +265,10 @@ def test_ctrl_c_ends_children_and_keeps_finished_rungs(media: Path, tmp_path: Pa
         "-o",
         str(tmp_path / "out"),
     ]
-    child = subprocess.Popen(program, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    child = subprocess.Popen(
+        program, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell has it ignored
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("vqa-*/*/*/*.mp4")) and time.monotonic() < deadline:
         time.sleep(0.1)  # until an encoder is writing: imports may swallow an early signal
