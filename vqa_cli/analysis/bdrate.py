@@ -49,8 +49,10 @@ class BdResult:
 def bd(anchor: RatePoints, test: RatePoints, *, method: Method = "pchip", metric: str = "") -> BdResult:
     """BD-rate and BD-quality of ``test`` against ``anchor``; never a number where none is defined.
 
-    Curves need at least four points whose quality rises with rate after saturated points (VMAF above 99.5 that no
-    longer rise) are cut; nothing is extrapolated.
+    Curves need at least four points whose quality rises with rate. Before that, of points with equal rate the better
+    one stays, of points with equal quality the cheaper one, and VMAF points that no longer rise above 99.5 are cut with
+    everything past them (AOM CTC, CalcBDRate.py). Nothing is extrapolated: BD-rate needs a common range of quality,
+    BD-quality a common range of rate.
     """
     notes: list[str] = []
     cleaned = []
@@ -64,9 +66,13 @@ def bd(anchor: RatePoints, test: RatePoints, *, method: Method = "pchip", metric
     if overlap <= 0:
         return BdResult(None, None, 0.0, method, ("the curves share no quality range",))
     if overlap < MIN_OVERLAP:
-        notes.append(f"the curves share only {overlap:.0%} of their quality range")
+        notes.append(f"the curves share only {100 * overlap:.2g} % of their quality range")
     bd_rate = _delta("rate", rate_a, quality_a, rate_t, quality_t, method)
-    bd_quality = _delta("quality", rate_a, quality_a, rate_t, quality_t, method)
+    if _overlap(rate_a, rate_t) > 0:
+        bd_quality = _delta("quality", rate_a, quality_a, rate_t, quality_t, method)
+    else:
+        bd_quality = None
+        notes.append("no BD-quality: the curves share no range of rate")
     if bd_rate is not None and abs(bd_rate) > _ABSURD_PERCENT:
         bd_rate = None
         notes.append("a BD-rate beyond 1000 % means nothing")
@@ -74,12 +80,17 @@ def bd(anchor: RatePoints, test: RatePoints, *, method: Method = "pchip", metric
 
 
 def _clean(curve: RatePoints, metric: str) -> tuple[list[float], list[float], str | None]:
-    pairs = sorted(zip(curve.kbps, curve.quality, strict=True))
+    pairs = list(zip(curve.kbps, curve.quality, strict=True))
     if any(not math.isfinite(q) or not math.isfinite(r) or r <= 0 for r, q in pairs):
         return [], [], "a rate or quality is no number"
-    kept: list[tuple[float, float]] = []
+    best: dict[float, float] = {}
     for rate, quality in pairs:
-        if kept and quality <= kept[-1][1]:
+        best[rate] = max(quality, best.get(rate, quality))
+    kept: list[tuple[float, float]] = []
+    for rate, quality in sorted(best.items()):
+        if kept and quality == kept[-1][1]:
+            continue
+        if kept and quality < kept[-1][1]:
             if metric.startswith("vmaf") and kept[-1][1] >= _VMAF_SATURATION:
                 break
             return [], [], f"quality does not rise with rate at {rate:.0f} kb/s"

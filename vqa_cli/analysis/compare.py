@@ -6,19 +6,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vqa_cli.analysis.bdrate import BdResult, Method, RatePoints, bd, bootstrap_mean
-from vqa_cli.analysis.curves import Curve, curves
+from vqa_cli.analysis.curves import Curve, counterpart, curves
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.run import Run
 
 
 @dataclass(frozen=True, slots=True)
 class NamedCurve:
-    """Points of one source and codec, with the mean encode time of a rung in s where it is known."""
+    """Points of one source and codec, with the mean encode time of a rung in s where it is known.
+
+    ``encoder`` and ``size`` are empty for numbers made elsewhere, where ``codec`` is all that is known.
+    """
 
     source: str
     codec: str
     points: RatePoints
     encode_s: float | None = None
+    encoder: str = ""
+    size: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ def run_curves(run: Run, metric: str, label: str = "") -> list[NamedCurve]:
 def _named(curve: Curve, label: str) -> NamedCurve:
     points = RatePoints(tuple(p.kbps for p in curve.points), tuple(p.quality for p in curve.points))
     seconds = sum(p.encode_s for p in curve.points) / len(curve.points)
-    return NamedCurve(curve.source, f"{label}{curve.codec} {curve.size}", points, seconds)
+    return NamedCurve(curve.source, f"{label}{curve.codec} {curve.size}", points, seconds, curve.encoder, curve.size)
 
 
 def within(found: Sequence[NamedCurve], metric: str, method: Method) -> list[Comparison]:
@@ -66,8 +71,7 @@ def within(found: Sequence[NamedCurve], metric: str, method: Method) -> list[Com
     for source in dict.fromkeys(curve.source for curve in found):
         mine = [curve for curve in found if curve.source == source]
         for test in mine[1:]:
-            size = test.codec.rsplit(" ", 1)[-1]
-            anchor = next(curve for curve in mine if curve.codec.rsplit(" ", 1)[-1] == size or " " not in curve.codec)
+            anchor = next(curve for curve in mine if curve.size == test.size)
             if anchor is not test:
                 comparisons.append(compare(anchor, test, metric, method))
     return comparisons
@@ -76,16 +80,37 @@ def within(found: Sequence[NamedCurve], metric: str, method: Method) -> list[Com
 def between(
     baseline: Sequence[NamedCurve], candidate: Sequence[NamedCurve], metric: str, method: Method
 ) -> list[Comparison]:
-    """Curves of the same source and codec in two runs.
+    """Curves of two runs that stand for the same thing, source by source.
 
     Raises:
         InputError: nothing is common to both.
     """
-    theirs = {(curve.source, curve.codec): curve for curve in baseline}
-    common = [(theirs[c.source, c.codec], c) for c in candidate if (c.source, c.codec) in theirs]
-    if not common:
-        raise InputError("the runs have no source and codec in common")
-    return [compare(anchor, test, metric, method) for anchor, test in common]
+    comparisons = []
+    for test in candidate:
+        anchor = counterpart(test, [curve for curve in baseline if curve.source == test.source])
+        if anchor is not None:
+            comparisons.append(compare(anchor, test, metric, method))
+    if not comparisons:
+        raise InputError("the runs have no source, encoder and size in common")
+    return comparisons
+
+
+def refuse_other_footage(baseline: Run, candidate: Run) -> None:
+    """Raise where a source of one name is another file, or was judged at another size.
+
+    Raises:
+        InputError: with the source and the difference.
+    """
+    theirs = {source.source.name: source for source in candidate.sources}
+    for source in baseline.sources:
+        other = theirs.get(source.source.name)
+        if other is None:
+            continue
+        if other.source.sha256 != source.source.sha256:
+            raise InputError(f"the runs cannot be compared: {source.source.name} is not the same file in both")
+        sizes = [f"{s.display_width}x{s.display_height}" for s in (source, other)]
+        if sizes[0] != sizes[1]:
+            raise InputError(f"the runs cannot be compared: judged at {sizes[0]} and at {sizes[1]}")
 
 
 def compare(anchor: NamedCurve, test: NamedCurve, metric: str, method: Method) -> Comparison:

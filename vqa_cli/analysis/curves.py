@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from vqa_cli.run import Run, RungResult, Series, SourceResult
 
@@ -34,6 +36,36 @@ class Curve:
     codec: str
     size: str
     points: tuple[Point, ...]
+
+    @property
+    def encoder(self) -> str:
+        """The encoder without its speed."""
+        return self.points[0].encoder
+
+
+class Matchable(Protocol):
+    """What one curve of a run is told apart from the others by."""
+
+    @property
+    def codec(self) -> str: ...
+    @property
+    def encoder(self) -> str: ...
+    @property
+    def size(self) -> str: ...
+
+
+C = TypeVar("C", bound=Matchable)
+
+
+def counterpart(curve: C, others: Sequence[C]) -> C | None:
+    """The curve among another run's of the same source that stands for the same thing.
+
+    It has the same encoder, speed and size. The speed may be what changed: without such a curve it is the only one of the
+    same encoder and size, and ``None`` where several could be meant.
+    """
+    alike = [other for other in others if (other.encoder, other.size) == (curve.encoder, curve.size)]
+    same = [other for other in alike if other.codec == curve.codec]
+    return same[0] if same else alike[0] if len(alike) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)

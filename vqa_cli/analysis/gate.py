@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from vqa_cli.analysis.bdrate import RatePoints, bd
-from vqa_cli.analysis.curves import Curve, curves, series
+from vqa_cli.analysis.bdrate import MIN_OVERLAP, RatePoints, bd
+from vqa_cli.analysis.curves import Curve, counterpart, curves, series
 from vqa_cli.analysis.policy import MetricPolicy, Policy
 from vqa_cli.errors import InputError
 from vqa_cli.run import Run, RungResult, SourceResult
@@ -58,7 +58,11 @@ def judge(baseline: Run, candidate: Run, policy: Policy) -> Verdict:
     checks: list[Check] = []
     theirs = {source.source.sha256: source for source in candidate.sources}
     for source in baseline.sources:
-        checks += _source_checks(source, theirs[source.source.sha256], policy)
+        found = list(_source_checks(source, theirs[source.source.sha256], policy))
+        if not source.rungs:
+            note = source.reason or "the baseline has no rung"
+            found.append(Check(source.source.name, "all rungs", "rung", "", None, None, 0.0, "inconclusive", note))
+        checks += found
     if not checks:
         raise InputError("the policy checks nothing")
     outcomes = {check.outcome for check in checks}
@@ -89,6 +93,10 @@ def refuse_unlike(baseline: Run, candidate: Run, policy: Policy) -> None:
         sizes = [f"{s.display_width}x{s.display_height}" for s in (source, other)]
         if sizes[0] != sizes[1]:
             raise InputError(f"the runs cannot be compared: judged at {sizes[0]} and at {sizes[1]}")
+    for field in ("upscale", "tonemap", "deinterlace"):
+        one, two = getattr(baseline.settings, field), getattr(candidate.settings, field)
+        if one != two:
+            raise InputError(f"the runs cannot be compared: {field} is {one} in one and {two} in the other")
 
 
 def _source_checks(baseline: SourceResult, candidate: SourceResult, policy: Policy) -> Iterator[Check]:
@@ -129,13 +137,13 @@ def _pairs(baseline: SourceResult, candidate: SourceResult) -> list[tuple[RungRe
 
 
 def _bd_checks(baseline: SourceResult, candidate: SourceResult, metric: str, limits: MetricPolicy) -> Iterator[Check]:
-    """Curves are matched by encoder and size: the speed preset may be what changed."""
+    """BD-rate of each curve; without enough overlap it may fail, but a pass would rest on too little."""
     if limits.max_bd_rate is None:
         return
-    theirs = {_curve_key(curve): curve for curve in curves(candidate, metric)}
+    theirs = curves(candidate, metric)
     for curve in curves(baseline, metric):
-        subject = " ".join(_curve_key(curve))
-        other = theirs.get(_curve_key(curve))
+        subject = f"{curve.encoder} {curve.size}"
+        other = counterpart(curve, theirs)
         figure = f"{metric} BD-rate"
         if other is None:
             yield _check(
@@ -143,13 +151,11 @@ def _bd_checks(baseline: SourceResult, candidate: SourceResult, metric: str, lim
             )
             continue
         result = bd(_rates(curve), _rates(other), metric=metric)
-        yield _check(
+        check = _check(
             curve.source, subject, figure, "%", result.bd_rate, None, limits.max_bd_rate, "; ".join(result.notes)
         )
-
-
-def _curve_key(curve: Curve) -> tuple[str, str]:
-    return curve.points[0].encoder, curve.size
+        thin = check.outcome == "pass" and result.overlap < MIN_OVERLAP
+        yield replace(check, outcome="inconclusive") if thin else check
 
 
 def _rates(curve: Curve) -> RatePoints:

@@ -18,7 +18,7 @@ class MetricPolicy(BaseModel):
     and the worst frame of any rung.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     max_bd_rate: float | None = None
     max_drop_mean: float | None = None
@@ -32,7 +32,7 @@ class Policy(BaseModel):
     ``max_bitrate_increase`` in percent at any rung; ``max_encode_time`` as a ratio of CPU seconds over all rungs.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     metrics: dict[str, MetricPolicy] = Field(min_length=1)
     max_bitrate_increase: float | None = None

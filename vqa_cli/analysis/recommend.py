@@ -31,7 +31,7 @@ class Recommendation:
 
     Attributes:
         chosen: rungs to ship.
-        hull: all rungs on the convex hull.
+        hull: all rungs on the convex hull of those within the bitrate and time limits.
         wasted: dominated rungs with what beats them.
         crossovers: (height below, height above, kb/s).
         notes: what the constraints did.
@@ -70,19 +70,18 @@ def _one(
 ) -> Recommendation:
     every = [point for _, point in pairs]
     notes: list[str] = []
-    hull = convex_hull(every)
-    usable = [p for p in hull if _allowed(p, source, c)]
-    if len(usable) < len(hull):
-        notes.append(
-            f"{len(hull) - len(usable)} of {len(hull)} hull rungs are outside the bitrate, quality or time limits"
-        )
-    usable = _until_top(usable, {point.rung: rung for rung, point in pairs}, c, notes)
+    # The limits come before the hull: what only a forbidden rung beats is the best that may be shipped.
+    allowed = [p for p in every if _allowed(p, source, c)]
+    hull = convex_hull(allowed)
+    if len(allowed) < len(every):
+        notes.append(f"{len(every) - len(allowed)} of {len(every)} rungs are outside the bitrate or time limits")
+    usable = _until_top(hull, {point.rung: rung for rung, point in pairs}, c, notes)
     usable = _until_knee(usable, c, notes)
     usable = _spaced(usable, c.min_step)
     limit = c.max_rungs or _DEFAULT_RUNGS
     chosen = thin(usable, limit)
     return Recommendation(
-        source.source.name, encoder, metric, tuple(chosen), tuple(hull), tuple(_wasted(every, hull)),
+        source.source.name, encoder, metric, tuple(chosen), tuple(hull), tuple(_wasted(allowed, hull)),
         tuple(crossovers(hull)), tuple(notes),
     )  # fmt: skip
 

@@ -38,7 +38,7 @@ def command(documents: tuple[Path, ...], metric: str | None, method: Any, output
 
 
 def _compare(documents: tuple[Path, ...], metric: str | None, method: Any) -> tuple[str, list[Comparison]]:
-    from vqa_cli.analysis.compare import between, run_curves, within
+    from vqa_cli.analysis.compare import between, refuse_other_footage, run_curves, within
     from vqa_cli.analysis.curves import default_metric
     from vqa_cli.run import read_run
 
@@ -53,6 +53,7 @@ def _compare(documents: tuple[Path, ...], metric: str | None, method: Any) -> tu
         return chosen, within(run_curves(runs[0], chosen), chosen, method)
     if len(runs) > 2:
         raise UsageError("compare two runs at a time")
+    refuse_other_footage(*runs)
     return chosen, between(run_curves(runs[0], chosen), run_curves(runs[1], chosen), chosen, method)
 
 
