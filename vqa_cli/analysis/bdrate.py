@@ -66,7 +66,7 @@ def bd(anchor: RatePoints, test: RatePoints, *, method: Method = "pchip", metric
     if overlap <= 0:
         return BdResult(None, None, 0.0, method, ("the curves share no quality range",))
     if overlap < MIN_OVERLAP:
-        notes.append(f"the curves share only {100 * overlap:.2g} % of their quality range")
+        notes.append(f"the curves share only {100 * overlap:.2g}% of their quality range")
     bd_rate = _delta("rate", rate_a, quality_a, rate_t, quality_t, method)
     if _overlap(rate_a, rate_t) > 0:
         bd_quality = _delta("quality", rate_a, quality_a, rate_t, quality_t, method)
