@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.OK)
     except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted; finished rungs are kept and will not be measured again", None, None)
+        _complain("interrupted; what was finished is in the cache", None, None)
         sys.exit(ExitCode.INTERRUPTED)
     except Exception as err:
         full = getattr(err, "errno", None) in (28, 122)
