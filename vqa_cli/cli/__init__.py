@@ -22,6 +22,7 @@ COMMANDS = {
     "recommend": ("recommend", "Recommend a ladder from a run document."),
     "bdrate": ("bdrate", "BD-rate between the codecs of run documents."),
     "gate": ("gate", "CI verdict: did quality or rate get worse against a baseline?"),
+    "baseline": ("baseline", "Keep and show baselines for the gate."),
     "presets": ("presets", "List, show and validate presets."),
     "models": ("models", "List, fetch and verify quality models."),
     "train": ("train", "Train quality models."),

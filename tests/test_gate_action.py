@@ -1,0 +1,73 @@
+"""Baselines as files, and the steps of the GitHub action as a runner executes them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Vqa
+from documents import ladder, make_run
+
+ACTION = Path(__file__).parents[1] / "action.yml"
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """A baseline file and the candidate's folder as the action's ladder step leaves it."""
+    (tmp_path / "vqa-candidate").mkdir()
+    (tmp_path / "base.json").write_text(make_run(ladder()).model_dump_json())
+    (tmp_path / "vqa-candidate/run.json").write_text(make_run(ladder()).model_dump_json())
+    return tmp_path
+
+
+def gate_step(folder: Path, policy: str = "") -> subprocess.CompletedProcess[str]:
+    """The action's last step under the shell options that GitHub gives bash."""
+    block = re.search(r"run: \|\n((?: {8}.*\n)+)", ACTION.read_text())
+    assert block is not None
+    script = re.sub(r"^ {8}", "", block[1], flags=re.MULTILINE)
+    env = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "GITHUB_STEP_SUMMARY": str(folder / "summary.md"), "BASELINE": "base.json", "POLICY": policy,
+    }  # fmt: skip
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script], cwd=folder, env=env, capture_output=True,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_the_action_passes_and_writes_its_summary(folders: Path) -> None:
+    done = gate_step(folders)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (folders / "summary.md").read_text().startswith("### vqa gate: pass")
+
+
+def test_the_action_fails_when_the_gate_does(folders: Path) -> None:
+    (folders / "vqa-candidate/run.json").write_text(make_run(ladder(shift=-5)).model_dump_json())
+    done = gate_step(folders)
+    assert done.returncode == 1 and "::error title=vqa gate::" in done.stdout
+    assert (folders / "summary.md").read_text().startswith("### vqa gate: fail")
+    (folders / "my policy.toml").write_text("[metrics.vmaf]\nmax_drop_mean = 6.0\n")
+    assert gate_step(folders, "my policy.toml").returncode == 0
+
+
+def test_a_baseline_is_a_run_without_local_places(vqa: Vqa, folders: Path) -> None:
+    kept = folders / "kept" / "baseline.json"
+    done = vqa("baseline", "save", folders / "vqa-candidate", kept)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "/videos/" in (folders / "base.json").read_text() and "/videos/" not in kept.read_text()
+    assert vqa("gate", kept, folders / "vqa-candidate").returncode == 0
+    shown = vqa("baseline", "show", kept).stdout
+    assert "clip.mp4" in shown and "150 to 2500" in shown and "1280x720" in shown
+
+
+def test_a_failed_rung_makes_no_baseline(vqa: Vqa, tmp_path: Path) -> None:
+    first, *rest = ladder()
+    broken = first.model_copy(update={"status": "failed", "encode": None, "reason": "out of memory"})
+    (tmp_path / "run.json").write_text(make_run([broken, *rest]).model_dump_json())
+    done = vqa("baseline", "save", tmp_path, tmp_path / "kept.json")
+    assert done.returncode == 3 and not (tmp_path / "kept.json").exists()
+    assert done.stderr == f"error: not fit for a baseline: clip.mp4 {first.id} failed\n  out of memory\n"
