@@ -12,6 +12,9 @@ import pytest
 from conftest import Vqa
 from documents import ladder, make_run
 
+from vqa_cli.run import read_run
+
+ARGV = (("/f", "-i", "file:/videos/clip.mp4", "out.mp4"),)
 ACTION = Path(__file__).parents[1] / "action.yml"
 
 
@@ -20,7 +23,8 @@ def folders(tmp_path: Path) -> Path:
     """A baseline file and the candidate's folder as the action's ladder step leaves it."""
     (tmp_path / "vqa-candidate").mkdir()
     (tmp_path / "base.json").write_text(make_run(ladder()).model_dump_json())
-    (tmp_path / "vqa-candidate/run.json").write_text(make_run(ladder()).model_dump_json())
+    run = make_run([rung.model_copy(update={"encode_argv": ARGV}) for rung in ladder()])
+    (tmp_path / "vqa-candidate/run.json").write_text(run.model_dump_json())
     return tmp_path
 
 
@@ -58,7 +62,8 @@ def test_a_baseline_is_a_run_without_local_places(vqa: Vqa, folders: Path) -> No
     kept = folders / "kept" / "baseline.json"
     done = vqa("baseline", "save", folders / "vqa-candidate", kept)
     assert (done.returncode, done.stdout) == (0, "")
-    assert "/videos/" in (folders / "base.json").read_text() and "/videos/" not in kept.read_text()
+    assert "/videos/" not in kept.read_text()
+    assert read_run(kept).sources[0].rungs[0].encode_argv == (("f", "-i", "file:clip.mp4", "out.mp4"),)
     assert vqa("gate", kept, folders / "vqa-candidate").returncode == 0
     shown = vqa("baseline", "show", kept).stdout
     assert "clip.mp4" in shown and "150 to 2500" in shown and "1280x720" in shown

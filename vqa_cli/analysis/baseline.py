@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import PurePath
+
 from vqa_cli.errors import InputError
 from vqa_cli.run import Run, RungResult, SourceResult
 
+Places = dict[str, str]
+
 
 def make_baseline(run: Run) -> Run:
-    """The same document without places on the disk of the machine that made it; figures and command lines stay.
+    """The same document with bare names for the source files and ffmpeg, wherever they lay; figures stay.
+
+    The command lines keep their arguments; they name those files by their bare names too.
 
     Raises:
         InputError: a source or rung failed: a gate against it could only be inconclusive.
     """
     if not run.sources:
         raise InputError("not fit for a baseline: the run has no source")
-    return run.model_copy(update={"sources": tuple(_source(source) for source in run.sources)})
+    tool = run.environment.ffmpeg_path
+    places = {source.source.path: source.source.name for source in run.sources} | {tool: PurePath(tool).name}
+    update = {
+        "command": _bare(run.command, places),
+        "environment": run.environment.model_copy(update={"ffmpeg_path": places[tool]}),
+        "sources": tuple(_source(source, places) for source in run.sources),
+    }
+    return run.model_copy(update=update)
 
 
-def _source(source: SourceResult) -> SourceResult:
+def _source(source: SourceResult, places: Places) -> SourceResult:
     name = source.source.name
     if not source.rungs:
         raise InputError(f"not fit for a baseline: {name} has no rung", detail=source.reason)
     for rung in source.rungs:
         if rung.status == "failed":
             raise InputError(f"not fit for a baseline: {name} {rung.id} failed", detail=rung.reason)
+    probed = source.source.model_copy(
+        update={"path": name, "prepare_argv": _bare(source.source.prepare_argv, places)},
+    )
+    rungs = tuple(_rung(rung, places) for rung in source.rungs)
+    return source.model_copy(update={"source": probed, "rungs": rungs})
+
+
+def _rung(rung: RungResult, places: Places) -> RungResult:
     update = {
-        "source": source.source.model_copy(update={"path": name}),
-        "rungs": tuple(_rung(rung) for rung in source.rungs),
+        "encode": rung.encode and rung.encode.model_copy(update={"path": None}),
+        "encode_argv": tuple(_bare(argv, places) for argv in rung.encode_argv),
+        "measure_argv": _bare(rung.measure_argv, places),
     }
-    return source.model_copy(update=update)
+    return rung.model_copy(update=update)
 
 
-def _rung(rung: RungResult) -> RungResult:
-    encode = rung.encode and rung.encode.model_copy(update={"path": None})
-    return rung.model_copy(update={"encode": encode})
+def _bare(argv: Sequence[str], places: Places) -> tuple[str, ...]:
+    """Arguments with each place written as its name, also behind ``file:``."""
+    named = places | {f"file:{place}": f"file:{name}" for place, name in places.items()}
+    return tuple(named.get(argument, argument) for argument in argv)

@@ -17,17 +17,24 @@ if TYPE_CHECKING:
     from vqa_cli.run import Run
 
 
+_ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+
+
 @click.command(name="recommend")
 @click.argument("document", type=click.Path(path_type=Path), metavar="RUN.json")
 @click.option("--metric", help="model, vmaf, … [vmaf where it was measured].")
 @click.option("--max-rungs", type=click.IntRange(1), help="Most rungs per encoder.")
-@click.option("--min-kbps", type=float, help="Lowest bitrate.")
-@click.option("--max-kbps", type=float, help="Highest bitrate.")
-@click.option("--min-step", type=float, help="Least quality step between rungs.")
+@click.option("--min-kbps", type=_ABOVE_ZERO, help="Lowest bitrate.")
+@click.option("--max-kbps", type=_ABOVE_ZERO, help="Highest bitrate.")
+@click.option("--min-step", type=_ABOVE_ZERO, help="Least quality step between rungs.")
 @click.option("--top-quality", type=float, help="End at the first rung that reaches this.")
-@click.option("--max-delta-to-source", type=float, help="End at the first rung this near to the source's own score.")
-@click.option("--knee-kbps-per-point", type=float, help="End where one more point costs more than this.")
-@click.option("--max-encode-s-per-s", type=float, help="Slowest encode, in seconds per second of video.")
+@click.option(
+    "--max-delta-to-source",
+    type=click.FloatRange(min=0),
+    help="End at the first rung this near to the source's own score.",
+)
+@click.option("--knee-kbps-per-point", type=_ABOVE_ZERO, help="End where one more point costs more than this.")
+@click.option("--max-encode-s-per-s", type=_ABOVE_ZERO, help="Slowest encode, in seconds per second of video.")
 @click.option(
     "--format",
     "output_format",
