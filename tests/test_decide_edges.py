@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vqa_cli.analysis.bdrate import RatePoints, bd
-from vqa_cli.analysis.compare import between, refuse_other_footage, run_curves
+from vqa_cli.analysis.compare import between, refuse_other_footage, run_curves, summarise, within
 from vqa_cli.analysis.gate import judge
 from vqa_cli.analysis.policy import MetricPolicy, Policy, read_policy
 from vqa_cli.analysis.recommend import recommend
@@ -88,6 +88,19 @@ def test_files_of_one_name_are_not_one_source() -> None:
     with pytest.raises(InputError, match=r"clip\.mp4 is not the same file"):
         refuse_other_footage(make_run(ladder()), make_run(ladder(), sha256="9" * 64))
     refuse_other_footage(make_run(ladder()), make_run(ladder(), name="other.mp4", sha256="9" * 64))
+
+
+def test_the_mean_says_how_many_sources_it_leaves_out(vqa: Vqa, tmp_path: Path) -> None:
+    sources = []
+    for number, factor in enumerate((0.5, 0.7, None)):
+        test = ladder("libx265", scale=factor or 1.0)[: 12 if factor else 3]
+        (source,) = make_run(ladder() + test, name=f"{number}.mp4", sha256=f"{number}" * 64).sources
+        sources.append(source)
+    run = make_run(ladder()).model_copy(update={"sources": tuple(sources)})
+    first, *_ = summarise(within(run_curves(run, "vmaf"), "vmaf", "pchip"))
+    assert (first.sources, first.compared, first.bd_rate) == (2, 3, pytest.approx(-40))
+    (tmp_path / "run.json").write_text(run.model_dump_json())
+    assert "mean of 2 of 3 sources" in vqa("bdrate", tmp_path).stdout
 
 
 BD_ONLY = Policy(metrics={"vmaf": MetricPolicy(max_bd_rate=1.0)})

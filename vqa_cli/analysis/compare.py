@@ -39,11 +39,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Mean of per-source BD-rates with a 95 % bootstrap interval over sources."""
+    """Mean of per-source BD-rates with a 95 % bootstrap interval over the ``sources`` that have one, of ``compared``."""
 
     anchor: str
     test: str
     sources: int
+    compared: int
     bd_rate: float | None
     interval: tuple[float, float] | None
 
@@ -121,13 +122,13 @@ def compare(anchor: NamedCurve, test: NamedCurve, metric: str, method: Method) -
 
 
 def summarise(comparisons: Iterable[Comparison]) -> list[Summary]:
-    """Per pair of codecs over all sources; sources without a BD-rate are left out and not counted."""
-    pairs: dict[tuple[str, str], list[float]] = {}
+    """Per pair of codecs over all sources; those without a BD-rate cannot enter the mean but are counted."""
+    pairs: dict[tuple[str, str], list[float | None]] = {}
     for item in comparisons:
-        known = pairs.setdefault((item.anchor, item.test), [])
-        if item.result.bd_rate is not None:
-            known.append(item.result.bd_rate)
-    return [
-        Summary(anchor, test, len(v), sum(v) / len(v) if v else None, bootstrap_mean(v))
-        for (anchor, test), v in pairs.items()
-    ]
+        pairs.setdefault((item.anchor, item.test), []).append(item.result.bd_rate)
+    found = []
+    for (anchor, test), values in pairs.items():
+        known = [value for value in values if value is not None]
+        mean = sum(known) / len(known) if known else None
+        found.append(Summary(anchor, test, len(known), len(values), mean, bootstrap_mean(known)))
+    return found

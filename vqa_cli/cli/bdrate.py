@@ -99,8 +99,9 @@ def _text(found: list[Comparison], metric: str, method: str) -> str:
     for s in summarise(found):
         if s.sources > 1:
             low, high = s.interval or (float("nan"), float("nan"))
+            count = f"{s.sources} of {s.compared}" if s.sources < s.compared else f"{s.sources}"
             parts.append(
-                f"mean of {s.sources} sources, {s.test} against {s.anchor}: {s.bd_rate:+.2f} % [{low:+.2f}, {high:+.2f}]"
+                f"mean of {count} sources, {s.test} against {s.anchor}: {s.bd_rate:+.2f} % [{low:+.2f}, {high:+.2f}]"
             )
     return "\n".join(parts)
 
