@@ -25,7 +25,10 @@ COMMANDS = {
     "baseline": ("baseline", "Keep and show baselines for the gate."),
     "presets": ("presets", "List, show and validate presets."),
     "models": ("models", "List, fetch and verify quality models."),
+    "extract": ("extract", "Frame features of a rating database, for training."),
     "train": ("train", "Train quality models."),
+    "evaluate": ("evaluate", "Agreement of trained models with ratings."),
+    "correlate": ("correlate", "Agreement of two columns of a table."),
     "cache": ("cache", "Size of the cache, and clearing it."),
     "doctor": ("doctor", "What is installed, what is missing and how to get it."),
 }

@@ -11,15 +11,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vqa_cli.cli.console import note
+from vqa_cli.cli.train_vsfa import train_head, train_options
 from vqa_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from vqa_cli.train.lite.batches import FitSettings
 
 
-@click.group(name="train")
-def command() -> None:
-    """Train quality models."""
+@click.group(name="train", invoke_without_command=True)
+@train_options
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Train a VSFA head on the features and ratings of a database; defaults are the paper's.
+
+    A training that was broken off goes on from its last epoch when it is started again.
+    """
+    if ctx.invoked_subcommand is None:
+        train_head(**options)
 
 
 @command.group()

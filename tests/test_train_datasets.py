@@ -1,0 +1,94 @@
+"""Label files and splits."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vqa_cli.errors import InputError
+from vqa_cli.train.datasets import Dataset, read_dataset
+from vqa_cli.train.splits import make_split
+
+_SHARED = Path(os.environ.get("VQA_DEV_MEDIA", Path(__file__).parents[2] / "shared")) / "datasets"
+
+
+def _table(path: Path, text: str) -> Dataset:
+    path.write_text(text)
+    return read_dataset(path)
+
+
+def _assert_apart(data: Dataset, exp_id: int) -> None:
+    split = make_split(data, exp_id)
+    parts = [set(data.ref_ids[part].tolist()) for part in (split.train, split.val, split.test)]
+    assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+    assert sorted(np.concatenate((split.train, split.val, split.test)).tolist()) == list(range(len(data)))
+
+
+def test_a_table_is_split_by_reference(tmp_path: Path) -> None:
+    rows = "".join(f"s{ref}_{crf}.mp4,{90 - crf},s{ref}\n" for ref in range(10) for crf in (20, 30, 40))
+    data = _table(tmp_path / "mine.csv", "video,mos,ref_id\n" + rows)
+    assert (data.name, len(data), len(set(data.ref_ids))) == ("mine", 30, 10)
+    for exp_id in range(20):
+        _assert_apart(data, exp_id)
+    split = make_split(data, 3)
+    assert [len(split.train), len(split.val), len(split.test)] == [18, 6, 6]
+    assert make_split(data, 3).test.tolist() == split.test.tolist() != make_split(data, 4).test.tolist()
+
+
+def test_lines_of_path_duration_fps_mos(tmp_path: Path) -> None:
+    data = _table(tmp_path / "labels.txt", "a/x.mp4, 8.0, 25, 3.5\nb.mp4, 8.0, 30, 4.25\n")
+    assert data.names == ("a/x.mp4", "b.mp4") and data.mos.tolist() == [3.5, 4.25]
+
+
+def test_named_parts_are_kept_and_must_not_share_a_reference(tmp_path: Path) -> None:
+    head = "video,mos,ref_id,split\n"
+    data = _table(tmp_path / "a.csv", head + "a,1,1,train\nb,2,2,val\nc,3,3,test\n")
+    assert [make_split(data, 9).train.tolist(), make_split(data, 9).test.tolist()] == [[0], [2]]
+    shared = _table(tmp_path / "b.csv", head + "a,1,1,train\nb,2,1,val\nc,3,3,test\n")
+    with pytest.raises(InputError, match="a reference is in two parts, train and val: that of a"):
+        make_split(shared, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("video,mos\na,1\na,2\n", "a video is listed twice: a"),
+        ("video,mos\na,1\nb,\n", "a rating is missing: b"),
+        ("video,mos\n../a,1\n", "not a path below the folder of videos"),
+        ("video,rating\na,1\n", "no column mos"),
+        ("video,mos,split\na,1,dev\n", "split is train, val or test, not dev"),
+        ("video,mos\n", "no video in dataset"),
+    ],
+)
+def test_bad_tables_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        _table(tmp_path / "t.csv", text)
+
+
+def test_what_is_no_mat_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "xinfo.mat").write_bytes(b"no")
+    with pytest.raises(InputError, match="not an info file"):
+        read_dataset(tmp_path / "xinfo.mat")
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not _SHARED.is_dir(), reason="no development media")
+@pytest.mark.parametrize(
+    ("name", "sizes", "low", "high"),
+    [
+        ("KoNViD-1k", (721, 239, 240), 1.22, 4.64),
+        ("CVD2014", (141, 47, 46), -6.5, 93.38),
+        ("LIVE-Qualcomm", (125, 42, 41), 16.5621, 73.6428),
+        ("LIVE-VQC", (352, 116, 117), 6.22368, 94.2865),
+    ],
+)
+def test_the_authors_files(name: str, sizes: tuple[int, int, int], low: float, high: float) -> None:
+    data = read_dataset(_SHARED / f"{name}info.mat")
+    split = make_split(data, 0)
+    assert (len(split.train), len(split.val), len(split.test)) == sizes
+    assert (data.name, data.mos.min(), data.mos.max()) == (name, pytest.approx(low), pytest.approx(high))
+    for exp_id in range(0, 1000, 100):
+        _assert_apart(data, exp_id)

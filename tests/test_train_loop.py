@@ -1,0 +1,175 @@
+"""The loop on features that are made up: against the published loop, resumed, padded; and a whole path on real clips."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import Vqa, make_clip
+
+from vqa_cli.errors import InputError
+from vqa_cli.train.features import Provenance, features_path, write_features
+from vqa_cli.train.loop import (
+    Clips,
+    Fit,
+    TrainSettings,
+    load_batch,
+    predict,
+    resume_fit,
+    run_fit,
+    save_fit,
+    start_fit,
+    train_step,
+)
+
+CPU = torch.device("cpu")
+SETTINGS = TrainSettings(epochs=12, learning_rate=3e-3, batch_size=4, reduced=8, hidden=4)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tensors here are tiny: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _features(folder: Path, count: int, dim: int = 6) -> Clips:
+    """Clips of unequal length whose rating shows in their features."""
+    rng = np.random.default_rng(5)
+    labels = rng.uniform(0.2, 1.0, count)
+    for index, label in enumerate(labels):
+        values = rng.normal(label, 0.05, (int(rng.integers(3, 40)), dim)).astype(np.float16)
+        origin = Provenance(
+            extractor="made-up", extractor_sha256="0", precision="fp32", preprocessing="none", every=1,
+            video=f"{index}.mp4", video_bytes=1, width=2, height=2,
+        )  # fmt: skip
+        write_features(features_path(folder, f"{index}.mp4"), values, origin)
+    return Clips.of(folder, [f"{i}.mp4" for i in range(count)], labels.tolist())
+
+
+def _published_score(head: torch.nn.Module, clip: torch.Tensor, tau: int, beta: float) -> torch.Tensor:
+    """One clip by the paper's own arithmetic: windows padded with -inf and 10000, a softmin-weighted mean ahead."""
+    hidden, _ = head.rnn(head.ann["fc0"](clip[None]))
+    q = head.q(hidden)[0].T[None]
+    before, behind = torch.full((1, 1, tau - 1), -torch.inf), torch.full((1, 1, tau - 1), 10000.0)
+    worst = -F.max_pool1d(torch.cat((before, -q), 2), tau, stride=1)
+    weights = torch.exp(-torch.cat((q, behind), 2))
+    mean = F.avg_pool1d(torch.cat((q, behind), 2) * weights, tau, stride=1) / F.avg_pool1d(weights, tau, stride=1)
+    return (beta * mean + (1 - beta) * worst).mean()
+
+
+def test_a_step_is_that_of_the_published_loop(tmp_path: Path) -> None:
+    clips = _features(tmp_path, 5)
+    ours, theirs = start_fit(6, SETTINGS, CPU), start_fit(6, SETTINGS, CPU)
+    for _ in range(3):
+        loss = train_step(ours, clips, np.arange(5), tau=12)
+        scores = [_published_score(theirs.head, load_batch([p], CPU)[0][0], 12, 0.5) for p in clips.paths]
+        expected = F.l1_loss(torch.stack(scores), clips.labels)
+        theirs.optimiser.zero_grad()
+        expected.backward()
+        theirs.optimiser.step()
+        assert loss == pytest.approx(expected.item(), rel=1e-5)
+    for a, b in zip(ours.head.parameters(), theirs.head.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=2e-5)
+
+
+def _run(fit: Fit, clips: Clips, checkpoint: Path, stop_after: int | None = None) -> list[tuple[float, float]]:
+    rows = []
+    for row in run_fit(fit, clips, clips, 1, lambda now: save_fit(now, checkpoint, "task")):
+        rows.append((row.train_loss, row.val_srocc))
+        if len(rows) == stop_after:
+            break
+    return rows
+
+
+def test_a_broken_off_training_ends_bit_for_bit_as_an_unbroken_one(tmp_path: Path) -> None:
+    clips = _features(tmp_path, 10)
+    whole = start_fit(6, SETTINGS, CPU)
+    curve = _run(whole, clips, tmp_path / "a")
+    first = _run(start_fit(6, SETTINGS, CPU), clips, tmp_path / "b", stop_after=5)
+    again = start_fit(6, SETTINGS, CPU)
+    resume_fit(again, tmp_path / "b", "task")
+    assert first + _run(again, clips, tmp_path / "b") == curve
+    for a, b in zip(whole.head.parameters(), again.head.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert whole.best_epoch == again.best_epoch
+    assert curve[-1][0] < curve[0][0]
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    fit = start_fit(6, SETTINGS, CPU)
+    save_fit(fit, tmp_path / "c", "task")
+    with pytest.raises(InputError, match="checkpoint of another training"):
+        resume_fit(start_fit(6, SETTINGS, CPU), tmp_path / "c", "other split")
+
+
+def test_a_clip_scores_in_a_batch_as_alone(tmp_path: Path) -> None:
+    from vqa_cli.model.pooling import pool_batch
+
+    clips = _features(tmp_path, 6)
+    head = start_fit(6, SETTINGS, CPU).head
+    features, lengths = load_batch(clips.paths, CPU)
+    assert len(set(lengths.tolist())) > 1
+    with torch.no_grad():
+        together = pool_batch(head(features)[0].double(), lengths, tau=12, beta=0.5).numpy()
+    assert together == pytest.approx(predict(head, clips.paths, tau=12, beta=0.5), abs=1e-6)
+
+
+@pytest.mark.ffmpeg
+def test_extract_train_evaluate_score(vqa: Vqa, tmp_path: Path) -> None:
+    rows = ["video,mos,ref_id"]
+    for ref in range(5):
+        for crf in (20, 50):
+            name = f"{ref}_{crf}.mp4"
+            args = ("-vf", f"hue=h={60 * ref}", "-c:v", "libx264", "-crf", str(crf), "-pix_fmt", "yuv420p")
+            make_clip(tmp_path / name, size="128x96", seconds=0.3, args=args)
+            rows.append(f"{name},{100 - crf},{ref}")
+    table, model = tmp_path / "set.csv", tmp_path / "m.safetensors"
+    table.write_text("\n".join(rows) + "\n")
+    extract = ("extract", table, "--videos", tmp_path, "-o", tmp_path / "f", "--device", "cpu")
+    assert vqa(*extract).stdout == "10 extracted, 0 were there, 0 failed\n"
+    assert vqa(*extract).stdout == "0 extracted, 10 were there, 0 failed\n"
+    data = ("--dataset", table, "--features", tmp_path / "f")
+    train = vqa("train", *data, "-o", model, "--epochs", "20", "--lr", "1e-3", "--device", "cpu")
+    assert train.returncode == 0, train.stderr
+    (figures,) = json.loads(vqa("evaluate", model, *data, "--format", "json").stdout)
+    assert figures["n"] == 2
+    from vqa_cli.model.checkpoint import load_model
+
+    card, _, _ = load_model(model)
+    assert card.metrics["test_rmse"] == pytest.approx(figures["rmse"])
+    scores = [float(vqa("score", tmp_path / n, "--model", model).stdout) for n in card.training["test"]]
+    rated = [100.0 - int(name[2:4]) for name in card.training["test"]]
+    # The evaluation reads features in float16, scoring computes them anew.
+    assert np.sqrt(np.mean(np.subtract(scores, rated) ** 2)) == pytest.approx(figures["rmse"], abs=0.5)
+
+
+@pytest.mark.ffmpeg
+def test_a_bad_video_is_reported_and_the_others_go_on(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "good.mp4").write_bytes(clip.read_bytes())
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    (tmp_path / "t.csv").write_text("video,mos\ngood.mp4,3\nbad.mp4,2\nmissing.mp4,1\n")
+    done = vqa("extract", tmp_path / "t.csv", "--videos", tmp_path, "-o", tmp_path / "f")
+    assert (done.returncode, done.stdout) == (8, "1 extracted, 0 were there, 2 failed\n")
+    assert "no such video" in done.stderr
+
+
+def test_correlate_prints_figures_and_undefined_ones_as_null(vqa: Vqa, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("score,mos\n1,1\n2,3\n3,2\n4,4\n5,5\n6,7\n")
+    (row,) = json.loads(vqa("correlate", tmp_path / "s.csv", "--format", "json").stdout)
+    assert row["srocc"] == pytest.approx(1 - 6 * 2 / (6 * 35))
+    (tmp_path / "c.csv").write_text("score,mos\n1,1\n1,3\n")
+    (row,) = json.loads(vqa("correlate", tmp_path / "c.csv", "--format", "json").stdout)
+    assert (row["srocc"], row["reasons"]) == (None, ["all predictions are equal"])
+
+
+def test_train_says_what_it_needs(vqa: Vqa) -> None:
+    done = vqa("train")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: vqa train needs --dataset, --features and -o")

@@ -1,0 +1,78 @@
+"""What ``vqa train`` itself does: a head on cached features."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from vqa_cli.cli.agreements import render
+from vqa_cli.cli.console import note
+from vqa_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from vqa_cli.train.loop import Epoch
+
+F = TypeVar("F", bound=Callable[..., Any])
+_FILE = click.Path(path_type=Path)
+_OPTIONS = (
+    click.option("--dataset", type=_FILE, help="info.mat, or CSV with video,mos[,ref_id][,split]."),
+    click.option("--features", type=_FILE, help="What `vqa extract` wrote."),
+    click.option("-o", "--output", type=_FILE, help="Model file to write, *.safetensors."),
+    click.option("--exp-id", type=click.IntRange(0), default=0, show_default=True, help="Which split."),
+    click.option("--epochs", type=click.IntRange(1), default=2000, show_default=True),
+    click.option("--lr", "learning_rate", type=click.FloatRange(0, min_open=True), default=1e-5, show_default=True),
+    click.option("--batch", "batch_size", type=click.IntRange(1), default=16, show_default=True),
+    click.option("--weight-decay", type=click.FloatRange(0), default=0.0, show_default=True),
+    click.option("--reduce", "reduced", type=click.IntRange(1), default=128, show_default=True),
+    click.option("--hidden", type=click.IntRange(1), default=32, show_default=True),
+    click.option("--pooling", type=click.Choice(["hysteresis", "mean"]), default="hysteresis", show_default=True),
+    click.option("--tau", type=click.IntRange(1), default=12, show_default=True, help="Window of the hysteresis."),
+    click.option("--beta", type=click.FloatRange(0, 1), default=0.5, show_default=True),
+    click.option(
+        "--patience", type=click.IntRange(0), default=0, show_default=True, help="Epochs; 0: never stop early."
+    ),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
+)
+
+
+def train_options(command: F) -> F:
+    """The options of :func:`train_head`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def train_head(
+    dataset: Path | None, features: Path | None, output: Path | None,
+    *, exp_id: int, pooling: str, device: str, **settings: Any,
+) -> None:  # fmt: skip
+    """Train, say how each tenth of the epochs went, print the figures of the test part."""
+    if dataset is None or features is None or output is None:
+        raise UsageError("vqa train needs --dataset, --features and -o", hint="see vqa train --help")
+    if output.suffix != ".safetensors":
+        raise UsageError(f"a model file ends in .safetensors: {output}")
+    # Read when torch loads; see options.load_chosen_scorer.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from vqa_cli.model.device import pick_device
+    from vqa_cli.train.datasets import read_dataset
+    from vqa_cli.train.evaluate import TrainOrder, train
+    from vqa_cli.train.loop import TrainSettings
+
+    if pooling == "mean":
+        settings["tau"] = 1  # a window of one frame leaves every frame score as it is
+    fit = TrainSettings(**settings)
+    step = max(1, fit.epochs // 10)
+
+    def watch(row: Epoch) -> None:
+        if (row.epoch + 1) % step == 0:
+            note(f"epoch {row.epoch + 1}/{fit.epochs}: loss {row.train_loss:.4f}, validation SROCC {row.val_srocc:.4f}")
+
+    order = TrainOrder(read_dataset(dataset), features, output, exp_id, fit, pick_device(device))
+    card, result = train(order, watch)
+    note(f"best epoch {card.training['best_epoch'] + 1}, validation SROCC {card.training['val_srocc']:.4f}: {output}")
+    click.echo(render([("test", result)], "text"))

@@ -1,0 +1,115 @@
+"""Rating databases: the authors' ``*info.mat`` files, and label tables."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vqa_cli.errors import InputError, first_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_HEADERLESS = ("path", "duration", "fps", "mos")
+_SCORE_COLUMNS = ("mos", "MOS", "score")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Names and ratings of a database; entry i of each field is one video.
+
+    Attributes:
+        names: paths below the folder of videos.
+        mos: shape (videos,), on the database's own scale.
+        ref_ids: shape (videos,); videos of one reference (or one footage) share it and must share a part of a split.
+        permutations: shape (references, experiments), each column an order of the reference ids; ``None`` where the
+            database brings none.
+        parts: ``train``, ``val`` or ``test`` of each video, where the table says so.
+        sha256: of the label file.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    mos: NDArray[np.float64]
+    ref_ids: NDArray[np.int64]
+    permutations: NDArray[np.int64] | None
+    parts: tuple[str, ...] | None
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def read_dataset(path: Path) -> Dataset:
+    """Read ``*info.mat`` (HDF5), or a CSV with ``video,mos[,ref_id][,split]`` or lines of ``path, duration, fps, mos``.
+
+    Raises:
+        InputError: unreadable, a column is missing, a rating is not finite, a name is doubled or leaves its folder.
+    """
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as err:
+        raise InputError(f"cannot read dataset: {path}", detail=err.strerror) from err
+    fields = _read_mat(path) if path.suffix == ".mat" else _read_table(path)
+    name = path.stem.removesuffix("info")
+    return _checked(Dataset(name=name, sha256=digest, **fields), path)
+
+
+def _checked(data: Dataset, path: Path) -> Dataset:
+    if not len(data):
+        raise InputError(f"no video in dataset: {path}")
+    if not np.isfinite(data.mos).all():
+        raise InputError(f"a rating is missing: {data.names[int(np.argmin(np.isfinite(data.mos)))]} in {path}")
+    if len(set(data.names)) != len(data):
+        double = next(name for name in data.names if data.names.count(name) > 1)
+        raise InputError(f"a video is listed twice: {double} in {path}")
+    for name in data.names:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise InputError(f"not a path below the folder of videos: {name} in {path}")
+    return data
+
+
+def _read_mat(path: Path) -> dict[str, Any]:
+    try:
+        import h5py
+    except ImportError as err:
+        raise InputError(f"h5py is needed to read {path}", hint="pip install 'vqa-cli[train]'") from err
+    try:
+        with h5py.File(path, "r") as file:
+            names = tuple("".join(map(chr, file[ref][()].ravel())) for ref in file["video_names"][0])
+            mos, refs = np.asarray(file["scores"][0], float), np.asarray(file["ref_ids"][0]).astype(np.int64)
+            orders = np.asarray(file["index"]).astype(np.int64)
+    except (OSError, KeyError, ValueError) as err:
+        raise InputError(f"not an info file of a rating database: {path}", detail=first_line(err)) from err
+    return {"names": names, "mos": mos, "ref_ids": refs, "permutations": orders, "parts": None}
+
+
+def _read_table(path: Path) -> dict[str, Any]:
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, skipinitialspace=True, dtype={"video": str, "path": str, "ref_id": str, "name": str})
+        if not {"video", "path", "name"} & set(table.columns) and len(table.columns) == len(_HEADERLESS):
+            table = pd.read_csv(path, skipinitialspace=True, header=None, names=list(_HEADERLESS), dtype={"path": str})
+    except (ValueError, OSError) as err:
+        raise InputError(f"not a table: {path}", detail=first_line(err)) from err
+    names = _column(table, ("video", "path", "name"), path)
+    mos = pd.to_numeric(_column(table, _SCORE_COLUMNS, path), errors="coerce").to_numpy(float)
+    refs = table.get("ref_id", names)
+    codes = np.unique(refs.astype(str).to_numpy(str), return_inverse=True)[1].astype(np.int64) + 1
+    parts = tuple(table["split"].astype(str)) if "split" in table else None
+    wrong = sorted(set(parts or ()) - {"train", "val", "test"})
+    if wrong:
+        raise InputError(f"split is train, val or test, not {wrong[0]}: {path}")
+    return {"names": tuple(names.astype(str)), "mos": mos, "ref_ids": codes, "permutations": None, "parts": parts}
+
+
+def _column(table: Any, names: tuple[str, ...], path: Path) -> Any:
+    for name in names:
+        if name in table:
+            return table[name]
+    raise InputError(f"no column {names[0]}: {path}", hint="columns are video,mos[,ref_id][,split]")

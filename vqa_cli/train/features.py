@@ -1,0 +1,93 @@
+"""Frame features on disk: one safetensors file a video, with where they came from in its metadata."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vqa_cli.errors import InputError, StorageError, first_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Provenance(BaseModel):
+    """How features were made. What ``key`` covers must be equal for features to be used together."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    extractor: str
+    extractor_sha256: str
+    precision: str
+    preprocessing: str
+    every: int
+    video: str
+    video_bytes: int
+    width: int
+    height: int
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        return self.extractor, self.extractor_sha256, self.precision, self.every
+
+
+def features_path(folder: Path, video: str) -> Path:
+    """Where the features of a dataset's ``video`` lie; its suffix stays, so that a.mp4 and a.mkv do not meet."""
+    return folder / f"{video}.safetensors"
+
+
+def write_features(path: Path, features: NDArray[np.float16], origin: Provenance) -> None:
+    """Write features of shape (frames, dim) atomically.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    data = save({"features": np.ascontiguousarray(features)}, metadata={"provenance": origin.model_dump_json()})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+            file.write(data)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except OSError as err:
+        raise StorageError(f"cannot write features: {path}", detail=err.strerror) from err
+
+
+def read_provenance(path: Path) -> Provenance:
+    """Where the features of a file came from, without reading them.
+
+    Raises:
+        InputError: missing or not a feature file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        raise InputError(f"no features: {path}", hint="`vqa extract` makes them")
+    try:
+        with safe_open(path, framework="np") as file:
+            return Provenance.model_validate_json(file.metadata()["provenance"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValidationError) as err:
+        raise InputError(f"not a feature file: {path}", detail=first_line(err)) from err
+
+
+def read_features(path: Path) -> NDArray[np.float16]:
+    """Features of one video, shape (frames, dim), through a memory map.
+
+    Raises:
+        InputError: missing or not a feature file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            features: NDArray[np.float16] = file.get_tensor("features")
+    except (SafetensorError, OSError) as err:
+        raise InputError(f"not a feature file: {path}", detail=first_line(err)) from err
+    return features
