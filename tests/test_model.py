@@ -135,6 +135,19 @@ def test_cells_hold_every_pixel_in_one_scale() -> None:
     assert full[0, :16].min() == 1.0
 
 
+@pytest.mark.parametrize(("width", "height"), [(96, 64), (50, 38), (6, 4)])
+def test_a_cell_holds_the_pixels_that_lie_under_it(width: int, height: int) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (3, height * 3 // 2, width), dtype=np.uint8)
+    cells = to_cells(torch.from_numpy(pixels)[1:], FrameFormat(width, height))
+    chroma = pixels[:, height:].reshape(3, 2, height // 2, width // 2)
+    assert cells.shape == (2, 24, height // 4, width // 4)
+    for row, col in ((0, 0), (height // 4 - 1, width // 4 - 1)):
+        luma = pixels[2, 4 * row : 4 * row + 4, 4 * col : 4 * col + 4].ravel()
+        under = chroma[2, :, 2 * row : 2 * row + 2, 2 * col : 2 * col + 2].ravel()
+        wanted = np.concatenate(((luma - 125.5) / 109.5, (under - 128.0) / 112.0))
+        np.testing.assert_allclose(cells[1, :, row, col].numpy(), wanted, rtol=1e-6)
+
+
 def test_odd_cells_are_left_out_and_nothing_fails() -> None:
     backbone = LiteBackbone().fold()
     with torch.inference_mode():

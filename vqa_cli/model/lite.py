@@ -84,20 +84,32 @@ def to_cells(frames: Tensor, frame_format: FrameFormat) -> Tensor:
     Rows and columns beyond the last whole cell are left out. Limited and full range come to the same scale.
     """
     height, width = frame_format.height, frame_format.width
-    count, half = len(frames), _CELL // 2
     rows, cols = height // _CELL, width // _CELL
-    luma = frames[:, : rows * _CELL, : cols * _CELL].reshape(count, rows, _CELL, cols, _CELL)
-    chroma = frames[:, height:].reshape(count, 2, height // 2, width // 2)
-    chroma = chroma[:, :, : rows * half, : cols * half].reshape(count, 2, rows, half, cols, half)
-    # Written once, in the layout that the convolutions read: shuffling and converting apart costs as much as a layer.
-    cells = torch.empty(count, rows, cols, _IN_CHANNELS, device=frames.device)
-    lumas = _CELL * _CELL
-    cells[..., :lumas].unflatten(-1, (_CELL, _CELL)).copy_(luma.permute(0, 1, 3, 2, 4))
-    cells[..., lumas:].unflatten(-1, (2, half, half)).copy_(chroma.permute(0, 2, 4, 1, 3, 5))
+    luma = frames[:, : rows * _CELL, : cols * _CELL]
+    chroma = frames[:, height:].reshape(len(frames), 2, height // 2, width // 2)
+    cells = _shuffle(luma, chroma[:, :, : rows * _CELL // 2, : cols * _CELL // 2], rows).float()
     grey, reach, chroma_reach = (127.5, 127.5, 127.5) if frame_format.full_range else (125.5, 109.5, 112.0)
-    cells[..., :lumas].sub_(grey).div_(reach)
-    cells[..., lumas:].sub_(128.0).div_(chroma_reach)
+    lumas, chromas = _CELL * _CELL, _IN_CHANNELS - _CELL * _CELL
+    cells.sub_(torch.tensor([grey] * lumas + [128.0] * chromas, device=frames.device))
+    cells.div_(torch.tensor([reach] * lumas + [chroma_reach] * chromas, device=frames.device))
     return cells.permute(0, 3, 1, 2)
+
+
+def _shuffle(luma: Tensor, chroma: Tensor, rows: int) -> Tensor:
+    """(n, 4 * rows, 4 * cols) and (n, 2, 2 * rows, 2 * cols) uint8 -> (n, rows, cols, 24) uint8.
+
+    A cell's row of luma moves as one 4-byte word and its row of chroma as one of 2 bytes: three times as fast as single bytes.
+    """
+    if luma.shape[2] % _CELL or luma.stride(1) % _CELL:
+        luma, chroma = luma.contiguous(), chroma.contiguous()
+    half = _CELL // 2
+    words = luma.view(torch.int32).unflatten(1, (rows, _CELL))
+    pairs = chroma.view(torch.int16).unflatten(2, (rows, half))
+    count, _, _, cols = words.shape
+    cells = torch.empty(count, rows, cols, _IN_CHANNELS, dtype=torch.uint8, device=luma.device)
+    cells[..., : _CELL * _CELL].view(torch.int32).copy_(words.permute(0, 1, 3, 2))
+    cells[..., _CELL * _CELL :].view(torch.int16).unflatten(-1, (2, half)).copy_(pairs.permute(0, 2, 4, 1, 3))
+    return cells
 
 
 def _mean_and_deviation(x: Tensor) -> tuple[Tensor, Tensor]:
