@@ -96,12 +96,8 @@ def make(media: Path, out: Path, source: Source, encodes: int, runner: Runner, f
             runner.run([ffmpeg, *QUIET, "-i", str(reference), *encode_args(crf, dip_frame, dip_qp), str(video)])
             vmaf = measure(runner, ffmpeg, video, reference, Path(folder))
             pooled = len(vmaf) / np.sum(1 / (vmaf + 1)) - 1
-            rows.append(
-                Rated(
-                    video.name, round(float(pooled), 4), source.group, source.split,
-                    round(float(vmaf.mean()), 4), crf, dip_frame, dip_qp,
-                )  # fmt: skip
-            )
+            means = round(float(pooled), 4), round(float(vmaf.mean()), 4)
+            rows.append(Rated(video.name, means[0], source.group, source.split, means[1], crf, dip_frame, dip_qp))
     return rows
 
 
@@ -186,7 +182,9 @@ def main() -> None:
             try:
                 new = future.result()
             except VqaError as err:
-                print(f"{count}/{len(todo)} {work[future].file}: left out: {err.message} {err.detail or ''}", flush=True)
+                print(
+                    f"{count}/{len(todo)} {work[future].file}: left out: {err.message} {err.detail or ''}", flush=True
+                )
                 continue
             rows += new
             with log.open("a", encoding="utf-8") as file:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from vqa_cli.errors import ModelError, UsageError
 from vqa_cli.model.device import pick_precision
+from vqa_cli.model.extractor import FeatureExtractor, rebatch
 from vqa_cli.model.registry import load_scorer
 from vqa_cli.model.resnet import yuv_to_rgb
-from vqa_cli.model.scorer import Calibration, StreamingScorer, rebatch
+from vqa_cli.model.scorer import Calibration, StreamingScorer
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.types import FrameFormat
 
@@ -80,10 +81,9 @@ class SmallMemory(torch.nn.Module):
 
 def scorer(backbone: torch.nn.Module, tmp: StreamingScorer) -> StreamingScorer:
     torch.manual_seed(0)
-    return StreamingScorer(
-        backbone, VsfaHead(8).eval(), Calibration(), tmp.identity, device=torch.device("cpu"), tau=12, beta=0.5,
-        batch_size=16,
-    )  # fmt: skip
+    cpu = torch.device("cpu")
+    extractor = FeatureExtractor(backbone, cpu, 16)
+    return StreamingScorer(extractor, VsfaHead(8).eval(), Calibration(), tmp.identity, device=cpu, tau=12, beta=0.5)
 
 
 @pytest.fixture

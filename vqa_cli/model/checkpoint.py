@@ -16,7 +16,10 @@ from vqa_cli.errors import ModelError, StorageError, first_line
 
 
 class Scale(BaseModel):
-    """Raw number to published score, see ``scorer.Calibration``; the rest as in ``types.ScoreScale``."""
+    """Raw number to published score, see ``scorer.Calibration``; the rest as in ``types.ScoreScale``.
+
+    ``others`` are further scales as (name, gain, offset).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,13 +31,16 @@ class Scale(BaseModel):
     gain: float = 1.0
     offset: float = 0.0
     knee: float = 0.0
+    bound: tuple[float, float] | None = None
+    others: tuple[tuple[str, float, float], ...] = ()
 
 
 class Card(BaseModel):
     """What a model is and how it is rebuilt.
 
     ``backbone`` is ``"lite"`` or ``"resnet50"``; ``backbone_config`` and ``head_config`` are the constructors'
-    arguments. A file of a ResNet-50 model holds the head alone: its backbone is torchvision's.
+    arguments, ``head`` a name of ``heads.HEADS``. A file of a ResNet-50 model holds the head alone: its backbone is
+    torchvision's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())

@@ -14,8 +14,9 @@ from vqa_cli.model.store import WeightFile, default_dir, sha256_of
 from vqa_cli.types import ModelIdentity, ScoreScale
 
 if TYPE_CHECKING:
+    from vqa_cli.model.checkpoint import Scale
+    from vqa_cli.model.heads import Head
     from vqa_cli.model.scorer import Calibration, StreamingScorer
-    from vqa_cli.model.vsfa import VsfaHead
 
 LITE = "vsfa-lite"
 _VSFA = "D. Li, T. Jiang, M. Jiang: Quality Assessment of In-the-Wild Videos. ACM MM 2019"
@@ -112,7 +113,8 @@ def load_scorer(
         UsageError: device or precision that cannot be had.
     """
     from vqa_cli.model.device import DTYPES, pick_device, pick_precision
-    from vqa_cli.model.scorer import StreamingScorer, describe_pooling, prepare_backbone
+    from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
+    from vqa_cli.model.scorer import StreamingScorer, describe_pooling
 
     parts = _parts(model, backbone_weights, head_weights, model_dir or default_dir())
     place = pick_device(device)
@@ -132,14 +134,13 @@ def load_scorer(
         licence=parts.licence,
     )
     return StreamingScorer(
-        prepare_backbone(parts.backbone, place, DTYPES[arithmetic]),
+        FeatureExtractor(prepare_backbone(parts.backbone, place, DTYPES[arithmetic]), place, batch_size),
         parts.head.to(place).eval().requires_grad_(False),
         parts.calibration,
         identity,
         device=place,
         tau=window,
         beta=mix,
-        batch_size=batch_size,
     )
 
 
@@ -147,7 +148,7 @@ def load_scorer(
 class _Parts:
     name: str
     backbone: Any
-    head: VsfaHead
+    head: Head
     calibration: Calibration
     scale: ScoreScale
     hashes: tuple[str, ...]
@@ -175,19 +176,21 @@ def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path
 
 def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified: bool) -> _Parts:
     """A model in our own format: the bundled one, or one that the user trained."""
+    from vqa_cli.model.brisque import BRISQUE, BrisqueBackbone
     from vqa_cli.model.checkpoint import load_model
+    from vqa_cli.model.heads import make_head
     from vqa_cli.model.lite import LiteBackbone
     from vqa_cli.model.resnet import ResNetBackbone
-    from vqa_cli.model.scorer import Calibration
-    from vqa_cli.model.vsfa import VsfaHead
 
     card, tensors, digest = load_model(path)
-    head = VsfaHead(**card.head_config)
+    head = make_head(card.head, card.head_config)
     backbone: Any
     hashes: tuple[str, ...] = (digest,)
     try:
         head.load_state_dict(_below(tensors, "head."))
-        if card.backbone == "lite":
+        if card.backbone == BRISQUE:
+            backbone = BrisqueBackbone()
+        elif card.backbone == "lite":
             backbone = LiteBackbone(**{k: tuple(v) for k, v in card.backbone_config.items()})
             backbone.load_state_dict(_below(tensors, "backbone."))
         else:
@@ -198,7 +201,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
         raise ModelError(f"weights do not fit their card: {path}", detail=first_line(err)) from err
     s = card.scale
     return _Parts(
-        name=card.name, backbone=backbone, head=head, calibration=Calibration(s.gain, s.offset, knee=s.knee),
+        name=card.name, backbone=backbone, head=head, calibration=calibration_of(s),
         scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), hashes=hashes,
         verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
         tau=card.tau, beta=card.beta, bf16_is_close=card.backbone == "lite",
@@ -289,6 +292,13 @@ def _calibration(name: str, state: dict[str, Any]) -> Calibration:
     }  # fmt: skip
     others = tuple((_MDTVSFA_SETS[key], *sets[key]) for key in sets)
     return Calibration(*sets["K"], bound=(float(state["nlm.0.weight"]), float(state["nlm.0.bias"])), others=others)
+
+
+def calibration_of(scale: Scale) -> Calibration:
+    """What a card says about its numbers, ready to be applied."""
+    from vqa_cli.model.scorer import Calibration
+
+    return Calibration(scale.gain, scale.offset, scale.bound, scale.others, scale.knee)
 
 
 def _below(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Parameter names are those of the authors' published state dict, so that it loads
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 
@@ -41,9 +40,10 @@ class VsfaHead(nn.Module):
         assert state is not None
         return scores, state
 
+    def judge(self, reduced: Tensor, lengths: Tensor) -> Tensor:
+        """Frame scores of a padded batch, (batch, frames, reduced) -> (batch, frames).
 
-def stream_scores(head: VsfaHead, features: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Frame scores of one chunk of one clip: (frames, dim) -> (frames,), carrying the state."""
-    with torch.inference_mode():
-        scores, state = head(features[None], state)
-    return scores[0], state
+        The GRU runs forward only, so that padding at the end cannot reach a real frame.
+        """
+        scores: Tensor = self.q(self.rnn(reduced)[0]).squeeze(-1)
+        return scores

@@ -1,0 +1,94 @@
+"""From frames to features: any backbone, fed in batches that fit the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vqa_cli.errors import ModelError
+from vqa_cli.types import FrameFormat
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Pixels of luma that go through the backbone at once on a CPU: beyond this the maps leave the cache and nothing is won.
+_CPU_BATCH_PX = 4 * 960 * 540
+_GPU_BATCH_PX = 24 * 1920 * 1080
+
+
+class FeatureExtractor:
+    """Features of a stream of frames.
+
+    Args:
+        backbone: folded module; ``backbone(frames, frame_format)`` gives (n, dim) float32.
+        batch_size: frames per forward pass, or ``"auto"`` by picture size.
+    """
+
+    def __init__(self, backbone: nn.Module, device: torch.device, batch_size: int | Literal["auto"] = "auto") -> None:
+        self._backbone = backbone
+        self._device = device
+        self._batch_size = batch_size
+        self._memory_px: int | None = None
+
+    def features(self, frames: Iterable[NDArray[np.uint8]], frame_format: FrameFormat) -> Iterator[Tensor]:
+        """Features in batches of shape (n, dim), on the device.
+
+        Raises:
+            ModelError: GPU memory does not hold one frame.
+        """
+        for batch in rebatch(frames, lambda: self._batch(frame_format)):
+            yield self._forward(torch.from_numpy(batch), frame_format)
+
+    def _forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
+        """Features of one batch; halves it, and every later one, when the GPU's memory does not hold it."""
+        try:
+            with torch.inference_mode():
+                features: Tensor = self._backbone(frames.to(self._device, non_blocking=True), frame_format)
+                return features
+        except torch.cuda.OutOfMemoryError as err:
+            if len(frames) == 1:
+                raise ModelError("GPU memory does not hold one frame", hint="use --device cpu") from err
+        torch.cuda.empty_cache()
+        half = len(frames) // 2
+        self._memory_px = half * frame_format.width * frame_format.height
+        return torch.cat([self._forward(part, frame_format) for part in (frames[:half], frames[half:])])
+
+    def _batch(self, frame_format: FrameFormat) -> int:
+        pixels = frame_format.width * frame_format.height
+        if self._batch_size != "auto":
+            size = self._batch_size
+        else:
+            budget = _CPU_BATCH_PX if self._device.type == "cpu" else _GPU_BATCH_PX
+            size = max(1, budget // pixels)
+        return size if self._memory_px is None else max(1, min(size, self._memory_px // pixels))
+
+
+def rebatch(chunks: Iterable[NDArray[np.uint8]], size: Callable[[], int]) -> Iterator[NDArray[np.uint8]]:
+    """The same frames in batches of ``size()``, asked anew for each; the last one may be smaller.
+
+    Chunks as they come from a pipe are sized for the pipe; a GPU wants more at once, memory may want less.
+    """
+    waiting: list[NDArray[np.uint8]] = []
+    count = 0
+    for chunk in chunks:
+        if not len(chunk):
+            continue
+        waiting.append(chunk)
+        count += len(chunk)
+        while count >= (wanted := size()):
+            joined = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+            yield np.ascontiguousarray(joined[:wanted])
+            count -= wanted
+            waiting = [joined[wanted:]] if count else []
+    if count:
+        yield np.ascontiguousarray(np.concatenate(waiting))
+
+
+def prepare_backbone(backbone: Any, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """Fold, convert and move a backbone for inference."""
+    module: nn.Module = backbone.fold()
+    return module.to(device=device, dtype=dtype).eval().requires_grad_(False)
