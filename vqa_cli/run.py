@@ -68,7 +68,10 @@ class ModelScore(_Document):
 
 
 class EncodeResult(_Document):
-    """What the encoder gave. Rates in kb/s (1000 bit/s) from the video packets alone, sizes in bytes, times in seconds."""
+    """What the encoder gave. Rates in kb/s (1000 bit/s) from the video packets alone, sizes in bytes, times in seconds.
+
+    ``segments_kbps`` are the rates of the windows that :class:`Series` has means of.
+    """
 
     bitrate_kbps: float
     peak_kbps: float
@@ -81,6 +84,7 @@ class EncodeResult(_Document):
     fps: float
     sha256: str
     path: str | None = None
+    segments_kbps: tuple[float, ...] = ()
 
 
 class RatePoint(_Document):
@@ -101,8 +105,16 @@ class RatePoint(_Document):
         return f"crf {self.crf:g}{cap}"
 
 
+class Repeat(_Document):
+    """Another encode of the same rung, to learn how far results scatter."""
+
+    encode: EncodeResult
+    score: ModelScore | None = None
+    fidelity: dict[str, Series] = {}
+
+
 class RungResult(_Document):
-    """One encode of one source and what was measured on it."""
+    """One encode of one source and what was measured on it; ``repeats`` are further ones by the same command lines."""
 
     id: str
     encoder: str
@@ -118,6 +130,7 @@ class RungResult(_Document):
     encode: EncodeResult | None = None
     score: ModelScore | None = None
     fidelity: dict[str, Series] = {}
+    repeats: tuple[Repeat, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def quality(self, metric: str, pooling: str = "mean") -> float | None:
@@ -199,7 +212,10 @@ class ModelInfo(_Document):
 
 
 class Environment(_Document):
-    """Versions of everything whose change can move a number."""
+    """Versions of everything whose change can move a number.
+
+    ``encode_ffmpeg_*`` are set where another build than the one that measures made the encodes.
+    """
 
     vqa: str
     python: str
@@ -210,6 +226,9 @@ class Environment(_Document):
     ffmpeg_path: str
     ffmpeg_version: str
     ffmpeg_sha256: str
+    encode_ffmpeg_path: str | None = None
+    encode_ffmpeg_version: str | None = None
+    encode_ffmpeg_sha256: str | None = None
     encoder_libraries: dict[str, str] = {}
 
 

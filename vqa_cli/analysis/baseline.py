@@ -21,11 +21,17 @@ def make_baseline(run: Run) -> Run:
     """
     if not run.sources:
         raise InputError("not fit for a baseline: the run has no source")
-    tool = run.environment.ffmpeg_path
-    places = {source.source.path: source.source.name for source in run.sources} | {tool: PurePath(tool).name}
+    tools = [path for path in (run.environment.ffmpeg_path, run.environment.encode_ffmpeg_path) if path]
+    places = {source.source.path: source.source.name for source in run.sources}
+    places |= {tool: PurePath(tool).name for tool in tools}
+    encoding = run.environment.encode_ffmpeg_path
+    bare = {
+        "ffmpeg_path": places[run.environment.ffmpeg_path],
+        "encode_ffmpeg_path": places[encoding] if encoding else None,
+    }
     update = {
         "command": _bare(run.command, places),
-        "environment": run.environment.model_copy(update={"ffmpeg_path": places[tool]}),
+        "environment": run.environment.model_copy(update=bare),
         "sources": tuple(_source(source, places) for source in run.sources),
     }
     return run.model_copy(update=update)

@@ -141,6 +141,16 @@ def inversions(run: Run, metric: str) -> list[Inversion]:
     return found
 
 
+def inverted_metrics(run: Run, source: SourceResult) -> dict[str, list[str]]:
+    """By rung of one source: the metrics by which it costs more than its neighbour and scores less."""
+    alone = run.model_copy(update={"sources": (source,)})
+    found: dict[str, list[str]] = defaultdict(list)
+    for metric in all_metrics(run):
+        for item in inversions(alone, metric):
+            found[item.higher].append(metric)
+    return found
+
+
 def series(rung: RungResult, metric: str) -> Series | None:
     """A rung's series of a metric, the model's under ``"model"``."""
     if metric == "model":

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from vqa_cli.analysis.bdrate import MIN_OVERLAP, RatePoints, bd
-from vqa_cli.analysis.curves import Curve, counterpart, curves, series
-from vqa_cli.analysis.policy import MetricPolicy, Policy
+from vqa_cli.analysis.bdrate import MIN_OVERLAP, bootstrap_mean
+from vqa_cli.analysis.comparable import refuse_unlike, remarks
+from vqa_cli.analysis.figures import (
+    SAME_RATE,
+    Estimate,
+    Line,
+    Pair,
+    bd_estimate,
+    bd_rate,
+    drop_estimates,
+    lines,
+    rate_increase,
+    repeats,
+    time_ratio,
+)
+from vqa_cli.analysis.policy import Allowance, Limits, MetricPolicy, Policy
+from vqa_cli.analysis.spread import Frames
 from vqa_cli.errors import InputError
-from vqa_cli.run import Run, RungResult, SourceResult
+from vqa_cli.run import Run, RungResult
 
 Outcome = Literal["pass", "fail", "inconclusive"]
-_MIN_SEGMENTS = 3
-_DRAWS = 2000
+# Frame values by metric, by (index of the source in the run, rung).
+RunFrames = Mapping[tuple[int, str], Frames]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +41,7 @@ class Check:
         value: how much worse the candidate is, in ``unit``; ``None`` when it could not be measured.
         interval: 95 % interval of the value, where there is one; then the verdict goes by it.
         limit: the most that the policy allows.
+        allowed: the policy's reason why this one does not count.
     """
 
     source: str
@@ -38,6 +53,7 @@ class Check:
     limit: float
     outcome: Outcome
     note: str = ""
+    allowed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,161 +62,146 @@ class Verdict:
 
     outcome: Outcome
     checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()
 
 
-def judge(baseline: Run, candidate: Run, policy: Policy) -> Verdict:
+def judge(
+    baseline: Run, candidate: Run, policy: Policy, frames: tuple[RunFrames | None, RunFrames | None] = (None, None)
+) -> Verdict:
     """Compare two runs.
 
+    Args:
+        frames: frame values of either run, for the interval of percentiles.
+
     Raises:
-        InputError: they cannot be compared; the message names the first difference.
+        InputError: they cannot be compared, and the message names the first difference; or nothing is checked.
     """
     refuse_unlike(baseline, candidate, policy)
-    checks: list[Check] = []
-    theirs = {source.source.sha256: source for source in candidate.sources}
-    for source in baseline.sources:
-        found = list(_source_checks(source, theirs[source.source.sha256], policy))
-        if not source.rungs:
-            note = source.reason or "the baseline has no rung"
-            found.append(Check(source.source.name, "all rungs", "rung", "", None, None, 0.0, "inconclusive", note))
-        checks += found
+    pairs = list(_pairs(baseline, candidate, frames))
+    checks = [c for pair in pairs for c in _source_checks(pair, policy.limits_for(pair.first[0].source.name))]
+    checks += _mean_checks(pairs, policy)
     if not checks:
         raise InputError("the policy checks nothing")
-    outcomes = {check.outcome for check in checks}
+    excused = [_excused(check, policy.allow) for check in checks]
+    outcomes = {check.outcome for check in excused if check.allowed is None}
     worst: Outcome = "fail" if "fail" in outcomes else "inconclusive" if "inconclusive" in outcomes else "pass"
-    return Verdict(worst, tuple(checks))
+    unused = tuple(
+        f"allowance not needed: {allowance.reason}"
+        for allowance in policy.allow if not any(check.allowed == allowance.reason for check in excused)
+    )  # fmt: skip
+    return Verdict(worst, tuple(excused), (*remarks(baseline, candidate, policy), *unused))
 
 
-def refuse_unlike(baseline: Run, candidate: Run, policy: Policy) -> None:
-    """Raise where two runs measured different things.
-
-    Raises:
-        InputError: different sources, sizes, models or pooling, or a metric of the policy is missing.
-    """
-    for metric in policy.metrics:
-        for name, run in (("baseline", baseline), ("candidate", candidate)):
-            if (metric != "model" and metric not in run.metrics) or (metric == "model" and run.model is None):
-                raise InputError(f"the {name} did not measure {metric}")
-    if "model" in policy.metrics and baseline.model and candidate.model:
-        for field in ("name", "sha256", "precision", "pooling", "preprocessing"):
-            one, two = getattr(baseline.model, field), getattr(candidate.model, field)
-            if one != two:
-                raise InputError(f"the runs cannot be compared: model {field} is {one} in one and {two} in the other")
-    theirs = {source.source.sha256: source for source in candidate.sources}
-    for source in baseline.sources:
-        other = theirs.get(source.source.sha256)
-        if other is None or not source.source.sha256:
-            raise InputError(f"the runs cannot be compared: the candidate lacks source {source.source.name}")
-        sizes = [f"{s.display_width}x{s.display_height}" for s in (source, other)]
-        if sizes[0] != sizes[1]:
-            raise InputError(f"the runs cannot be compared: judged at {sizes[0]} and at {sizes[1]}")
-    for field in ("upscale", "tonemap", "deinterlace"):
-        one, two = getattr(baseline.settings, field), getattr(candidate.settings, field)
-        if one != two:
-            raise InputError(f"the runs cannot be compared: {field} is {one} in one and {two} in the other")
+def _pairs(baseline: Run, candidate: Run, frames: tuple[RunFrames | None, RunFrames | None]) -> Iterator[Pair]:
+    numbers = {source.source.sha256: index for index, source in enumerate(candidate.sources)}
+    for index, source in enumerate(baseline.sources):
+        other = numbers[source.source.sha256]
+        takes = zip(repeats(source), repeats(candidate.sources[other]), strict=False)
+        yield Pair(tuple(takes), (_frames_of(frames[0], index), _frames_of(frames[1], other)))
 
 
-def _source_checks(baseline: SourceResult, candidate: SourceResult, policy: Policy) -> Iterator[Check]:
-    pairs = _pairs(baseline, candidate)
+def _frames_of(frames: RunFrames | None, index: int) -> dict[str, Frames]:
+    return {rung: table for (source, rung), table in (frames or {}).items() if source == index}
+
+
+def _source_checks(pair: Pair, limits: Limits) -> Iterator[Check]:
+    baseline, candidate = pair.first
     name = baseline.source.name
-    for rung, other in pairs:
-        if other is None or other.encode is None or rung.encode is None:
-            failed = other is not None and other.status == "failed"
-            note = (other.reason or "not measured") if other else "the candidate has no such rung"
-            yield Check(name, rung.id, "rung", "", None, None, 0.0, "fail" if failed else "inconclusive", note)
-    both = [(a, b) for a, b in pairs if b is not None and b.encode is not None and a.encode is not None]
-    for metric, limits in policy.metrics.items():
-        yield from _bd_checks(baseline, candidate, metric, limits)
-        for rung, other in both:
-            yield from _drop_checks(name, rung, other, metric, limits)
-    if policy.max_bitrate_increase is not None:
-        for rung, other in both:
-            assert rung.encode is not None
-            assert other.encode is not None
-            more = 100 * (other.encode.bitrate_kbps / rung.encode.bitrate_kbps - 1)
-            yield _check(name, rung.id, "bitrate", "%", more, None, policy.max_bitrate_increase)
-    if policy.max_encode_time is not None and both:
-        spent = [sum(r.encode.cpu_s for r in side if r.encode) for side in zip(*both, strict=True)]
-        yield _check(
-            name,
-            "all rungs",
-            "encode CPU time",
-            "x",
-            spent[1] / spent[0] if spent[0] else None,
-            None,
-            policy.max_encode_time,
-        )
-
-
-def _pairs(baseline: SourceResult, candidate: SourceResult) -> list[tuple[RungResult, RungResult | None]]:
+    if not baseline.rungs:
+        note = baseline.reason or "the baseline has no rung"
+        yield Check(name, "all rungs", "rung", "", None, None, 0.0, "inconclusive", note)
     theirs = {rung.id: rung for rung in candidate.rungs}
-    return [(rung, theirs.get(rung.id)) for rung in baseline.rungs if rung.status != "skipped"]
-
-
-def _bd_checks(baseline: SourceResult, candidate: SourceResult, metric: str, limits: MetricPolicy) -> Iterator[Check]:
-    """BD-rate of each curve; without enough overlap it may fail, but a pass would rest on too little."""
-    if limits.max_bd_rate is None:
-        return
-    theirs = curves(candidate, metric)
-    for curve in curves(baseline, metric):
-        subject = f"{curve.encoder} {curve.size}"
-        other = counterpart(curve, theirs)
-        figure = f"{metric} BD-rate"
-        if other is None:
-            yield _check(
-                curve.source, subject, figure, "%", None, None, limits.max_bd_rate, "the candidate has no such curve"
-            )
+    both = []
+    for rung in baseline.rungs:
+        if rung.status == "skipped":
             continue
-        result = bd(_rates(curve), _rates(other), metric=metric)
-        check = _check(
-            curve.source, subject, figure, "%", result.bd_rate, None, limits.max_bd_rate, "; ".join(result.notes)
-        )
-        thin = check.outcome == "pass" and result.overlap < MIN_OVERLAP
-        yield replace(check, outcome="inconclusive") if thin else check
+        other = theirs.get(rung.id)
+        if other is not None and other.encode is not None and rung.encode is not None:
+            both.append(rung)
+        else:
+            yield _missing(name, rung, other)
+    for metric, wanted in limits.metrics.items():
+        yield from _metric_checks(pair, metric, wanted, limits)
+    yield from _cost_checks(pair, [rung.id for rung in both], theirs, limits)
 
 
-def _rates(curve: Curve) -> RatePoints:
-    return RatePoints(tuple(p.kbps for p in curve.points), tuple(p.quality for p in curve.points))
+def _missing(name: str, rung: RungResult, other: RungResult | None) -> Check:
+    failed = other is not None and other.status == "failed"
+    note = (other.reason or "not measured") if other else "the candidate has no such rung"
+    return Check(name, rung.id, "rung", "", None, None, 0.0, "fail" if failed else "inconclusive", note)
 
 
-def _drop_checks(name: str, rung: RungResult, other: RungResult, metric: str, limits: MetricPolicy) -> Iterator[Check]:
-    wanted = {"mean": limits.max_drop_mean, "p5": limits.max_drop_p5, "min": limits.max_drop_min}
-    for pooling, limit in wanted.items():
-        if limit is None:
+def _metric_checks(pair: Pair, metric: str, wanted: MetricPolicy, limits: Limits) -> Iterator[Check]:
+    slack = max(SAME_RATE, (limits.max_bitrate_increase or 0.0) / 100)
+    name = pair.first[0].source.name
+    drops = {"mean": wanted.max_drop_mean, "p5": wanted.max_drop_p5, "min": wanted.max_drop_min}
+    for line in lines(pair, metric):
+        if wanted.max_bd_rate is not None:
+            yield _bd_check(pair, line, metric, wanted.max_bd_rate)
+        for pooling, limit in drops.items():
+            if limit is not None:
+                for rung, estimate in drop_estimates(pair, line, metric, pooling, slack=slack).items():
+                    yield _check(name, rung, f"{metric} {pooling} drop", "", estimate, limit)
+
+
+def _bd_check(pair: Pair, line: Line, metric: str, limit: float) -> Check:
+    """BD-rate of a curve; without enough overlap it may fail, but a pass would rest on too little."""
+    name, figure = pair.first[0].source.name, f"{metric} BD-rate"
+    if line.test is None:
+        return _check(name, line.subject, figure, "%", Estimate(None, None, "the candidate has no such curve"), limit)
+    estimate, overlap = bd_estimate(pair, line, metric)
+    check = _check(name, line.subject, figure, "%", estimate, limit)
+    thin = check.outcome == "pass" and overlap < MIN_OVERLAP
+    return replace(check, outcome="inconclusive") if thin else check
+
+
+def _mean_checks(pairs: list[Pair], policy: Policy) -> Iterator[Check]:
+    """The mean of the sources' BD-rates, curve by curve; inconclusive as soon as one source has none."""
+    for metric, wanted in policy.metrics.items():
+        if wanted.max_mean_bd_rate is None:
             continue
-        before, after = rung.quality(metric, pooling), other.quality(metric, pooling)
-        drop = None if before is None or after is None else before - after
-        interval = drop_interval(rung, other, metric) if pooling == "mean" else None
-        yield _check(name, rung.id, f"{metric} {pooling} drop", "", drop, interval, limit)
+        values: dict[str, list[float | None]] = {}
+        for pair in pairs:
+            for line in lines(pair, metric):
+                values.setdefault(line.subject, []).append(bd_rate(pair, line, metric))
+        for subject, found in values.items():
+            yield _check("all sources", subject, f"{metric} mean BD-rate", "%", _mean(found), wanted.max_mean_bd_rate)
 
 
-def drop_interval(rung: RungResult, other: RungResult, metric: str, *, seed: int = 0) -> tuple[float, float] | None:
-    """95 % bootstrap interval of the mean drop over one-second windows, paired; ``None`` below three windows.
-
-    It is centred on the drop itself, which for a model is not the mean of its windows.
-    Source: B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993, ch. 13 (percentile interval).
-    """
-    a, b = series(rung, metric), series(other, metric)
-    before, after = rung.quality(metric), other.quality(metric)
-    if a is None or b is None or before is None or after is None:
-        return None
-    if len(a.segments) != len(b.segments) or len(a.segments) < _MIN_SEGMENTS:
-        return None
-    delta = np.array(a.segments) - np.array(b.segments)
-    rng = np.random.default_rng(seed)
-    means = delta[rng.integers(len(delta), size=(_DRAWS, len(delta)))].mean(axis=1)
-    low, high = np.percentile(means - delta.mean(), (2.5, 97.5))
-    return float(before - after + low), float(before - after + high)
+def _mean(values: list[float | None]) -> Estimate:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return Estimate(None, None, f"{len(values) - len(known)} of {len(values)} sources have no BD-rate")
+    return Estimate(sum(known) / len(known), bootstrap_mean(known))
 
 
-def _check(
-    source: str, subject: str, figure: str, unit: str, value: float | None, interval: tuple[float, float] | None,
-    limit: float, note: str = "",
-) -> Check:  # fmt: skip
-    outcome: Outcome
+def _cost_checks(pair: Pair, rungs: list[str], candidate: Mapping[str, RungResult], limits: Limits) -> Iterator[Check]:
+    name = pair.first[0].source.name
+    for rung in rungs:
+        if limits.max_bitrate_increase is not None:
+            yield _check(name, rung, "bitrate", "%", rate_increase(pair, rung), limits.max_bitrate_increase)
+        target, encode = candidate[rung].rate.bitrate_kbps, candidate[rung].encode
+        if limits.max_overshoot is not None and target and encode:
+            over = Estimate(100 * (encode.bitrate_kbps / target - 1))
+            yield _check(name, rung, "overshoot of target", "%", over, limits.max_overshoot)
+    if limits.max_encode_time is not None and rungs:
+        yield _check(name, "all rungs", "encode CPU time", "x", time_ratio(pair, rungs), limits.max_encode_time)
+
+
+def _check(source: str, subject: str, figure: str, unit: str, found: Estimate, limit: float) -> Check:
+    value, interval = found.value, found.interval
     if value is None or not np.isfinite(value):
-        outcome, value = "inconclusive", None
-    elif interval is None:
-        outcome = "pass" if value <= limit else "fail"
-    else:
-        outcome = "pass" if interval[1] <= limit else "fail" if interval[0] > limit else "inconclusive"
-    return Check(source, subject, figure, unit, value, interval, limit, outcome, note)
+        return Check(source, subject, figure, unit, None, None, limit, "inconclusive", found.note)
+    low, high = interval or (value, value)
+    # A bound leaves the other side open.
+    good = high <= limit and found.bound != "least"
+    bad = low > limit and found.bound != "most"
+    outcome: Outcome = "pass" if good else "fail" if bad else "inconclusive"
+    return Check(source, subject, figure, unit, value, interval, limit, outcome, found.note)
+
+
+def _excused(check: Check, allowances: tuple[Allowance, ...]) -> Check:
+    if check.outcome == "pass":
+        return check
+    reasons = (a.reason for a in allowances if a.covers(check.source, check.subject, check.figure))
+    return replace(check, allowed=next(reasons, None))

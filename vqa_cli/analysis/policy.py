@@ -4,39 +4,90 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vqa_cli.errors import UsageError
 
 
-class MetricPolicy(BaseModel):
-    """Limits for one metric; ``None`` is not checked.
-
-    ``max_bd_rate`` in percent; drops (baseline minus candidate) in the metric's unit, for the mean, the 5th percentile
-    and the worst frame of any rung.
-    """
-
+class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+
+class MetricPolicy(_Strict):
+    """Limits for one metric; ``None`` is not checked.
+
+    ``max_bd_rate`` in percent for each curve, ``max_mean_bd_rate`` for the mean of the sources' BD-rates. Drops
+    (baseline minus candidate at equal bitrate) in the metric's unit, for the mean, the 5th percentile and the worst
+    frame of any rung.
+    """
+
     max_bd_rate: float | None = None
+    max_mean_bd_rate: float | None = None
     max_drop_mean: float | None = None
     max_drop_p5: float | None = None
     max_drop_min: float | None = None
 
 
-class Policy(BaseModel):
-    """A whole policy file.
+class Limits(_Strict):
+    """Limits on one source.
 
-    ``max_bitrate_increase`` in percent at any rung; ``max_encode_time`` as a ratio of CPU seconds over all rungs.
+    ``max_bitrate_increase`` in percent against the baseline at any rung; ``max_overshoot`` in percent of a rung's target
+    bitrate; ``max_encode_time`` as a ratio of CPU seconds over all rungs.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    metrics: dict[str, MetricPolicy] = {}
+    max_bitrate_increase: float | None = None
+    max_overshoot: float | None = None
+    max_encode_time: float | None = None
+
+
+class Allowance(_Strict):
+    """A known exception: checks that it matches do not count, and ``reason`` is shown.
+
+    ``source``, ``what`` and ``figure`` are patterns (``*``, ``?``) over the columns of the verdict.
+    """
+
+    reason: str = Field(min_length=1)
+    source: str = "*"
+    what: str = "*"
+    figure: str = "*"
+
+    def covers(self, source: str, what: str, figure: str) -> bool:
+        pairs = ((source, self.source), (what, self.what), (figure, self.figure))
+        return all(fnmatchcase(text, pattern) for text, pattern in pairs)
+
+
+class Policy(Limits):
+    """A whole policy file: limits, other limits for some sources (by name or pattern), and known exceptions."""
 
     metrics: dict[str, MetricPolicy] = Field(min_length=1)
-    max_bitrate_increase: float | None = None
-    max_encode_time: float | None = None
+    sources: dict[str, Limits] = {}
+    allow: tuple[Allowance, ...] = ()
+
+    def limits_for(self, source: str) -> Limits:
+        """The limits on a source: the file's own, with what the patterns that it matches set in their order."""
+        values = self.model_dump(exclude={"sources", "allow"})
+        for pattern, other in self.sources.items():
+            if fnmatchcase(source, pattern):
+                values = _laid_over(values, other.model_dump(exclude_unset=True))
+        return Limits.model_validate(values)
+
+    @property
+    def checked_metrics(self) -> tuple[str, ...]:
+        """Every metric that some source is judged by."""
+        return tuple(dict.fromkeys([*self.metrics, *(m for other in self.sources.values() for m in other.metrics)]))
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _laid_over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def default_policy(metric: str) -> Policy:
@@ -60,7 +111,7 @@ def read_policy(path: Path) -> Policy:
     except ValidationError as err:
         first = err.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        known = [*Policy.model_fields, *MetricPolicy.model_fields]
+        known = [*Policy.model_fields, *MetricPolicy.model_fields, *Allowance.model_fields]
         near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {near[0]}?" if first["type"] == "extra_forbidden" and near else None
         raise UsageError(f"policy {path}: {where}: {first['msg']}", hint=hint) from err

@@ -2,137 +2,194 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import asdict
+import shlex
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape, quoteattr
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from vqa_cli.cli.console import note, table
-from vqa_cli.errors import ExitCode
+from vqa_cli.cli.console import Progress, note
+from vqa_cli.cli.inputs import expand_inputs
+from vqa_cli.cli.options import FFMPEG_OPTION, load_chosen_scorer
+from vqa_cli.cli.verdicts import FORMATS, counts
+from vqa_cli.errors import ExitCode, UsageError
+from vqa_cli.settings import METRICS
 
 if TYPE_CHECKING:
-    from vqa_cli.analysis.gate import Check, Verdict
+    from vqa_cli.analysis.gate import RunFrames, Verdict
+    from vqa_cli.analysis.policy import Policy
+    from vqa_cli.ladder.pipeline import LadderOutcome
+    from vqa_cli.run import Run
+    from vqa_cli.settings import LadderSettings
 
 _CODES = {"pass": ExitCode.OK, "fail": ExitCode.BELOW_BAR, "inconclusive": ExitCode.INCONCLUSIVE}
+# What of `vqa ladder` may differ between the two sides: whatever says how to encode and how to judge.
+_SIDE_FLAGS = frozenset(
+    ["preset", "codecs", "heights", "crf", "bitrate", "maxrate", "bufsize", "encoder_preset", "tune", "pix_fmt", "extra",
+     "display", "gop_s", "threads", "tonemap", "deinterlace", "model", "device", "precision", "batch_size", "model_dir"]
+)  # fmt: skip
+_ENCODING_OPTIONS = ("preset", "flags", "baseline_flags", "candidate_flags", "baseline_ffmpeg", "candidate_ffmpeg")
 
 
 @click.command(name="gate")
-@click.argument("baseline", type=click.Path(path_type=Path), metavar="BASELINE.json")
-@click.argument("candidate", type=click.Path(path_type=Path), metavar="CANDIDATE.json")
+@click.argument("inputs", nargs=-1, required=True, metavar="BASELINE.json CANDIDATE.json | SOURCE...")
 @click.option(
     "--policy", type=click.Path(path_type=Path), metavar="FILE.toml", help="Limits [1 % BD-rate and 1 % of the range]."
 )
 @click.option("--metric", help="Without a policy: check this metric [vmaf where it was measured].")
+@click.option("--preset", metavar="NAME|FILE.toml", help="Encode SOURCE by this preset on both sides.")
+@click.option("--flags", metavar="FLAGS", help='Flags of `vqa ladder` for both sides: "--codec x264 --height 720".')
+@click.option("--baseline-flags", metavar="FLAGS", help='Flags for the baseline: "--encoder-preset slow".')
+@click.option("--candidate-flags", metavar="FLAGS", help="Flags for the candidate.")
+@click.option("--baseline-ffmpeg", metavar="PROGRAM", help="ffmpeg that encodes the baseline.")
+@click.option("--candidate-ffmpeg", metavar="PROGRAM", help="ffmpeg that encodes the candidate.")
 @click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "json", "junit", "markdown", "github"]),
-    default="table",
+    "--repeat",
+    type=click.IntRange(1),
+    default=1,
     show_default=True,
+    help="Encode everything so often, for its scatter.",
 )
+@click.option("--save", type=click.Path(path_type=Path), metavar="DIR", help="Keep both runs and their report there.")
+@click.option("--jobs", type=click.IntRange(1), help="Rungs in work at once [cores / threads].")
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where finished rungs are remembered.")
+@click.option("--no-cache", is_flag=True, help="Remember nothing.")
+@FFMPEG_OPTION
+@click.option("--format", "output_format", type=click.Choice(list(FORMATS)), default="table", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write there instead of to standard output.")
-def command(
-    baseline: Path, candidate: Path, policy: Path | None, metric: str | None, output_format: str, output: Path | None
-) -> int:
-    """CI verdict on two run documents: exit 0 pass, 1 fail, 7 inconclusive."""
-    from vqa_cli.analysis.curves import default_metric
-    from vqa_cli.analysis.gate import judge
-    from vqa_cli.analysis.policy import default_policy, read_policy
-    from vqa_cli.ladder.output import write_text
-    from vqa_cli.run import read_run
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def command(inputs: tuple[str, ...], output_format: str, output: Path | None, **options: Any) -> int:
+    """CI verdict: did a change of settings or of the encoder hurt? Exit 0 pass, 1 fail, 7 inconclusive.
 
-    runs = [read_run(path / "run.json" if path.is_dir() else path) for path in (baseline, candidate)]
-    rules = read_policy(policy) if policy else default_policy(metric or default_metric(runs[0]))
-    verdict = judge(runs[0], runs[1], rules)
-    text = _FORMATS[output_format](verdict)
+    Two run documents are compared as they are. With --preset, the sources are encoded twice and compared: by two
+    settings, by two builds of ffmpeg, or both. --ffmpeg decodes and measures for both sides.
+    """
+    encoding = any(options[name] is not None for name in _ENCODING_OPTIONS)
+    verdict = _of_sources(inputs, options) if encoding else _of_documents(inputs, options)
+    text = FORMATS[output_format](verdict)
     if output is None:
         click.echo(text)
     else:
+        from vqa_cli.ladder.output import write_text
+
         write_text(output, text + "\n")
-        note(f"{verdict.outcome.upper()}: {output}")
+        note(f"{verdict.outcome.upper()} ({counts(verdict)}): {output}")
     return _CODES[verdict.outcome]
 
 
-def _value(check: Check) -> str:
-    if check.value is None:
-        return "not measured"
-    interval = f" [{check.interval[0]:+.3g}, {check.interval[1]:+.3g}]" if check.interval else ""
-    return f"{check.value:+.3g}{check.unit}{interval}"
+def _policy(options: dict[str, Any], metric: str) -> Policy:
+    from vqa_cli.analysis.policy import default_policy, read_policy
+
+    return read_policy(options["policy"]) if options["policy"] else default_policy(options["metric"] or metric)
 
 
-def _line(text: str) -> str:
-    """One line without control characters: an encoder's last words may hold anything."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+def _of_documents(inputs: tuple[str, ...], options: dict[str, Any]) -> Verdict:
+    from vqa_cli.analysis.curves import default_metric
+    from vqa_cli.analysis.gate import judge
+    from vqa_cli.report.frames import read_frames
+    from vqa_cli.run import read_run
+
+    if options["repeat"] > 1 or options["save"]:
+        raise UsageError("--repeat and --save are for sources, which --preset encodes")
+    if len(inputs) != 2:
+        raise UsageError("give two run documents, or sources with --preset")
+    paths = [Path(name) / "run.json" if Path(name).is_dir() else Path(name) for name in inputs]
+    runs = [read_run(path) for path in paths]
+    frames = [read_frames(path, run) for path, run in zip(paths, runs, strict=True)]
+    return judge(runs[0], runs[1], _policy(options, default_metric(runs[0])), (frames[0], frames[1]))
 
 
-def _rows(verdict: Verdict) -> list[list[str]]:
-    return [
-        [c.outcome.upper(), c.source, c.subject, c.figure, _value(c), f"{c.limit:g}{c.unit}", _line(c.note)]
-        for c in verdict.checks
-    ]
+@dataclass(frozen=True)
+class _Side:
+    """Settings of one side of the comparison, and what loads its model."""
+
+    name: str
+    settings: LadderSettings
+    model_options: dict[str, Any]
+    ffmpeg: str | None
 
 
-_HEADERS = ["", "source", "what", "figure", "worse by", "limit", "note"]
+def _of_sources(inputs: tuple[str, ...], options: dict[str, Any]) -> Verdict:
+    from vqa_cli.analysis.gate import judge
+
+    if options["preset"] is None:
+        raise UsageError("sources are encoded by a preset: give --preset too")
+    sides = [_side(name, options) for name in ("baseline", "candidate")]
+    metrics = sides[0].settings.metrics
+    policy = _policy(options, "vmaf" if "vmaf" in metrics or not metrics else metrics[0])
+    sources = expand_inputs(inputs)
+    outcomes = [_measured(side, sources, policy, options) for side in sides]
+    if options["save"]:
+        _keep(outcomes, options["save"])
+    runs: list[Run] = [outcome.run for outcome in outcomes]
+    frames: list[RunFrames] = [outcome.frames for outcome in outcomes]
+    return judge(runs[0], runs[1], policy, (frames[0], frames[1]))
 
 
-def _table(verdict: Verdict) -> str:
-    return f"{table(_HEADERS, _rows(verdict))}\n{verdict.outcome.upper()}: {_counts(verdict)}"
+def _side(name: str, options: dict[str, Any]) -> _Side:
+    """Read a side's flags as `vqa ladder` would."""
+    from vqa_cli.cli.ladder import command as ladder
+    from vqa_cli.cli.ladder import read_settings
+
+    flags = [*_words(options, "flags"), *_words(options, f"{name}_flags")]
+    ctx = ladder.make_context("vqa ladder", ["--preset", options["preset"], *flags, "SOURCE"])
+    given = [key for key in ctx.params if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE]
+    for key in given:
+        if key not in _SIDE_FLAGS and key != "sources":
+            raise UsageError(
+                f"--{name}-flags cannot hold --{key.replace('_', '-')}", hint="give it to `vqa gate` itself"
+            )
+    if len(ctx.params["sources"]) > 1:
+        raise UsageError(f"flags of the {name} name a source: {ctx.params['sources'][0]}")
+    return _Side(name, read_settings(ctx, ctx.params), ctx.params, options[f"{name}_ffmpeg"])
 
 
-def _counts(verdict: Verdict) -> str:
-    outcomes = [check.outcome for check in verdict.checks]
-    return ", ".join(f"{outcomes.count(name)} {name}" for name in ("pass", "fail", "inconclusive") if name in outcomes)
+def _words(options: dict[str, Any], name: str) -> list[str]:
+    try:
+        return shlex.split(options[name] or "")
+    except ValueError as err:
+        raise UsageError(f"--{name.replace('_', '-')}: {err}") from err
 
 
-def _json(verdict: Verdict) -> str:
-    return json.dumps(asdict(verdict), indent=1)
+def _measured(side: _Side, sources: list[Path], policy: Policy, options: dict[str, Any]) -> LadderOutcome:
+    """One side's ladder, measured by what the policy asks for and nothing else."""
+    from vqa_cli.ladder.cache import default_cache_dir
+    from vqa_cli.ladder.pipeline import LadderJob
+    from vqa_cli.ladder.repeat import run_repeated
+
+    wanted = policy.checked_metrics
+    for metric in wanted:
+        if metric != "model" and metric not in METRICS:
+            raise UsageError(f"unknown metric: {metric}", hint=f"model, {', '.join(METRICS)}")
+    model = side.settings.model if "model" in wanted else "none"
+    update = {"metrics": tuple(metric for metric in METRICS if metric in wanted), "model": model}
+    settings = side.settings.model_copy(update=update)
+    job = LadderJob(
+        sources=tuple(sources), settings=settings, ffmpeg=options["ffmpeg"], workers=options["jobs"],
+        scorer=load_chosen_scorer(model, side.model_options, threads=settings.threads),
+        cache_dir=None if options["no_cache"] else options["cache_dir"] or default_cache_dir(),
+        command=("vqa", *sys.argv[1:]), encode_ffmpeg=side.ffmpeg,
+    )  # fmt: skip
+    if not options["quiet"]:
+        note(f"{side.name}:")
+    progress = Progress(quiet=options["quiet"])
+    try:
+        return run_repeated(job, options["repeat"], progress)
+    finally:
+        progress.close()
 
 
-def _junit(verdict: Verdict) -> str:
-    failed = sum(check.outcome == "fail" for check in verdict.checks)
-    errors = sum(check.outcome == "inconclusive" for check in verdict.checks)
-    lines = ['<?xml version="1.0" encoding="UTF-8"?>',
-             f'<testsuite name="vqa gate" tests="{len(verdict.checks)}" failures="{failed}" errors="{errors}">']  # fmt: skip
-    for check in verdict.checks:
-        text = f"{_value(check)}, limit {check.limit:g}{check.unit} {_line(check.note)}".strip()
-        lines.append(
-            f"<testcase classname={quoteattr(check.source)} name={quoteattr(f'{check.subject}: {check.figure}')}>"
-        )
-        if check.outcome == "fail":
-            lines.append(f"<failure message={quoteattr(text)}>{escape(text)}</failure>")
-        elif check.outcome == "inconclusive":
-            # Not "skipped", which readers of JUnit count as fine.
-            lines.append(f"<error message={quoteattr(text)}/>")
-        lines.append("</testcase>")
-    return "\n".join([*lines, "</testsuite>"])
+def _keep(outcomes: list[LadderOutcome], folder: Path) -> None:
+    from vqa_cli.ladder.output import write_outcome
+    from vqa_cli.report.html import write_report
 
-
-def _markdown(verdict: Verdict) -> str:
-    lines = [
-        f"### vqa gate: {verdict.outcome} ({_counts(verdict)})",
-        "",
-        "| " + " | ".join(_HEADERS) + " |",
-        "|" + " --- |" * len(_HEADERS),
-    ]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in _rows(verdict)]
-    return "\n".join(lines)
-
-
-def _github(verdict: Verdict) -> str:
-    levels = {"fail": "error", "inconclusive": "warning"}
-    lines = []
-    for c in verdict.checks:
-        if c.outcome in levels:
-            said = f"{c.source} {c.subject}: {c.figure} {_value(c)}, limit {c.limit:g}{c.unit} {c.note}"
-            # A workflow command ends at a line break and reads % as an escape.
-            lines.append(f"::{levels[c.outcome]} title=vqa gate::{_line(said).replace('%', '%25')}")
-    return "\n".join([*lines, f"vqa gate: {verdict.outcome} ({_counts(verdict)})"])
-
-
-_FORMATS: dict[str, Callable[[Verdict], str]] = {
-    "table": _table, "json": _json, "junit": _junit, "markdown": _markdown, "github": _github,
-}  # fmt: skip
+    for name, outcome in zip(("baseline", "candidate"), outcomes, strict=True):
+        write_outcome(outcome, folder / name)
+    page = folder / "report.html"
+    write_report(
+        [o.run for o in outcomes], page, [o.frames for o in outcomes], labels_of_runs=["baseline", "candidate"]
+    )
+    note(f"report: {page}")

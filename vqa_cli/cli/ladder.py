@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from vqa_cli.cli.options import (
     model_options,
 )
 from vqa_cli.errors import ExitCode, UsageError, VqaError
-from vqa_cli.run import Run, RungResult
+from vqa_cli.run import Run, RungResult, SourceResult
 
 _DEFAULT_PRESET = "mobile"
 _SCALARS = ("display", "gop_s", "threads", "model", "metrics", "tonemap", "deinterlace")
@@ -78,6 +78,14 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
 @model_options
 @click.option("--jobs", type=click.IntRange(1), help="Rungs in work at once [cores / threads].")
 @click.option("--keep-encodes", is_flag=True, help="Keep the encoded files under the output directory.")
+@click.option(
+    "--repeat",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Encode everything so often, for its scatter.",
+)
+@click.option("--encode-ffmpeg", metavar="PROGRAM", help="Encode by this ffmpeg; --ffmpeg still decodes and measures.")
 @click.option("--skip-missing", is_flag=True, help="Drop rungs of encoders that do not run here.")
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="Where finished rungs are remembered.")
 @click.option("--no-cache", is_flag=True, help="Measure everything again and remember nothing.")
@@ -99,7 +107,7 @@ def command(ctx: click.Context, /, sources: tuple[str, ...], **options: Any) -> 
 
     Values come from flags, then VQA_LADDER_… environment variables, then the preset, then defaults.
     """
-    settings = _settings(ctx, options)
+    settings = read_settings(ctx, options)
     if options["show_config"]:
         click.echo(_config_table(ctx, options))
         return ExitCode.OK
@@ -126,7 +134,12 @@ def _fetcher(options: dict[str, Any], folder: Path) -> Callable[[str], Path] | N
     return bring
 
 
-def _settings(ctx: click.Context, options: dict[str, Any]) -> Any:
+def read_settings(ctx: click.Context, options: dict[str, Any]) -> Any:
+    """The ladder that these options of the command describe.
+
+    Raises:
+        UsageError: options that contradict each other, or values that cannot be meant.
+    """
     from vqa_cli.ladder.overrides import Overrides, apply_overrides
     from vqa_cli.ladder.preset import build_settings
 
@@ -219,7 +232,8 @@ def _command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) ->
 def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
     from vqa_cli.ladder.cache import default_cache_dir
     from vqa_cli.ladder.output import write_outcome
-    from vqa_cli.ladder.pipeline import LadderJob, run_ladder
+    from vqa_cli.ladder.pipeline import LadderJob
+    from vqa_cli.ladder.repeat import run_repeated
     from vqa_cli.ladder.source import check_room
 
     folder = options["output"] or Path(f"vqa-{paths[0].stem}-{settings.name}")
@@ -234,10 +248,11 @@ def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
         keep=folder / "encodes" if options["keep_encodes"] else None,
         skip_missing=options["skip_missing"],
         command=("vqa", *sys.argv[1:]),
+        encode_ffmpeg=options["encode_ffmpeg"],
     )
     progress = Progress(quiet=options["quiet"])
     try:
-        outcome = run_ladder(job, progress)
+        outcome = run_repeated(job, options["repeat"], progress)
     finally:
         progress.close()
     document = write_outcome(outcome, folder)
@@ -282,7 +297,7 @@ def _results(run: Run, output_format: str) -> str:
         if source.score is not None and run.model is not None:
             header += f"  source scores {source.score.score:.2f} ({run.model.name}, {run.model.scale.name})"
         parts.append(header)
-        parts.append(_rung_table(run, sorted(source.rungs, key=_order)) if source.rungs else f"failed: {source.reason}")
+        parts.append(_rung_table(run, source) if source.rungs else f"failed: {source.reason}")
     return "\n\n".join(parts)
 
 
@@ -290,10 +305,13 @@ def _order(rung: RungResult) -> tuple[str, float]:
     return rung.encoder, rung.encode.bitrate_kbps if rung.encode else 0.0
 
 
-def _rung_table(run: Run, rungs: list[RungResult]) -> str:
+def _rung_table(run: Run, source: SourceResult) -> str:
+    from vqa_cli.analysis.curves import inverted_metrics
+
+    turned = inverted_metrics(run, source)
     headers = ["encoder", "size", "rate", "kb/s", "peak", "fps", "score", "Δ source", *run.metrics, ""]
     rows = []
-    for rung in rungs:
+    for rung in sorted(source.rungs, key=_order):
         encode, score = rung.encode, rung.score
         rows.append(
             [
@@ -306,10 +324,15 @@ def _rung_table(run: Run, rungs: list[RungResult]) -> str:
                 f"{score.score:.2f}" if score else "",
                 f"{score.delta_to_source:+.2f}" if score and score.delta_to_source is not None else "",
                 *(_metric_cell(rung.quality(name), name) for name in run.metrics),
-                rung.reason or "",
+                rung.reason or _inversion(turned.get(rung.id, ())),
             ]
         )
     return table(headers, rows)
+
+
+def _inversion(metrics: Sequence[str]) -> str:
+    """A rung that costs more than the one before it and scores less: the metric's limit, not a gain to be had."""
+    return f"inversion: {', '.join(metrics)}" if metrics else ""
 
 
 def _metric_cell(value: float | None, metric: str) -> str:

@@ -52,11 +52,18 @@ class Bench:
     cache: Cache
     workdir: Path
     keep: Path | None
+    encode_ffmpeg: Ffmpeg
 
     @property
     def order(self) -> MeasureOrder:
         s = self.settings
         return MeasureOrder(self.display, s.metrics, s.downscale, s.upscale, s.threads)
+
+    @property
+    def _programs(self) -> str:
+        """Hash of the build that measures, and of the one that encodes where it is another."""
+        both = dict.fromkeys((self.ffmpeg.sha256, self.encode_ffmpeg.sha256))
+        return "+".join(both)
 
     def key(self, argv: tuple[tuple[str, ...], ...], library: str, names: dict[str, str]) -> str:
         """Cache key of a measurement made by these command lines."""
@@ -67,7 +74,7 @@ class Bench:
                 source=self.source.sha256,
                 preparation=json.dumps(asdict(self.source.steps)),
                 argv=tuple(without_paths(line, names) for line in argv),
-                ffmpeg=self.ffmpeg.sha256,
+                ffmpeg=self._programs,
                 libraries=library,
                 model=json.dumps(what),
             )
@@ -119,7 +126,7 @@ def _measure(
 ) -> tuple[RungResult, FrameValues, bool]:
     output = folder / f"{rung.id}.mp4"
     # Named relative to the working folder, so that the recorded command lines are the same in every run.
-    encode_argv = build_encode_argv(bench.ffmpeg.path, bench.source.view, rung.order, output.name)
+    encode_argv = build_encode_argv(bench.encode_ffmpeg.path, bench.source.view, rung.order, output.name)
     coded = _coded_view(bench, rung, Path(output.name))
     measure_argv = build_measure_argv(bench.ffmpeg.path, coded, bench.source.view, bench.order)
     names = {output.name: "ENCODE", str(bench.source.view.path): "SOURCE"}

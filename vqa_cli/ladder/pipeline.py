@@ -44,6 +44,8 @@ class LadderJob:
         keep: folder for the encodes, ``None`` to delete each once it is measured.
         skip_missing: drop the rungs of encoders that do not run here instead of refusing.
         command: the user's command line, for the record.
+        encode_ffmpeg: the program that encodes, where another one (``ffmpeg``) is to decode and measure: so two builds
+            are compared by one yardstick, and one without libvmaf can still be judged.
     """
 
     sources: tuple[Path, ...]
@@ -56,6 +58,7 @@ class LadderJob:
     skip_missing: bool = False
     command: tuple[str, ...] = ()
     scratch: Path | None = None
+    encode_ffmpeg: str | None = None
 
 
 @dataclass
@@ -79,19 +82,20 @@ def run_ladder(job: LadderJob, on_event: OnEvent) -> LadderOutcome:
     frames: dict[tuple[int, str], FrameValues] = {}
     with Runner() as runner, _scratch(job.scratch) as workdir:
         ffmpeg = find_ffmpeg(runner, job.ffmpeg)
+        encoding = find_ffmpeg(runner, job.encode_ffmpeg) if job.encode_ffmpeg else ffmpeg
         settings = check_metrics(job.settings, ffmpeg)
-        checks = check_encoders(runner, ffmpeg, settings, skip_missing=job.skip_missing)
+        checks = check_encoders(runner, encoding, settings, skip_missing=job.skip_missing)
         cache = Cache(job.cache_dir)
         results = []
         for index, path in enumerate(job.sources):
-            stage = _Stage(job, runner, ffmpeg, checks, settings, cache, workdir, on_event, index)
+            stage = _Stage(job, runner, ffmpeg, encoding, checks, settings, cache, workdir, on_event, index)
             result, values = _run_source(stage, path)
             results.append(result)
             frames |= {(index, rung): table for rung, table in values.items()}
     run = Run(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=job.command,
-        environment=describe_environment(ffmpeg, checks),
+        environment=describe_environment(ffmpeg, encoding, checks),
         settings=settings,
         model=describe_model(job.scorer.identity) if job.scorer else None,
         metrics=settings.metrics,
@@ -105,6 +109,7 @@ class _Stage:
     job: LadderJob
     runner: Runner
     ffmpeg: Ffmpeg
+    encoding: Ffmpeg
     checks: dict[str, EncoderCheck]
     settings: LadderSettings
     cache: Cache
@@ -129,7 +134,7 @@ def _run_source(stage: _Stage, path: Path) -> tuple[SourceResult, dict[str, Fram
     keep = stage.job.keep / path.stem if stage.job.keep else None
     bench = Bench(
         stage.runner, stage.ffmpeg, {name: c.library for name, c in stage.checks.items()}, stage.job.scorer,
-        stage.settings, source, plan.display, stage.cache, folder, keep,
+        stage.settings, source, plan.display, stage.cache, folder, keep, stage.encoding,
     )  # fmt: skip
     score, rungs, values = _run_rungs(stage, bench, plan)
     shutil.rmtree(folder, ignore_errors=True)
@@ -264,9 +269,10 @@ def check_encoders(
     return checks
 
 
-def describe_environment(ffmpeg: Ffmpeg, checks: dict[str, EncoderCheck]) -> Environment:
+def describe_environment(ffmpeg: Ffmpeg, encoding: Ffmpeg, checks: dict[str, EncoderCheck]) -> Environment:
     """Versions for the record."""
     torch = sys.modules.get("torch")
+    other = encoding if encoding.sha256 != ffmpeg.sha256 else None
     return Environment(
         vqa=__version__,
         python=platform.python_version(),
@@ -277,6 +283,9 @@ def describe_environment(ffmpeg: Ffmpeg, checks: dict[str, EncoderCheck]) -> Env
         ffmpeg_path=str(ffmpeg.path),
         ffmpeg_version=ffmpeg.version,
         ffmpeg_sha256=ffmpeg.sha256,
+        encode_ffmpeg_path=str(other.path) if other else None,
+        encode_ffmpeg_version=other.version if other else None,
+        encode_ffmpeg_sha256=other.sha256 if other else None,
         encoder_libraries={name: check.library for name, check in checks.items() if check.works},
     )
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from vqa_cli.errors import ToolError
 from vqa_cli.media.binaries import file_sha256
 from vqa_cli.media.probe import packet_rates
 from vqa_cli.media.process import Runner
 from vqa_cli.run import EncodeResult
+from vqa_cli.series import segment_means
 
 _CPU = re.compile(r"bench: utime=([\d.]+)s stime=([\d.]+)s")
 
@@ -60,6 +63,7 @@ def run_encode(runner: Runner, job: EncodeJob, on_frames: Callable[[float], None
         cpu_s=cpu_s,
         fps=count / wall_s,
         sha256=file_sha256(job.output),
+        segments_kbps=_segment_rates([size for _, size in packets], job.fps),
     )
 
 
@@ -83,6 +87,11 @@ def peak_kbps(packets: Sequence[tuple[float, int]], duration_s: float) -> float:
             tail += 1
         best = max(best, total)
     return best * 8 / 1000 / window_s
+
+
+def _segment_rates(sizes: Sequence[int], fps: Fraction) -> tuple[float, ...]:
+    """kb/s of each one-second window; ``sizes`` in bytes, in order of presentation."""
+    return segment_means(np.array(sizes, dtype=np.float64) * 8 * float(fps) / 1000, fps)
 
 
 def count_frames(runner: Runner, argv: Sequence[str]) -> tuple[int, str | None]:

@@ -1,0 +1,60 @@
+"""Whether two runs measured the same thing in the same way. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vqa_cli.analysis.policy import Policy
+from vqa_cli.errors import InputError
+from vqa_cli.run import Run
+
+
+def refuse_unlike(baseline: Run, candidate: Run, policy: Policy) -> None:
+    """Raise where two runs measured different things.
+
+    Raises:
+        InputError: different sources, sizes, ways of scaling, models or pooling, or a metric of the policy is missing.
+    """
+    for metric in policy.checked_metrics:
+        for name, run in (("baseline", baseline), ("candidate", candidate)):
+            if (metric != "model" and metric not in run.metrics) or (metric == "model" and run.model is None):
+                raise InputError(f"the {name} did not measure {metric}")
+    if "model" in policy.checked_metrics and baseline.model and candidate.model:
+        for field in ("name", "sha256", "precision", "pooling", "preprocessing"):
+            _same(f"model {field}", getattr(baseline.model, field), getattr(candidate.model, field))
+    _refuse_other_sources(baseline, candidate)
+    for field in ("upscale", "tonemap", "deinterlace"):
+        _same(field, getattr(baseline.settings, field), getattr(candidate.settings, field))
+
+
+def _refuse_other_sources(baseline: Run, candidate: Run) -> None:
+    theirs = {source.source.sha256: source for source in candidate.sources}
+    for source in baseline.sources:
+        other = theirs.get(source.source.sha256)
+        if other is None or not source.source.sha256:
+            raise InputError(f"the runs cannot be compared: the candidate lacks source {source.source.name}")
+        sizes = [f"{s.display_width}x{s.display_height}" for s in (source, other)]
+        if sizes[0] != sizes[1]:
+            raise InputError(f"the runs cannot be compared: judged at {sizes[0]} and at {sizes[1]}")
+
+
+def _same(what: str, one: object, two: object) -> None:
+    if one != two:
+        raise InputError(f"the runs cannot be compared: {what} is {one} in one and {two} in the other")
+
+
+def remarks(baseline: Run, candidate: Run, policy: Policy) -> Iterator[str]:
+    """Differences that do not forbid a comparison, but that its reader must know."""
+    one, two = baseline.environment, candidate.environment
+    if one.ffmpeg_sha256 != two.ffmpeg_sha256:
+        yield (
+            f"measured by different ffmpeg builds ({one.ffmpeg_version} and {two.ffmpeg_version}): "
+            "part of a difference may be the metric's"
+        )
+    timed = policy.max_encode_time is not None or any(o.max_encode_time is not None for o in policy.sources.values())
+    if timed and one.cpu != two.cpu:
+        yield f"encode times come from different machines: {one.cpu} and {two.cpu}"
+    known = {source.source.sha256 for source in baseline.sources}
+    new = [source.source.name for source in candidate.sources if source.source.sha256 not in known]
+    if new:
+        yield f"not in the baseline and not judged: {', '.join(new)}"

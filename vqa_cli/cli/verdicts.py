@@ -1,0 +1,140 @@
+"""How a gate's verdict is written: for people, for pull requests, for machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape, quoteattr
+
+from vqa_cli.cli.console import table
+
+if TYPE_CHECKING:
+    from vqa_cli.analysis.gate import Check, Verdict
+
+HEADERS = ["", "source", "what", "figure", "worse by", "limit", "note"]
+_LEGEND = "Worse by: candidate against baseline [95 % interval]; drops of quality are at equal bitrate."
+
+
+def as_table(verdict: Verdict) -> str:
+    parts = [_LEGEND, "", table(HEADERS, _rows(verdict.checks)), *(f"note: {_line(n)}" for n in verdict.notes)]
+    return "\n".join([*parts, f"{verdict.outcome.upper()}: {counts(verdict)}"])
+
+
+def as_json(verdict: Verdict) -> str:
+    return json.dumps(asdict(verdict), indent=1, allow_nan=False)
+
+
+def as_junit(verdict: Verdict) -> str:
+    counted = [check for check in verdict.checks if check.allowed is None]
+    failed = sum(check.outcome == "fail" for check in counted)
+    errors = sum(check.outcome == "inconclusive" for check in counted)
+    skipped = len(verdict.checks) - len(counted)
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>',
+             f'<testsuite name="vqa gate" tests="{len(verdict.checks)}" failures="{failed}" errors="{errors}" '
+             f'skipped="{skipped}">']  # fmt: skip
+    for check in verdict.checks:
+        lines.append(
+            f"<testcase classname={quoteattr(check.source)} name={quoteattr(f'{check.subject}: {check.figure}')}>"
+        )
+        lines += [_junit_outcome(check), "</testcase>"]
+    return "\n".join([*(line for line in lines if line), "</testsuite>"])
+
+
+def _junit_outcome(check: Check) -> str:
+    text = f"{_value(check)}, limit {check.limit:g}{check.unit} {_note(check)}".strip()
+    if check.allowed is not None:
+        return f"<skipped message={quoteattr(text)}/>"
+    if check.outcome == "fail":
+        return f"<failure message={quoteattr(text)}>{escape(text)}</failure>"
+    # Not "skipped", which readers of JUnit count as fine.
+    return f"<error message={quoteattr(text)}/>" if check.outcome == "inconclusive" else ""
+
+
+def as_markdown(verdict: Verdict) -> str:
+    """What needs a reader first; the rest folded away."""
+    open_ = [check for check in verdict.checks if check.outcome != "pass"]
+    passed = [check for check in verdict.checks if check.outcome == "pass"]
+    lines = [
+        f"### vqa gate: {verdict.outcome} ({counts(verdict)})",
+        "",
+        _LEGEND,
+        *(f"- {_line(n)}" for n in verdict.notes),
+    ]
+    if open_:
+        lines += ["", *_markdown_table(open_)]
+    if passed:
+        lines += [
+            "",
+            f"<details><summary>{len(passed)} passed</summary>",
+            "",
+            *_markdown_table(passed),
+            "",
+            "</details>",
+        ]
+    return "\n".join(lines)
+
+
+def _markdown_table(checks: list[Check]) -> list[str]:
+    rows = [HEADERS, ["---"] * len(HEADERS), *_rows(checks)]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+
+
+def as_github(verdict: Verdict) -> str:
+    levels = {"fail": "error", "inconclusive": "warning"}
+    lines = []
+    for c in verdict.checks:
+        if c.outcome in levels:
+            level = "notice" if c.allowed is not None else levels[c.outcome]
+            said = f"{c.source} {c.subject}: {c.figure} {_value(c)}, limit {c.limit:g}{c.unit} {_note(c)}"
+            lines.append(_annotation(level, said))
+    lines += [_annotation("notice", text) for text in verdict.notes]
+    return "\n".join([*lines, f"vqa gate: {verdict.outcome} ({counts(verdict)})"])
+
+
+def _annotation(level: str, text: str) -> str:
+    # A workflow command ends at a line break and reads % as an escape.
+    return f"::{level} title=vqa gate::{_line(text).replace('%', '%25')}"
+
+
+def counts(verdict: Verdict) -> str:
+    """``4 pass, 1 fail``."""
+    outcomes = [_word(check).lower() for check in verdict.checks]
+    names = ("pass", "fail", "inconclusive", "allowed")
+    return ", ".join(f"{outcomes.count(name)} {name}" for name in names if name in outcomes)
+
+
+def _rows(checks: list[Check] | tuple[Check, ...]) -> list[list[str]]:
+    return [
+        [_word(c), c.source, c.subject, c.figure, _value(c), f"{c.limit:g}{c.unit}", _note(c)]
+        for c in checks
+    ]  # fmt: skip
+
+
+def _word(check: Check) -> str:
+    return "ALLOWED" if check.allowed is not None else check.outcome.upper()
+
+
+def _note(check: Check) -> str:
+    return _line("; ".join(filter(None, (check.note, check.allowed and f"allowed: {check.allowed}"))))
+
+
+def _value(check: Check) -> str:
+    if check.value is None:
+        return "not measured"
+    show = "{:.3g}" if check.unit == "x" else "{:+.3g}"
+    low, high = check.interval or (check.value, check.value)
+    # An interval narrower than it can be shown says nothing.
+    interval = f" [{show.format(low)}, {show.format(high)}]" if show.format(low) != show.format(high) else ""
+    return f"{show.format(check.value) if abs(check.value) > 1e-9 else '0'}{check.unit}{interval}"
+
+
+def _line(text: str) -> str:
+    """One line without control characters: an encoder's last words may hold anything."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+FORMATS: dict[str, Callable[[Verdict], str]] = {
+    "table": as_table, "json": as_json, "junit": as_junit, "markdown": as_markdown, "github": as_github,
+}  # fmt: skip
