@@ -1,53 +1,137 @@
-"""Target search: few encodes, the right answer, and an honest miss."""
+"""Target search: few encodes, the right answer, an honest miss, and samples that stand for the whole."""
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Vqa
-from hypothesis import given
+from conftest import Vqa, ffmpeg
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqa_cli.ladder.search import Found, Trial, search_crf
+from vqa_cli.ladder.samples import choose_samples, weighted
+from vqa_cli.ladder.search import Found, Trial, bitrate_scale, confirm, crf_scale, search
+
+CRFS = crf_scale(10, 46, 1)
 
 
-def run(target: float, slope: float, bend: float, *, low: float = 10, high: float = 46) -> tuple[Found, list[float]]:
+def run(quality: Callable[[float], float], target: float, scale: list[float]) -> tuple[Found, list[float]]:
     tried: list[float] = []
 
-    def measure(crf: float) -> Trial:
-        tried.append(crf)
-        return Trial(crf, quality(crf, slope, bend), 5000 / (crf + 1))
+    def measure(point: float) -> Trial:
+        tried.append(point)
+        return Trial(point, quality(point), 5000 / (point + 1))
 
-    *_, last = search_crf(measure, target, low=low, high=high)
+    *_, last = search(measure, target, scale)
     return last, tried
 
 
-def quality(crf: float, slope: float, bend: float) -> float:
-    return 100 - slope * (crf - 10) - bend * (crf - 10) ** 2
+def bent(slope: float, bend: float) -> Callable[[float], float]:
+    return lambda crf: 100 - slope * (crf - 10) - bend * (crf - 10) ** 2
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.floats(5, 99.9), st.floats(0.05, 1.0), st.floats(0.0, 0.05))
 def test_the_highest_crf_that_reaches_the_target(target: float, slope: float, bend: float) -> None:
-    found, tried = run(target, slope, bend)
-    fits = [crf for crf in range(10, 47) if quality(crf, slope, bend) >= target]
-    assert found.best is not None and found.best.crf == max(fits)
+    quality = bent(slope, bend)
+    found, tried = run(quality, target, CRFS)
+    fits = [crf for crf in CRFS if quality(crf) >= target]
+    assert found.best is not None and found.best.point == max(fits) and found.settled
     assert len(tried) == len(set(tried)) <= 12
 
 
+@settings(deadline=None, max_examples=50)
+@given(st.floats(60, 97))
+def test_the_lowest_bitrate_that_reaches_the_target(target: float) -> None:
+    scale = bitrate_scale(100, 10_000, 3)
+    assert scale[0] == 10_000 and 100 <= scale[-1] < 103
+
+    def quality(kbps: float) -> float:
+        return 100 - 6000 / (kbps + 80)
+
+    found, tried = run(quality, target, scale)
+    assert found.best is not None and found.best.point == min(rate for rate in scale if quality(rate) >= target)
+    assert len(tried) <= 9
+
+
 def test_a_target_out_of_reach_names_the_nearest() -> None:
-    found, tried = run(101, 0.5, 0.01)
-    assert found.best is None and found.nearest.crf == 10 and len(tried) <= 3
+    found, tried = run(bent(0.5, 0.01), 101, CRFS)
+    assert found.best is None and found.nearest.point == 10 and len(tried) <= 3
+
+
+def test_a_search_that_runs_out_says_so() -> None:
+    found, tried = run(lambda point: 100.0 if point < 5000 else 0.0, 50, [float(i) for i in range(10_000)])
+    assert len(tried) == 12 and not found.settled
+
+
+def test_confirming_goes_up_until_the_target_is_reached() -> None:
+    def measure(crf: float) -> Trial:
+        return Trial(crf, 120 - crf, 1000)
+
+    *_, last = confirm(measure, 94, CRFS, 28)
+    assert [trial.point for trial in last.trials] == [28, 27, 26] and last.best is not None and last.settled
+    *_, never = confirm(measure, 119, CRFS, 12)
+    assert [trial.point for trial in never.trials] == [12, 11, 10] and never.best is None
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.integers(600, 20_000), st.lists(st.integers(1, 19_999), max_size=12), st.integers(1, 8), st.sampled_from([25, 48])
+)  # fmt: skip
+def test_samples_stand_for_every_frame_once(frames: int, cuts: list[int], count: int, gop: int) -> None:
+    known = sorted({cut for cut in cuts if cut < frames})
+    samples = choose_samples(frames, known, count, 2 * gop, gop)
+    if 4 * count * gop > frames:
+        assert samples == ()
+        return
+    assert len(samples) == count and sum(sample.weight for sample in samples) == frames
+    for sample in samples:
+        assert sample.start % gop == 0 and 0 <= sample.start <= frames - sample.frames and sample.weight > 0
+    assert all(a.start < b.start for a, b in itertools.pairwise(samples))
+
+
+def test_samples_follow_the_scenes() -> None:
+    # A short scene among long ones: the strata end where scenes do, the samples lie inside the long ones.
+    samples = choose_samples(1000, [480, 520], 2, 50, 25)
+    assert [(s.start, s.weight) for s in samples] == [(225, 480), (725, 520)]
+
+
+def test_samples_are_weighted_by_their_frames() -> None:
+    assert weighted([90.0, 60.0], [300, 100]) == 82.5
+    # Three frames of 9 and one of 4: libvmaf's harmonic mean of all four.
+    assert weighted([9.0, 4.0], [3, 1], "harmonic_mean") == pytest.approx(4 / (3 / 10 + 1 / 5) - 1)
 
 
 @pytest.mark.ffmpeg
 def test_search_on_a_real_clip(vqa: Vqa, clip: Path) -> None:
-    done = vqa("search", clip, "--target", "35", "--metric", "psnr", "--encoder-preset", "veryfast", "--format", "json")
+    common = ("search", clip, "--metric", "psnr", "--encoder-preset", "veryfast")
+    done = vqa(*common, "--target", "35", "--format", "json")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    assert answer["best"]["quality"] >= 35
-    worse = [t for t in answer["trials"] if t["crf"] == answer["best"]["crf"] + 1]
+    assert answer["best"]["quality"] >= 35 and answer["settled"] and not answer["estimated"]
+    worse = [t for t in answer["trials"] if t["point"] == answer["best"]["point"] + 1]
     assert worse and worse[0]["quality"] < 35
-    miss = vqa("search", clip, "--target", "99", "--metric", "psnr", "--min-crf", "40", "--encoder-preset", "veryfast")
+    rate = vqa(*common, "--target", "33", "--over", "bitrate", "--min-kbps", "200", "--max-kbps", "2000", "--step", "20", "--format", "json")  # fmt: skip
+    assert rate.returncode == 0, rate.stderr
+    found = json.loads(rate.stdout)
+    assert found["best"]["quality"] >= 33 and "-b:v" in " ".join(found["commands"])
+    miss = vqa(*common, "--target", "99", "--min-crf", "40")
     assert miss.returncode == 1 and "nothing reaches" in miss.stdout
+
+
+@pytest.mark.ffmpeg
+def test_samples_of_a_long_clip(vqa: Vqa, media: Path) -> None:
+    long = media / "two scenes.mkv"
+    if not long.exists():
+        picture = "testsrc2=size=160x90:rate=25:duration=12[a];mandelbrot=size=160x90:rate=25,trim=duration=12[b];[a][b]concat=n=2"
+        ffmpeg("-f", "lavfi", "-i", picture, "-c:v", "libx264", "-crf", "8", "-preset", "ultrafast", "-pix_fmt", "yuv420p", long)  # fmt: skip
+    args = ("search", long, "--metric", "psnr", "--target", "34", "--samples", "2", "--sample-s", "2")
+    done = vqa(*args, "--min-crf", "20", "--max-crf", "36", "--step", "4", "--encoder-preset", "veryfast", "--confirm")
+    assert done.returncode == 0, done.stderr
+    assert "2 samples from 2 scenes, 4 of 24 s" in done.stderr
+    assert "the samples' bias at crf" in done.stdout
+    refused = vqa(*args, "--pooling", "min")
+    assert refused.returncode == 2 and "say nothing of the min" in refused.stderr

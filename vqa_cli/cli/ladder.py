@@ -114,7 +114,7 @@ def command(ctx: click.Context, /, sources: tuple[str, ...], **options: Any) -> 
     with tempfile.TemporaryDirectory(prefix="vqa-") as folder:
         paths = expand_inputs(sources, _fetcher(options, Path(folder)))
         if options["dry_run"]:
-            for line in _command_lines(paths, settings, options["ffmpeg"]):
+            for line in command_lines(paths, settings, options["ffmpeg"]):
                 click.echo(line)
             return ExitCode.OK
         return _run(paths, settings, options)
@@ -207,7 +207,8 @@ def _plain(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def _command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> list[str]:
+def command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> list[str]:
+    """What would be run for these settings, as shell lines; nothing is encoded."""
     from vqa_cli.ladder.plan import plan_ladder, plan_preparation
     from vqa_cli.media.binaries import find_ffmpeg
     from vqa_cli.media.command import build_encode_argv
