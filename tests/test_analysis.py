@@ -50,7 +50,15 @@ def test_nothing_lies_above_the_hull(cloud: list[tuple[float, float]]) -> None:
 
 
 def test_crossovers_sit_between_sizes() -> None:
-    assert crossovers([point(100, 10, 360), point(400, 30, 720)]) == [(360, 720, pytest.approx(200))]
+    few = [point(100, 10, 360), point(400, 30, 720)]
+    (half_way,) = crossovers(few, few)
+    assert (half_way.lower, half_way.higher, half_way.interpolated) == (360, 720, False)
+    assert half_way.kbps == pytest.approx(200)
+    # Straight lines over log rate that meet at 300 kb/s.
+    small = [point(r, 50 + 5 * math.log(r / 300), 360) for r in (100, 200, 500, 900)]
+    large = [point(r, 50 + 12 * math.log(r / 300), 720) for r in (150, 250, 600, 1200)]
+    (met,) = crossovers(convex_hull([*small, *large]), [*small, *large])
+    assert met.interpolated and met.kbps == pytest.approx(300, rel=1e-3)
 
 
 RATES, QUALITY = (100.0, 230.0, 520.0, 1300.0, 2600.0), (55.0, 71.0, 83.0, 91.5, 95.0)
@@ -146,6 +154,20 @@ def test_wasted_rungs_are_beaten_by_a_cheaper_one() -> None:
         assert item.beaten_by in rungs and item.saves_kbps >= 0 and item.loses <= 0
 
 
+def test_speeds_get_ladders_of_their_own_and_codecs_share_one_on_request() -> None:
+    slow = [r.model_copy(update={"encoder_preset": "slow", "id": f"slow_{r.id}"}) for r in ladder(scale=0.8)]
+    run = make_run(ladder() + slow)
+    assert [r.codec for r in recommend(run, Constraints())] == ["libx264 medium", "libx264 slow"]
+    (both,) = recommend(run, Constraints(), across=True)
+    assert both.codec == "all codecs" and {p.codec for p in both.hull} == {"libx264 slow"}
+    assert both.saves_cpu_s == 2.0 * len(both.wasted) and both.saves_kbps > 0
+    aimed = [r.model_copy(update={"rate": r.rate.model_copy(update={"mode": "bitrate"})}) for r in slow]
+    assert (
+        "mixes rate control: bitrate and crf"
+        in recommend(make_run(ladder() + aimed), Constraints(), across=True)[0].notes
+    )
+
+
 def test_recommendation_needs_the_metric() -> None:
     with pytest.raises(UsageError, match="did not measure psnr"):
         recommend(make_run(ladder()), Constraints(), "psnr")
@@ -229,7 +251,10 @@ def test_gate_command_in_every_format(vqa: Vqa, runs: tuple[Path, Path], tmp_pat
 
 def test_bdrate_and_recommend_commands(vqa: Vqa, runs: tuple[Path, Path], tmp_path: Path) -> None:
     found = json.loads(vqa("bdrate", runs[0], "--format", "json").stdout)
-    assert [c["result"]["bd_rate"] for c in found["comparisons"]] == [pytest.approx(-50, abs=0.1)] * 3
+    values = {c["test"]: c["result"]["bd_rate"] for c in found["comparisons"]}
+    sizes = [f"libx265 medium {height}p" for height in (360, 540, 720)]
+    assert list(values) == [*sizes, "libx265 medium all sizes (hull)"]
+    assert [values[size] for size in sizes] == [pytest.approx(-50, abs=0.1)] * 3
     assert vqa("bdrate", *runs).returncode == 0
     table = tmp_path / "t.csv"
     table.write_text(
@@ -241,3 +266,6 @@ def test_bdrate_and_recommend_commands(vqa: Vqa, runs: tuple[Path, Path], tmp_pa
     assert vqa("bdrate", table).returncode == 7
     assert vqa("recommend", runs[0], "--max-rungs", "2").stdout.count("libx264_") >= 2
     assert vqa("recommend", runs[0], "--format", "hls").stdout.startswith("#EXTM3U")
+    turned = json.loads(vqa("bdrate", runs[0], "--anchor", "libx265", "--format", "json").stdout)["comparisons"]
+    assert {c["anchor"] for c in turned if c["test"] == "libx264 medium 360p"} == {"libx265 medium 360p"}
+    assert vqa("bdrate", runs[0], "--anchor", "vp9").returncode == 2

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from report_runs import SOURCE_SCORE, make_run
 
+from vqa_cli.analysis.hull import Crossover
 from vqa_cli.errors import UsageError
 from vqa_cli.report.labels import show_argv, show_duration, show_rate
 from vqa_cli.report.overview import compare_over
@@ -217,7 +218,10 @@ def test_sizes_that_take_turns_are_not_called_a_switch() -> None:
     run, _ = make_run()
     ladder = build_page([run]).titles[0].findings.ladders[0]
     assert ladder.switches == "Switch size at 2.11 Mb/s (360p to 720p)."
-    advice = dataclasses.replace(ladder.advice, crossovers=((540, 720, 388.0), (720, 540, 540.0), (540, 720, 757.0)))
+    advice = dataclasses.replace(
+        ladder.advice,
+        crossovers=tuple(Crossover(*step, True) for step in ((540, 720, 388.0), (720, 540, 540.0), (540, 720, 757.0))),
+    )
     turns = dataclasses.replace(ladder, advice=advice).switches
     assert turns == "Sizes take turns on the hull between 388 kb/s and 757 kb/s: there they are about equal."
 

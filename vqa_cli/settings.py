@@ -82,7 +82,7 @@ class Constraints(_Strict):
 
     ``min_step`` and ``top_quality`` are in units of ``metric``; ``max_delta_to_source`` is the most that the top rung
     may lie below the source's own score on the model's scale; ``knee_kbps_per_point`` ends the ladder where one more
-    point costs more than that.
+    point costs more than that; ``max_encode_s_per_s`` is encoder CPU time for a second of video.
     """
 
     metric: str | None = None

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vqa_cli.analysis.bdrate import BdResult, Method, RatePoints, bd, bootstrap_mean
 from vqa_cli.analysis.curves import Curve, counterpart, curves
+from vqa_cli.analysis.hull import convex_hull
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.run import Run
+
+HULL = "all sizes (hull)"
 
 
 @dataclass(frozen=True, slots=True)
 class NamedCurve:
-    """Points of one source and codec, with the mean encode time of a rung in s where it is known.
+    """Points of one source and codec, with the mean encode time of a rung in CPU s where it is known.
 
     ``encoder`` and ``size`` are empty for numbers made elsewhere, where ``codec`` is all that is known.
     """
@@ -21,14 +25,15 @@ class NamedCurve:
     source: str
     codec: str
     points: RatePoints
-    encode_s: float | None = None
+    cpu_s: float | None = None
     encoder: str = ""
     size: str = ""
+    mode: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One test curve against its anchor."""
+    """One test curve against its anchor; ``time_ratio`` compares CPU seconds."""
 
     source: str
     anchor: str
@@ -39,7 +44,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Mean of per-source BD-rates with a 95 % bootstrap interval over the ``sources`` that have one, of ``compared``."""
+    """Mean of per-source BD-rates with a 95 % bootstrap interval over the ``sources`` that have one, of ``compared``.
+
+    ``time_ratio`` is the geometric mean of the sources' ratios.
+    """
 
     anchor: str
     test: str
@@ -47,6 +55,7 @@ class Summary:
     compared: int
     bd_rate: float | None
     interval: tuple[float, float] | None
+    time_ratio: float | None = None
 
 
 def run_curves(run: Run, metric: str, label: str = "") -> list[NamedCurve]:
@@ -57,13 +66,43 @@ def run_curves(run: Run, metric: str, label: str = "") -> list[NamedCurve]:
     """
     if metric != "model" and metric not in run.metrics:
         raise UsageError(f"the run did not measure {metric}; it has {', '.join(run.metrics)}")
-    return [_named(curve, label) for source in run.sources for curve in curves(source, metric)]
+    found = []
+    for source in run.sources:
+        mine = curves(source, metric)
+        found += [_named(curve, label) for curve in (*mine, *_hulls(mine))]
+    return found
+
+
+def _hulls(found: Sequence[Curve]) -> list[Curve]:
+    """The hull over all sizes of each codec that has several."""
+    hulls = []
+    for codec in dict.fromkeys(curve.codec for curve in found):
+        sizes = [curve for curve in found if curve.codec == codec]
+        if len(sizes) > 1:
+            hull = convex_hull([point for curve in sizes for point in curve.points])
+            hulls.append(Curve(sizes[0].source, codec, HULL, tuple(hull)))
+    return hulls
 
 
 def _named(curve: Curve, label: str) -> NamedCurve:
     points = RatePoints(tuple(p.kbps for p in curve.points), tuple(p.quality for p in curve.points))
-    seconds = sum(p.encode_s for p in curve.points) / len(curve.points)
-    return NamedCurve(curve.source, f"{label}{curve.codec} {curve.size}", points, seconds, curve.encoder, curve.size)
+    seconds = sum(p.cpu_s for p in curve.points) / len(curve.points)
+    name = f"{label}{curve.codec} {curve.size}"
+    modes = "/".join(sorted({p.mode for p in curve.points}))
+    return NamedCurve(curve.source, name, points, seconds, curve.encoder, curve.size, modes)
+
+
+def with_anchor(found: Sequence[NamedCurve], anchor: str) -> list[NamedCurve]:
+    """The same curves with those of ``anchor`` (an encoder, a codec or a whole name) first, to be compared against.
+
+    Raises:
+        UsageError: no curve is called that.
+    """
+    wanted = [c for c in found if anchor in (c.codec, c.encoder) or c.codec == f"{anchor} {c.size}"]
+    if not wanted:
+        names = ", ".join(dict.fromkeys(curve.codec for curve in found))
+        raise UsageError(f"no curve is called {anchor}", hint=f"one of {names}")
+    return [*wanted, *(curve for curve in found if curve not in wanted)]
 
 
 def within(found: Sequence[NamedCurve], metric: str, method: Method) -> list[Comparison]:
@@ -116,19 +155,24 @@ def refuse_other_footage(baseline: Run, candidate: Run) -> None:
 
 def compare(anchor: NamedCurve, test: NamedCurve, metric: str, method: Method) -> Comparison:
     """BD-rate of ``test`` against ``anchor`` with the change of encode time."""
-    ratio = test.encode_s / anchor.encode_s if test.encode_s and anchor.encode_s else None
+    ratio = test.cpu_s / anchor.cpu_s if test.cpu_s and anchor.cpu_s else None
     result = bd(anchor.points, test.points, method=method, metric=metric)
+    if anchor.mode != test.mode:
+        result = replace(result, notes=(*result.notes, f"rate control differs: {anchor.mode} and {test.mode}"))
     return Comparison(test.source, anchor.codec, test.codec, result, ratio)
 
 
 def summarise(comparisons: Iterable[Comparison]) -> list[Summary]:
     """Per pair of codecs over all sources; those without a BD-rate cannot enter the mean but are counted."""
-    pairs: dict[tuple[str, str], list[float | None]] = {}
+    pairs: dict[tuple[str, str], list[Comparison]] = {}
     for item in comparisons:
-        pairs.setdefault((item.anchor, item.test), []).append(item.result.bd_rate)
-    found = []
-    for (anchor, test), values in pairs.items():
-        known = [value for value in values if value is not None]
-        mean = sum(known) / len(known) if known else None
-        found.append(Summary(anchor, test, len(known), len(values), mean, bootstrap_mean(known)))
-    return found
+        pairs.setdefault((item.anchor, item.test), []).append(item)
+    return [_summary(anchor, test, items) for (anchor, test), items in pairs.items()]
+
+
+def _summary(anchor: str, test: str, items: Sequence[Comparison]) -> Summary:
+    known = [item.result.bd_rate for item in items if item.result.bd_rate is not None]
+    mean = sum(known) / len(known) if known else None
+    ratios = [item.time_ratio for item in items if item.time_ratio is not None]
+    time = math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
+    return Summary(anchor, test, len(known), len(items), mean, bootstrap_mean(known), time)

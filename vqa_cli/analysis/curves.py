@@ -18,14 +18,19 @@ _LEAST_SHARE = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One rung on a curve: achieved video bitrate in kb/s, quality in the metric's unit."""
+    """One rung on a curve: achieved video bitrate in kb/s, quality in the metric's unit, CPU seconds of its encode.
+
+    ``codec`` is encoder and speed, ``mode`` how the rate was controlled.
+    """
 
     rung: str
     kbps: float
     quality: float
     height: int
     encoder: str
-    encode_s: float
+    cpu_s: float
+    codec: str = ""
+    mode: str = "crf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,9 @@ def points(source: SourceResult, metric: str, pooling: str = "mean") -> list[tup
                 quality,
                 min(rung.width, rung.height),
                 rung.encoder,
-                rung.encode.wall_s,
+                rung.encode.cpu_s,
+                codec_name(rung),
+                rung.rate.mode,
             )
             found.append((rung, point))
     return sorted(found, key=lambda pair: pair[1].kbps)
@@ -149,6 +156,12 @@ def inverted_metrics(run: Run, source: SourceResult) -> dict[str, list[str]]:
         for item in inversions(alone, metric):
             found[item.higher].append(metric)
     return found
+
+
+def mixed_modes(found: Sequence[Point]) -> str | None:
+    """What to say where points of different rate control meet: they answer different questions."""
+    modes = sorted({point.mode for point in found})
+    return f"mixes rate control: {' and '.join(modes)}" if len(modes) > 1 else None
 
 
 def series(rung: RungResult, metric: str) -> Series | None:

@@ -9,8 +9,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from vqa_cli.analysis.curves import Point
+from vqa_cli.analysis.equalrate import QualityCurve
+
+_STEPS = 200
 
 
 def convex_hull(points: Sequence[Point]) -> list[Point]:
@@ -34,7 +40,46 @@ def _below(a: Point, b: Point, c: Point) -> bool:
     return (b.quality - a.quality) * (cx - ax) <= (c.quality - a.quality) * (bx - ax)
 
 
-def crossovers(hull: Sequence[Point]) -> list[tuple[int, int, float]]:
-    """Where the hull changes size: (height below, height above, bitrate in kb/s half-way in log rate)."""
+@dataclass(frozen=True, slots=True)
+class Crossover:
+    """Where the hull changes size.
+
+    Attributes:
+        lower, higher: heights below and above.
+        kbps: where the curves of both sizes meet; without ``interpolated`` they do not meet where both were measured, and
+            it is half-way between the two rungs in log rate.
+    """
+
+    lower: int
+    higher: int
+    kbps: float
+    interpolated: bool
+
+
+def crossovers(hull: Sequence[Point], points: Sequence[Point]) -> list[Crossover]:
+    """Changes of size along a hull; ``points`` are all that it was drawn over, of which the sizes' curves consist."""
     pairs = itertools.pairwise(hull)
-    return [(a.height, b.height, math.sqrt(a.kbps * b.kbps)) for a, b in pairs if a.height != b.height]
+    return [_crossover(a, b, points) for a, b in pairs if a.height != b.height]
+
+
+def _crossover(a: Point, b: Point, points: Sequence[Point]) -> Crossover:
+    below, above = ([p for p in points if (p.codec, p.height) == (end.codec, end.height)] for end in (a, b))
+    met = _meeting(below, above)
+    return Crossover(a.height, b.height, met or math.sqrt(a.kbps * b.kbps), met is not None)
+
+
+def _meeting(below: Sequence[Point], above: Sequence[Point]) -> float | None:
+    """The bitrate from which ``above`` is the better curve, ``None`` where that happens never or more than once."""
+    low = max(min(p.kbps for p in below), min(p.kbps for p in above))
+    high = min(max(p.kbps for p in below), max(p.kbps for p in above))
+    if not low < high:
+        return None
+    one, two = (QualityCurve([(p.kbps, p.quality) for p in side]) for side in (below, above))
+    rates = np.geomspace(low, high, _STEPS)[1:-1]
+    gains = np.array([(two.at(rate) or 0.0) - (one.at(rate) or 0.0) for rate in rates])
+    (turns,) = np.nonzero((gains[:-1] <= 0) & (gains[1:] > 0))
+    if len(turns) != 1 or gains[0] > 0:
+        return None
+    i = int(turns[0])
+    share = -gains[i] / (gains[i + 1] - gains[i])
+    return float(rates[i] * (rates[i + 1] / rates[i]) ** share)

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vqa_cli.analysis.curves import Point, default_metric, points
-from vqa_cli.analysis.hull import convex_hull, crossovers
+from vqa_cli.analysis.curves import Point, codec_name, default_metric, mixed_modes, points
+from vqa_cli.analysis.hull import Crossover, convex_hull, crossovers
 from vqa_cli.errors import UsageError
 from vqa_cli.run import Run, RungResult, SourceResult
 from vqa_cli.settings import Constraints
@@ -27,28 +27,37 @@ class Wasted:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """The ladder for one source and encoder, lowest rung first.
+    """The ladder for one source and codec, lowest rung first.
 
     Attributes:
+        codec: encoder and speed, or ``"all codecs"``.
         chosen: rungs to ship.
         hull: all rungs on the convex hull of those within the bitrate and time limits.
         wasted: dominated rungs with what beats them.
-        crossovers: (height below, height above, kb/s).
+        crossovers: where the hull changes size.
+        saves_kbps, saves_cpu_s: bitrate and encoder time of the wasted rungs: what dropping them saves.
         notes: what the constraints did.
     """
 
     source: str
-    encoder: str
+    codec: str
     metric: str
     chosen: tuple[Point, ...]
     hull: tuple[Point, ...]
     wasted: tuple[Wasted, ...]
-    crossovers: tuple[tuple[int, int, float], ...]
+    crossovers: tuple[Crossover, ...]
+    saves_kbps: float
+    saves_cpu_s: float
     notes: tuple[str, ...]
 
 
-def recommend(run: Run, constraints: Constraints, metric: str | None = None) -> list[Recommendation]:
-    """One recommendation per source and encoder.
+ALL_CODECS = "all codecs"
+
+
+def recommend(
+    run: Run, constraints: Constraints, metric: str | None = None, *, across: bool = False
+) -> list[Recommendation]:
+    """One recommendation per source and codec (encoder and speed), or ``across`` all codecs one per source.
 
     Raises:
         UsageError: the run did not measure the metric.
@@ -58,15 +67,16 @@ def recommend(run: Run, constraints: Constraints, metric: str | None = None) -> 
         raise UsageError(f"the run did not measure {wanted}; it has {', '.join(run.metrics) or 'the model alone'}")
     found = []
     for source in run.sources:
-        for encoder in dict.fromkeys(rung.encoder for rung in source.rungs):
-            pairs = [pair for pair in points(source, wanted) if pair[0].encoder == encoder]
+        every = points(source, wanted)
+        for codec in [ALL_CODECS] if across else dict.fromkeys(codec_name(rung) for rung in source.rungs):
+            pairs = [pair for pair in every if across or pair[1].codec == codec]
             if pairs:
-                found.append(_one(source, encoder, wanted, pairs, constraints))
+                found.append(_one(source, codec, wanted, pairs, constraints))
     return found
 
 
 def _one(
-    source: SourceResult, encoder: str, metric: str, pairs: list[tuple[RungResult, Point]], c: Constraints
+    source: SourceResult, codec: str, metric: str, pairs: list[tuple[RungResult, Point]], c: Constraints
 ) -> Recommendation:
     every = [point for _, point in pairs]
     notes: list[str] = []
@@ -75,14 +85,17 @@ def _one(
     hull = convex_hull(allowed)
     if len(allowed) < len(every):
         notes.append(f"{len(every) - len(allowed)} of {len(every)} rungs are outside the bitrate or time limits")
+    if mixed := mixed_modes(allowed):
+        notes.append(mixed)
     usable = _until_top(hull, {point.rung: rung for rung, point in pairs}, c, notes)
     usable = _until_knee(usable, c, notes)
     usable = _spaced(usable, c.min_step)
-    limit = c.max_rungs or _DEFAULT_RUNGS
-    chosen = thin(usable, limit)
+    chosen = thin(usable, c.max_rungs or _DEFAULT_RUNGS)
+    wasted = _wasted(allowed, hull)
+    dropped = [p for p in allowed if p.rung in {item.rung for item in wasted}]
     return Recommendation(
-        source.source.name, encoder, metric, tuple(chosen), tuple(hull), tuple(_wasted(allowed, hull)),
-        tuple(crossovers(hull)), tuple(notes),
+        source.source.name, codec, metric, tuple(chosen), tuple(hull), tuple(wasted),
+        tuple(crossovers(hull, allowed)), sum(p.kbps for p in dropped), sum(p.cpu_s for p in dropped), tuple(notes),
     )  # fmt: skip
 
 
@@ -91,7 +104,7 @@ def _allowed(point: Point, source: SourceResult, c: Constraints) -> bool:
     return (
         (c.min_kbps is None or point.kbps >= c.min_kbps)
         and (c.max_kbps is None or point.kbps <= c.max_kbps)
-        and (c.max_encode_s_per_s is None or point.encode_s <= c.max_encode_s_per_s * duration)
+        and (c.max_encode_s_per_s is None or point.cpu_s <= c.max_encode_s_per_s * duration)
     )
 
 

@@ -20,15 +20,20 @@ if TYPE_CHECKING:
 @click.argument("documents", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN.json… | TABLE.csv")
 @click.option("--metric", help="model, vmaf, … [vmaf where it was measured].")
 @click.option("--method", type=click.Choice(["pchip", "akima", "cubic"]), default="pchip", show_default=True)
+@click.option(
+    "--anchor", metavar="NAME", help="Compare with this one, e.g. libx265 or the name of a curve [the first]."
+)
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(documents: tuple[Path, ...], metric: str | None, method: Any, output_format: str) -> int:
+def command(
+    documents: tuple[Path, ...], metric: str | None, method: Any, anchor: str | None, output_format: str
+) -> int:
     """BD-rate and BD-quality: codecs of one run, two runs codec by codec, or a table of numbers.
 
     A table has the columns source, codec, bitrate (kb/s) and quality. Exit 7 when no BD-rate could be computed.
     """
     from vqa_cli.analysis.compare import summarise
 
-    chosen, found = _compare(documents, metric, method)
+    chosen, found = _compare(documents, metric, method, anchor)
     if output_format == "json":
         click.echo(json.dumps({"metric": chosen, "method": method, "comparisons": [asdict(c) for c in found],
                                "summary": [asdict(s) for s in summarise(found)]}, indent=1))  # fmt: skip
@@ -37,8 +42,10 @@ def command(documents: tuple[Path, ...], metric: str | None, method: Any, output
     return ExitCode.OK if any(c.result.bd_rate is not None for c in found) else ExitCode.INCONCLUSIVE
 
 
-def _compare(documents: tuple[Path, ...], metric: str | None, method: Any) -> tuple[str, list[Comparison]]:
-    from vqa_cli.analysis.compare import between, refuse_other_footage, run_curves, within
+def _compare(
+    documents: tuple[Path, ...], metric: str | None, method: Any, anchor: str | None
+) -> tuple[str, list[Comparison]]:
+    from vqa_cli.analysis.compare import between, refuse_other_footage, run_curves, with_anchor, within
     from vqa_cli.analysis.curves import default_metric
     from vqa_cli.run import read_run
 
@@ -46,11 +53,15 @@ def _compare(documents: tuple[Path, ...], metric: str | None, method: Any) -> tu
         if len(documents) > 1:
             raise UsageError("a table holds all its curves: give one")
         chosen = metric or "quality"
-        return chosen, within(read_table(documents[0]), chosen, method)
+        found = read_table(documents[0])
+        return chosen, within(with_anchor(found, anchor) if anchor else found, chosen, method)
     runs = [read_run(path / "run.json" if path.is_dir() else path) for path in documents]
     chosen = metric or default_metric(runs[0])
     if len(runs) == 1:
-        return chosen, within(run_curves(runs[0], chosen), chosen, method)
+        found = run_curves(runs[0], chosen)
+        return chosen, within(with_anchor(found, anchor) if anchor else found, chosen, method)
+    if anchor:
+        raise UsageError("--anchor chooses within one run or table; of two runs the first is the anchor")
     if len(runs) > 2:
         raise UsageError("compare two runs at a time")
     refuse_other_footage(*runs)
@@ -95,13 +106,14 @@ def _text(found: list[Comparison], metric: str, method: str) -> str:
         for c in found
     ]  # fmt: skip
     head = f"{metric}, {method}; negative BD-rate: the test needs less bitrate for the same quality"
-    parts = [head, table(["source", "anchor", "test", "BD-rate", "BD-quality", "overlap", "encode time", ""], rows)]
+    parts = [head, table(["source", "anchor", "test", "BD-rate", "BD-quality", "overlap", "CPU time", ""], rows)]
     for s in summarise(found):
         if s.sources > 1:
             low, high = s.interval or (float("nan"), float("nan"))
             count = f"{s.sources} of {s.compared}" if s.sources < s.compared else f"{s.sources}"
+            time = f", CPU time x{s.time_ratio:.2f}" if s.time_ratio else ""
             parts.append(
-                f"mean of {count} sources, {s.test} against {s.anchor}: {s.bd_rate:+.2f} % [{low:+.2f}, {high:+.2f}]"
+                f"mean of {count} sources, {s.test} against {s.anchor}: {s.bd_rate:+.2f}% [{low:+.2f}, {high:+.2f}]{time}"
             )
     return "\n".join(parts)
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vqa_cli.cli.console import table
+from vqa_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from vqa_cli.analysis.curves import Inversion
     from vqa_cli.analysis.recommend import Recommendation
     from vqa_cli.run import Run
 
@@ -34,7 +36,10 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
     help="End at the first rung this near to the source's own score.",
 )
 @click.option("--knee-kbps-per-point", type=_ABOVE_ZERO, help="End where one more point costs more than this.")
-@click.option("--max-encode-s-per-s", type=_ABOVE_ZERO, help="Slowest encode, in seconds per second of video.")
+@click.option("--max-encode-s-per-s", type=_ABOVE_ZERO, help="Dearest encode, in CPU seconds per second of video.")
+@click.option("--across-codecs", is_flag=True, help="One ladder per source over all codecs, not one per codec.")
+@click.option("--source", metavar="NAME", help="Only this source.")
+@click.option("--codec", metavar="NAME", help='Only this codec, e.g. libx264 or "libx264 medium".')
 @click.option(
     "--format",
     "output_format",
@@ -42,33 +47,76 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
     default="table",
     show_default=True,
 )
-def command(document: Path, metric: str | None, output_format: str, **limits: Any) -> None:
+def command(
+    document: Path, metric: str | None, across_codecs: bool, source: str | None, codec: str | None, output_format: str,
+    **limits: Any,
+) -> None:  # fmt: skip
     """Recommend the ladder to ship, from the convex hull of a measured one; flags win over the run's preset."""
     from vqa_cli.analysis.recommend import recommend
     from vqa_cli.run import read_run
 
     run = read_run(document / "run.json" if document.is_dir() else document)
     given = {key: value for key, value in limits.items() if value is not None}
-    found = recommend(run, run.settings.recommend.model_copy(update=given), metric)
+    constraints = run.settings.recommend.model_copy(update=given)
+    found = recommend(_only(run, source, codec), constraints, metric, across=across_codecs)
     click.echo(_FORMATS[output_format](run, found))
 
 
-def _table(_run: Run, found: list[Recommendation]) -> str:
+def _only(run: Run, source: str | None, codec: str | None) -> Run:
+    """The run without other sources and codecs."""
+    from vqa_cli.analysis.curves import codec_name
+
+    kept = [s for s in run.sources if source in (None, s.source.name)]
+    if not kept:
+        raise UsageError(f"no such source: {source}", hint=", ".join(s.source.name for s in run.sources))
+    if codec is not None:
+        known = dict.fromkeys(codec_name(rung) for s in kept for rung in s.rungs)
+        if not any(codec in (name, name.split()[0]) for name in known):
+            raise UsageError(f"no such codec: {codec}", hint=", ".join(known))
+        kept = [
+            s.model_copy(update={"rungs": tuple(r for r in s.rungs if codec in (r.encoder, codec_name(r)))})
+            for s in kept
+        ]
+    return run.model_copy(update={"sources": tuple(kept)})
+
+
+def _table(run: Run, found: list[Recommendation]) -> str:
     parts = []
     for r in found:
         rows = [[p.rung, f"{p.kbps:.0f}", f"{p.quality:.2f}"] for p in r.chosen]
-        parts.append(f"{r.source}  {r.encoder}\n" + table(["rung", "kb/s", r.metric], rows))
-        for low, high, at in r.crossovers:
-            parts.append(f"change from {low}p to {high}p at {at:.0f} kb/s")
+        parts.append(f"{r.source}  {r.codec}\n" + table(["rung", "kb/s", r.metric], rows))
+        for step in r.crossovers:
+            where = "" if step.interpolated else " (half-way between two rungs)"
+            parts.append(f"change from {step.lower}p to {step.higher}p at {step.kbps:.0f} kb/s{where}")
         for w in r.wasted:
             parts.append(f"wasted: {w.rung}: {w.beaten_by} is as good and saves {w.saves_kbps:.0f} kb/s")
-        parts += list(r.notes)
-        parts.append("")
+        if r.wasted:
+            parts.append(
+                f"dropping them saves {r.saves_kbps:.0f} kb/s of storage and {r.saves_cpu_s:.1f} CPU s of encoding"
+            )
+        parts += [*_inversions(run, r), *r.notes, ""]
     return "\n".join(parts).rstrip()
 
 
-def _json(_run: Run, found: list[Recommendation]) -> str:
-    return json.dumps([asdict(r) for r in found], indent=1)
+def _inversions(run: Run, r: Recommendation) -> list[str]:
+    """Where the metric goes backwards on this ladder's curves."""
+    return [
+        f"metric inversion, not a gain: {item.higher} costs more than {item.lower} and scores {item.drop:.3g} less"
+        for item in _turned(run, r)
+    ]
+
+
+def _turned(run: Run, r: Recommendation) -> list[Inversion]:
+    from vqa_cli.analysis.curves import inversions
+
+    mine = {rung.id for s in run.sources if s.source.name == r.source for rung in s.rungs}
+    known = {p.rung for p in r.hull} | {w.rung for w in r.wasted}
+    turned = [item for item in inversions(run, r.metric) if item.source == r.source and item.higher in mine]
+    return [item for item in turned if item.higher in known or item.lower in known]
+
+
+def _json(run: Run, found: list[Recommendation]) -> str:
+    return json.dumps([asdict(r) | {"inversions": [asdict(i) for i in _turned(run, r)]} for r in found], indent=1)
 
 
 def _commands(run: Run, found: list[Recommendation]) -> str:
@@ -84,7 +132,9 @@ def _commands(run: Run, found: list[Recommendation]) -> str:
 
 def _hls(run: Run, found: list[Recommendation]) -> str:
     """A master playlist without CODECS, which only the packager knows for certain."""
-    lines = ["#EXTM3U", "#EXT-X-VERSION:6"]
+    if len(dict.fromkeys(r.source for r in found)) > 1:
+        raise UsageError("a master playlist is for one source", hint="--source NAME")
+    lines = ["#EXTM3U", "#EXT-X-VERSION:6", "#EXT-X-INDEPENDENT-SEGMENTS"]
     for r in found:
         source = next(s for s in run.sources if s.source.name == r.source)
         rungs = {rung.id: rung for rung in source.rungs}
@@ -92,6 +142,7 @@ def _hls(run: Run, found: list[Recommendation]) -> str:
         for p in r.chosen:
             rung = rungs[p.rung]
             assert rung.encode is not None
+            lines.append(f"# {p.codec} {rung.rate.label}: add CODECS")
             lines.append(
                 f"#EXT-X-STREAM-INF:BANDWIDTH={rung.encode.peak_kbps * 1000:.0f},"
                 f"AVERAGE-BANDWIDTH={rung.encode.bitrate_kbps * 1000:.0f},"

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from itertools import product
 
 from vqa_cli.analysis.bdrate import RatePoints, bd
+from vqa_cli.analysis.compare import HULL
 from vqa_cli.analysis.curves import Point, codec_name, curves, points
 from vqa_cli.analysis.hull import convex_hull
 from vqa_cli.run import RungResult, SourceResult
-
-HULL = "all sizes (hull)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,16 +52,16 @@ class LadderAdvice:
 
     @property
     def name(self) -> str:
-        return f"{self.entry.prefix}{self.advice.encoder}"
+        return f"{self.entry.prefix}{self.advice.codec}"
 
     @property
     def switches(self) -> str:
         """Where the hull changes size; where sizes alternate, only the range in which they do."""
         steps = self.advice.crossovers
-        if any(low > high for low, high, _ in steps):
-            first, last = show_rate(steps[0][2]), show_rate(steps[-1][2])
+        if any(step.lower > step.higher for step in steps):
+            first, last = show_rate(steps[0].kbps), show_rate(steps[-1].kbps)
             return f"Sizes take turns on the hull between {first} and {last}: there they are about equal."
-        spots = [f"{show_rate(kbps)} ({low}p to {high}p)" for low, high, kbps in steps]
+        spots = [f"{show_rate(step.kbps)} ({step.lower}p to {step.higher}p)" for step in steps]
         return f"Switch size at {join_words(spots)}." if spots else ""
 
 
@@ -212,7 +212,7 @@ def _waste(entries: Sequence[Entry], found: Findings, labels: dict[str, MetricLa
     total = sum(rung.status == "ok" for entry in entries for rung in entry.source.rungs)
     if found.beaten:
         yield (
-            f"{len(found.beaten)} of {plural(total, 'rung')} can go: another rung of the same encoder is at least as "
+            f"{len(found.beaten)} of {plural(total, 'rung')} can go: another rung of the same codec is at least as "
             "good for no more bitrate."
         )
     if found.inversions:
