@@ -74,7 +74,7 @@ def _locate(explicit: str | None) -> tuple[Path, str]:
         found = shutil.which(explicit)
         if not found:
             raise ToolError(f"ffmpeg not found: {explicit}", hint="give the program's full path")
-        return Path(found), "given"
+        return Path(found).absolute(), "given"  # a bare name would be looked for on PATH
     try:
         import imageio_ffmpeg
 
