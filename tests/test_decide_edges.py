@@ -133,6 +133,12 @@ def test_gate_refuses_another_way_of_judging() -> None:
     other = run.model_copy(update={"settings": run.settings.model_copy(update={"upscale": "lanczos"})})
     with pytest.raises(InputError, match="upscale is bicubic in one and lanczos in the other"):
         judge(run, other, BD_ONLY)
+    mapped = run.sources[0].source.model_copy(update={"preparation": ("HDR tone-mapped",)})
+    toned = run.model_copy(update={"sources": (run.sources[0].model_copy(update={"source": mapped}),)})
+    with pytest.raises(
+        InputError, match=r"preparation of clip\.mp4 is nothing in one and HDR tone-mapped in the other"
+    ):
+        judge(run, toned, BD_ONLY)
 
 
 @pytest.mark.parametrize("limit", ["inf", "nan"])

@@ -23,8 +23,7 @@ def refuse_unlike(baseline: Run, candidate: Run, policy: Policy) -> None:
         for field in ("name", "sha256", "precision", "pooling", "preprocessing"):
             _same(f"model {field}", getattr(baseline.model, field), getattr(candidate.model, field))
     _refuse_other_sources(baseline, candidate)
-    for field in ("upscale", "tonemap", "deinterlace"):
-        _same(field, getattr(baseline.settings, field), getattr(candidate.settings, field))
+    _same("upscale", baseline.settings.upscale, candidate.settings.upscale)
 
 
 def _refuse_other_sources(baseline: Run, candidate: Run) -> None:
@@ -36,6 +35,9 @@ def _refuse_other_sources(baseline: Run, candidate: Run) -> None:
         sizes = [f"{s.display_width}x{s.display_height}" for s in (source, other)]
         if sizes[0] != sizes[1]:
             raise InputError(f"the runs cannot be compared: judged at {sizes[0]} and at {sizes[1]}")
+        # What was done to this source counts, not what the settings would have done to another.
+        done = ["; ".join(s.source.preparation) or "nothing" for s in (source, other)]
+        _same(f"preparation of {source.source.name}", *done)
 
 
 def _same(what: str, one: object, two: object) -> None:
