@@ -132,6 +132,8 @@ def test_contradictions_are_usage_errors(flags: Overrides) -> None:
     ("change", "message"),
     [
         ({"displai": 720}, "unknown key in p.toml: displai; did you mean display?"),
+        ({"codecs": []}, "p.toml: codecs is missing or empty"),
+        ({"codecs": [], "codec": "x264"}, "unknown key in p.toml: codec; did you mean codecs?"),
         ({"codecs": [{"encoder": "x264", "crff": [20]}]}, "unknown key in p.toml: codecs.0.crff; did you mean crf?"),
         ({"codecs": [{"encoder": "x264", "crf": [20], "bitrate": ["1M"]}]}, "p.toml: x264: name either crf or bitrate"),
         ({"rungs": [{"height": 360, "crf": 20}]}, "p.toml: rungs names sizes and rates together: leave heights out"),

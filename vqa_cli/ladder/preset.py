@@ -76,12 +76,15 @@ def build_settings(values: dict[str, Any], origin: str) -> LadderSettings:
 
 
 def _explain(err: ValidationError, origin: str) -> str:
-    first = err.errors()[0]
+    # A misspelt key also leaves its field empty: the spelling is the cause, the emptiness its effect.
+    first = min(err.errors(), key=lambda error: error["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(first["loc"][-1]), _known_keys(first["loc"]), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"unknown key in {origin}: {where}{hint}"
+    if first["type"] in ("missing", "too_short"):
+        return f"{origin}: {where} is missing or empty"
     return f"{origin}: {where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
 
 
