@@ -46,8 +46,8 @@ class Crossover:
 
     Attributes:
         lower, higher: heights below and above.
-        kbps: where the curves of both sizes meet; without ``interpolated`` they do not meet where both were measured, and
-            it is half-way between the two rungs in log rate.
+        kbps: where the curves of both sizes meet; without ``interpolated`` they do not meet between the two rungs, and it
+            is half-way in log rate.
     """
 
     lower: int
@@ -57,21 +57,21 @@ class Crossover:
 
 
 def crossovers(hull: Sequence[Point], points: Sequence[Point]) -> list[Crossover]:
-    """Changes of size along a hull; ``points`` are all that it was drawn over, of which the sizes' curves consist."""
+    """Changes of size along a hull; ``points`` are all that were measured, of which the sizes' curves consist."""
     pairs = itertools.pairwise(hull)
     return [_crossover(a, b, points) for a, b in pairs if a.height != b.height]
 
 
 def _crossover(a: Point, b: Point, points: Sequence[Point]) -> Crossover:
     below, above = ([p for p in points if (p.codec, p.height) == (end.codec, end.height)] for end in (a, b))
-    met = _meeting(below, above)
+    met = _meeting(below, above, a.kbps, b.kbps)
     return Crossover(a.height, b.height, met or math.sqrt(a.kbps * b.kbps), met is not None)
 
 
-def _meeting(below: Sequence[Point], above: Sequence[Point]) -> float | None:
+def _meeting(below: Sequence[Point], above: Sequence[Point], low: float, high: float) -> float | None:
     """The bitrate from which ``above`` is the better curve, ``None`` where that happens never or more than once."""
-    low = max(min(p.kbps for p in below), min(p.kbps for p in above))
-    high = min(max(p.kbps for p in below), max(p.kbps for p in above))
+    low = max(low, *(min(p.kbps for p in side) for side in (below, above)))
+    high = min(high, *(max(p.kbps for p in side) for side in (below, above)))
     if not low < high:
         return None
     one, two = (QualityCurve([(p.kbps, p.quality) for p in side]) for side in (below, above))

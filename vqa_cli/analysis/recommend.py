@@ -95,7 +95,7 @@ def _one(
     dropped = [p for p in allowed if p.rung in {item.rung for item in wasted}]
     return Recommendation(
         source.source.name, codec, metric, tuple(chosen), tuple(hull), tuple(wasted),
-        tuple(crossovers(hull, allowed)), sum(p.kbps for p in dropped), sum(p.cpu_s for p in dropped), tuple(notes),
+        tuple(crossovers(hull, every)), sum(p.kbps for p in dropped), sum(p.cpu_s for p in dropped), tuple(notes),
     )  # fmt: skip
 
 
