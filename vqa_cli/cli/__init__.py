@@ -18,7 +18,7 @@ COMMANDS = {
     "ladder": ("ladder", "Encode a ladder, measure every rung, write run document and report."),
     "score": ("score", "Score videos without (or with) a reference."),
     "report": ("report", "Render the HTML report of run documents again."),
-    "search": ("search", "Find the highest CRF that reaches a quality target."),
+    "search": ("search", "Find the highest CRF or lowest bitrate that reaches a quality target."),
     "recommend": ("recommend", "Recommend a ladder from a run document."),
     "bdrate": ("bdrate", "BD-rate between the codecs of run documents."),
     "gate": ("gate", "CI verdict: did quality or rate get worse against a baseline?"),
