@@ -52,6 +52,16 @@ def test_named_parts_are_kept_and_must_not_share_a_reference(tmp_path: Path) -> 
         make_split(shared, 0)
 
 
+def test_a_list_of_lsvq_names_its_test_part_and_draws_validation(tmp_path: Path) -> None:
+    rows = "".join(f"batch/{i},{i / 3},{i % 4 == 0}\n" for i in range(40))
+    data = _table(tmp_path / "labels_train_test.csv", "name,mos,is_test\n" + rows)
+    assert data.names[3] == "batch/3.mp4"
+    split = make_split(data, 0)
+    assert [len(split.train), len(split.val), len(split.test)] == [24, 6, 10]
+    assert split.test.tolist() == list(range(0, 40, 4))
+    assert make_split(data, 1).val.tolist() != split.val.tolist()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _HEADERLESS = ("path", "duration", "fps", "mos")
-_SCORE_COLUMNS = ("mos", "MOS", "score")
+_SCORE_COLUMNS = ("mos", "MOS", "score", "mos_vid")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class Dataset:
 
 
 def read_dataset(path: Path) -> Dataset:
-    """Read ``*info.mat`` (HDF5), or a CSV with ``video,mos[,ref_id][,split]`` or lines of ``path, duration, fps, mos``.
+    """Read ``*info.mat`` (HDF5), or a CSV with ``video,mos[,ref_id][,split]`` lines of ``path, duration, fps, mos``,
+    or a list of LSVQ (``name,mos,is_test``).
 
     Raises:
         InputError: unreadable, a column is missing, a rating is not finite, a name is doubled or leaves its folder.
@@ -102,6 +103,9 @@ def _read_table(path: Path) -> dict[str, Any]:
     refs = table.get("ref_id", names)
     codes = np.unique(refs.astype(str).to_numpy(str), return_inverse=True)[1].astype(np.int64) + 1
     parts = tuple(table["split"].astype(str)) if "split" in table else None
+    if "name" in table and "is_test" in table:  # LSVQ's lists: names without suffix, and no validation part
+        names = names.astype(str).map(lambda name: name if PurePosixPath(name).suffix else f"{name}.mp4")
+        parts = tuple("test" if str(flag) in ("True", "1") else "train" for flag in table["is_test"])
     wrong = sorted(set(parts or ()) - {"train", "val", "test"})
     if wrong:
         raise InputError(f"split is train, val or test, not {wrong[0]}: {path}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,11 +34,21 @@ def make_split(data: Dataset, exp_id: int) -> Split:
     Raises:
         InputError: a part is empty, or a named part shares a reference with another.
     """
+    if data.parts is not None and "val" not in data.parts:
+        data = replace(data, parts=_with_val(data, exp_id))
     parts = _named(data) if data.parts is not None else _drawn(data, exp_id)
     for name, members in zip(("train", "val", "test"), (parts.train, parts.val, parts.test), strict=True):
         if not len(members):
             raise InputError(f"no video in part {name}: {data.name}", hint="give more references, or a column split")
     return parts
+
+
+def _with_val(data: Dataset, exp_id: int) -> tuple[str, ...]:
+    """A fifth of the references that may be trained on serves for validation, drawn with ``exp_id`` as seed."""
+    named = np.asarray(data.parts)
+    refs = np.random.default_rng(exp_id).permutation(np.unique(data.ref_ids[named == "train"]))
+    chosen = np.isin(data.ref_ids, refs[: math.ceil(len(refs) / 5)]) & (named == "train")
+    return tuple(np.where(chosen, "val", named).tolist())
 
 
 def _named(data: Dataset) -> Split:
