@@ -140,7 +140,7 @@ def _baseline(options: argparse.Namespace) -> Timing:
 
     net, head = resnet50(weights=None), VsfaHead(4096)
     net.load_state_dict(torch.load(options.backbone_weights, weights_only=True))
-    published = torch.load(options.head_weights, weights_only=True)
+    published = torch.load(options.head_weights, map_location="cpu", weights_only=True)
     head.load_state_dict({key: published[key] for key in head.state_dict()})
     stages = torch.nn.Sequential(*list(net.eval().children())[:-2])
     size = probe(options.clip).size
