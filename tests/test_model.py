@@ -282,6 +282,7 @@ def test_unknown_names(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.floats(-3, 4, allow_nan=False), min_size=2, max_size=20, unique=True))
+@settings(deadline=None)
 def test_the_knee_keeps_scores_on_the_scale_and_in_order(raws: list[float]) -> None:
     from vqa_cli.model.scorer import Calibration
 
