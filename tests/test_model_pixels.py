@@ -83,7 +83,7 @@ def scorer(backbone: torch.nn.Module, tmp: StreamingScorer) -> StreamingScorer:
     torch.manual_seed(0)
     cpu = torch.device("cpu")
     extractor = FeatureExtractor(backbone, cpu, 16)
-    return StreamingScorer(extractor, VsfaHead(8).eval(), Calibration(), tmp.identity, device=cpu, tau=12, beta=0.5)
+    return StreamingScorer(extractor, VsfaHead(8).eval(), Calibration(), tmp.identity, device=cpu)
 
 
 @pytest.fixture

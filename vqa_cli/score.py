@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vqa_cli.entries import without_paths
 from vqa_cli.errors import InputError, ToolError
 from vqa_cli.media.binaries import Ffmpeg, find_ffmpeg
 from vqa_cli.media.decode import MeasureOrder, build_count_argv, build_frames_argv, build_measure_argv
@@ -20,10 +22,13 @@ from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import HDR_TRANSFERS, probe
 from vqa_cli.media.process import Runner
 from vqa_cli.run import Series
+from vqa_cli.seen import Seen, Stream
 from vqa_cli.series import make_series
 from vqa_cli.types import ClipScore, MediaInfo, Scorer, Size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 
@@ -88,8 +93,13 @@ def score_file(
     scorer: Scorer | None = None,
     runner: Runner | None = None,
     ffmpeg: Ffmpeg | None = None,
+    cache: Path | None = None,
 ) -> FileScore:
-    """Score a video. Without the last three the bundled model and the embedded ffmpeg are used.
+    """Score a video. Without ``scorer``, ``runner`` and ``ffmpeg`` the bundled model and the embedded ffmpeg are used.
+
+    Args:
+        cache: folder where frame scores and features are remembered by content; a file that was seen already is then
+            not decoded for another temporal pooling or head. With a reference everything is decoded all the same.
 
     Raises:
         InputError: unreadable, damaged, HDR, or its frames do not match the reference's.
@@ -102,7 +112,7 @@ def score_file(
         scorer = load_scorer()
     if runner is None:
         with Runner() as own:
-            return score_file(path, request, scorer=scorer, runner=own, ffmpeg=ffmpeg)
+            return score_file(path, request, scorer=scorer, runner=own, ffmpeg=ffmpeg, cache=cache)
     request, ffmpeg = request or ScoreRequest(), ffmpeg or find_ffmpeg(runner)
     info = probe(path)
     reference = probe(request.reference) if request.reference else None
@@ -110,13 +120,17 @@ def score_file(
         if each is not None:
             _refuse_hdr(each)
     size = _judged_size(reference or info, request)
+    seen = Seen(cache)
+    stream = _stream(ffmpeg, info, request, size, hashed=cache is not None)
+    if reference is None and (clip := seen.find(stream, scorer)):
+        values = {"model": np.asarray(clip.frame_scores, dtype=np.float64)}
+        return FileScore(clip, {}, values, size, len(clip.frame_scores), info.fps / request.every)
     with tempfile.TemporaryDirectory(prefix="vqa-") as folder:
         workdir = Path(folder)
         argv, depth = _command(ffmpeg, info, reference, request, size, runner)
-        pixels = frame_format(size, info.colour, info.size)
-        with open_frames(runner, argv, pixels, expected=None, what=str(path), cwd=workdir) as frames:
-            clip = scorer.score(prefetch(frames), pixels, every=request.every)
-        _check_complete(info, request, frames)
+        stream = replace(stream, bit_depth=depth)
+        with open_frames(runner, argv, stream.pixels, expected=None, what=str(path), cwd=workdir) as frames:
+            clip = seen.score(stream, scorer, prefetch(_complete(info, request, frames)))
         values = {"model": np.asarray(clip.frame_scores, dtype=np.float64)}
         values |= read_logs(workdir, request.metrics, frames=frames.frames, bit_depth=depth)
     fps = info.fps / request.every
@@ -130,13 +144,34 @@ def _judged_size(info: MediaInfo, request: ScoreRequest) -> Size:
     return info.size.with_short_side(request.at or info.size.short_side // 2 * 2)
 
 
+def _stream(ffmpeg: Ffmpeg, info: MediaInfo, request: ScoreRequest, size: Size, *, hashed: bool) -> Stream:
+    """What the model is shown; the file's hash is only taken where something is remembered by it."""
+    view = SourceView.of(info)
+    argv = without_paths(build_frames_argv(ffmpeg.path, view, _order(request, size)), {str(view.path): "FILE"})
+    content = ""
+    if hashed:
+        with info.path.open("rb") as file:
+            content = file_digest(file, "sha256").hexdigest()
+    pixels = frame_format(size, info.colour, info.size)
+    return Stream(content, argv, pixels, ffmpeg.sha256, every=request.every)
+
+
+def _order(request: ScoreRequest, size: Size) -> MeasureOrder:
+    return MeasureOrder(
+        size, request.metrics, every=request.every, start_s=request.start_s, duration_s=request.duration_s
+    )
+
+
+def _complete(info: MediaInfo, request: ScoreRequest, frames: FrameStream) -> Iterator[NDArray[np.uint8]]:
+    """The frames; where they turn out not to be all, an error at the end, so that nothing of them is remembered."""
+    yield from frames
+    _check_complete(info, request, frames)
+
+
 def _command(
     ffmpeg: Ffmpeg, info: MediaInfo, reference: MediaInfo | None, request: ScoreRequest, size: Size, runner: Runner
 ) -> tuple[tuple[str, ...], int]:
-    order = MeasureOrder(
-        size, request.metrics, every=request.every, start_s=request.start_s, duration_s=request.duration_s
-    )
-    view = SourceView.of(info)
+    order, view = _order(request, size), SourceView.of(info)
     if reference is None:
         return build_frames_argv(ffmpeg.path, view, order), 8
     missing = [name for name in request.metrics if name not in ffmpeg.metrics]

@@ -116,6 +116,7 @@ class ModelIdentity:
     Attributes:
         name: registry name, or the file name of a user model.
         sha256: hash over all weight files in use.
+        extractor: hash over what makes the frame features, the head left out: equal where another head can go on.
         precision: arithmetic of the backbone, ``"fp32"``, ``"bf16"`` or ``"fp16"``.
         device: ``"cpu"``, ``"cuda:0"``, …; recorded, not compared.
         verified: False when any weight file is not the registered one.
@@ -125,6 +126,7 @@ class ModelIdentity:
 
     name: str
     sha256: str
+    extractor: str
     scale: ScoreScale
     precision: str
     device: str
@@ -143,12 +145,14 @@ class ClipScore:
         score: the clip score on ``model.scale``.
         raw: the network's own number before the scale was applied.
         frame_scores: shape (frames,), per-frame scores q_t before temporal pooling, on ``model.scale``.
+        frame_outputs: shape (frames,), the head's own numbers before pooling, bounds and scale: what pooling starts from.
         others: further scales by name, e.g. MDTVSFA's alignment to other training sets.
     """
 
     score: float
     raw: float
     frame_scores: NDArray[np.float64]
+    frame_outputs: NDArray[np.float64]
     model: ModelIdentity
     others: dict[str, float]
 
@@ -191,3 +195,6 @@ class Scorer(Protocol):
 
     def score_features(self, features: NDArray[np.float16], *, every: int = 1) -> ClipScore:
         """Score cached features of shape (frames, dim) without touching the video."""
+
+    def pool(self, frame_outputs: NDArray[np.float64], *, every: int = 1) -> ClipScore:
+        """The verdict from :attr:`ClipScore.frame_outputs` of the same weights: exact, whatever the pooling was."""

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from vqa_cli.cli.console import table
+
 
 @click.group(name="cache")
 def command() -> None:
-    """Finished rungs are remembered by content, so that nothing is measured twice."""
+    """Encodes, scores and frame features are remembered by content, so that nothing is measured twice."""
 
 
 _DIR = click.option("--cache-dir", type=click.Path(path_type=Path), help="Another folder than the default one.")
@@ -18,20 +20,36 @@ _DIR = click.option("--cache-dir", type=click.Path(path_type=Path), help="Anothe
 @command.command()
 @_DIR
 def info(cache_dir: Path | None) -> None:
-    """Where it is and how large."""
-    from vqa_cli.ladder.cache import Cache, default_cache_dir
+    """Where it is, what it holds and how large it may become."""
+    from vqa_cli.entries import default_cache_dir
+    from vqa_cli.ladder.cache import Cache
+    from vqa_cli.seen import FEATURE_LIMIT_BYTES, Seen
 
     folder = cache_dir or default_cache_dir()
-    entries, size = Cache(folder).usage()
-    click.echo(f"{folder}: {entries} entries, {size / 1e6:.1f} MB")
+    seen = Seen(folder)
+    kinds = [
+        ("rungs", Cache(folder).usage(), "encodes and full-reference figures"),
+        ("scores", seen.scores.usage(), "frame scores: another --tau, --beta or --pooling"),
+        ("features", seen.features.usage(), f"another head; least used go beyond {FEATURE_LIMIT_BYTES / 1e6:.0f} MB"),
+    ]
+    click.echo(folder)
+    rows = [[name, str(usage.entries), f"{usage.size_bytes / 1e6:.1f}", what] for name, usage, what in kinds]
+    click.echo(table(["kind", "entries", "MB", "for"], rows))
 
 
 @command.command()
 @_DIR
-def clear(cache_dir: Path | None) -> None:
+@click.option("--features", "only_features", is_flag=True, help="Drop frame features alone, which take most room.")
+def clear(cache_dir: Path | None, only_features: bool) -> None:
     """Forget everything."""
-    from vqa_cli.ladder.cache import Cache, default_cache_dir
+    from vqa_cli.entries import default_cache_dir
+    from vqa_cli.ladder.cache import Cache
+    from vqa_cli.seen import Seen
 
     folder = cache_dir or default_cache_dir()
-    Cache(folder).clear()
-    click.echo(f"{folder}: empty")
+    seen = Seen(folder)
+    seen.features.clear()
+    if not only_features:
+        seen.scores.clear()
+        Cache(folder).clear()
+    click.echo(f"{folder}: {'no features' if only_features else 'empty'}")

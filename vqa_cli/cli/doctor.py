@@ -110,10 +110,16 @@ def _models(problems: list[str]) -> dict[str, Any]:
 
 
 def _cache() -> dict[str, Any]:
-    from vqa_cli.ladder.cache import Cache, default_cache_dir
+    from vqa_cli.entries import default_cache_dir
+    from vqa_cli.ladder.cache import Cache
+    from vqa_cli.seen import Seen
 
-    entries, size = Cache(default_cache_dir()).usage()
-    return {"path": str(default_cache_dir()), "entries": entries, "bytes": size}
+    folder = default_cache_dir()
+    seen = Seen(folder)
+    kinds = [Cache(folder).usage(), seen.scores.usage(), seen.features.usage()]
+    return {
+        "path": str(folder), "entries": sum(kind.entries for kind in kinds), "bytes": sum(kind.size_bytes for kind in kinds),
+    }  # fmt: skip
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:

@@ -156,7 +156,7 @@ def _words(options: dict[str, Any], name: str) -> list[str]:
 
 def _measured(side: _Side, sources: list[Path], policy: Policy, options: dict[str, Any]) -> LadderOutcome:
     """One side's ladder, measured by what the policy asks for and nothing else."""
-    from vqa_cli.ladder.cache import default_cache_dir
+    from vqa_cli.entries import default_cache_dir
     from vqa_cli.ladder.pipeline import LadderJob
     from vqa_cli.ladder.repeat import run_repeated
 

@@ -21,6 +21,8 @@ from vqa_cli.cli.options import (
     MetricList,
     NumberList,
     RateList,
+    cache_dir,
+    cache_options,
     load_chosen_scorer,
     model_options,
 )
@@ -87,8 +89,7 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
 )
 @click.option("--encode-ffmpeg", metavar="PROGRAM", help="Encode by this ffmpeg; --ffmpeg still decodes and measures.")
 @click.option("--skip-missing", is_flag=True, help="Drop rungs of encoders that do not run here.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where finished rungs are remembered.")
-@click.option("--no-cache", is_flag=True, help="Measure everything again and remember nothing.")
+@cache_options
 @PROTOCOLS_OPTION
 @FFMPEG_OPTION
 @click.option(
@@ -231,7 +232,6 @@ def command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> 
 
 
 def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
-    from vqa_cli.ladder.cache import default_cache_dir
     from vqa_cli.ladder.output import write_outcome
     from vqa_cli.ladder.pipeline import LadderJob
     from vqa_cli.ladder.repeat import run_repeated
@@ -245,7 +245,7 @@ def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
         scorer=load_chosen_scorer(settings.model, options, threads=settings.threads),
         ffmpeg=options["ffmpeg"],
         workers=options["jobs"],
-        cache_dir=None if options["no_cache"] else options["cache_dir"] or default_cache_dir(),
+        cache_dir=cache_dir(options),
         keep=folder / "encodes" if options["keep_encodes"] else None,
         skip_missing=options["skip_missing"],
         command=("vqa", *sys.argv[1:]),

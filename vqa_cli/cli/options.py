@@ -126,6 +126,12 @@ _MODEL_OPTIONS = (
     ),
     click.option("--backbone-weights", type=click.Path(path_type=Path), help="Other ResNet-50 weights (unverified)."),
     click.option("--head-weights", type=click.Path(path_type=Path), help="Another head for vsfa or mdtvsfa (unverified)."),
+    click.option("--tau", type=click.IntRange(1), help="Window of the temporal pooling in frames [the model's]."),
+    click.option("--beta", type=click.FloatRange(0, 1), help="Weight of the present in the pooling [the model's]."),
+    click.option(
+        "--pooling", type=click.Choice(["hysteresis", "paper", "mean"]), default="hysteresis", show_default=True,
+        help="Over time: as VSFA's code, as its paper, or the plain mean. Another one needs no new decode.",
+    ),
 )  # fmt: skip
 FFMPEG_OPTION = click.option("--ffmpeg", metavar="PROGRAM", help="Use this ffmpeg instead of the embedded one.")
 
@@ -133,6 +139,27 @@ FFMPEG_OPTION = click.option("--ffmpeg", metavar="PROGRAM", help="Use this ffmpe
 PROTOCOLS_OPTION = click.option(
     "--allow-protocols", is_flag=True, help="Fetch sources such as http://… or concat:a.ts|b.ts before the work."
 )
+
+
+CACHE_OPTIONS = (
+    click.option("--cache-dir", type=click.Path(path_type=Path), help="Where results are remembered."),
+    click.option("--no-cache", is_flag=True, help="Measure everything again and remember nothing."),
+)
+
+
+def cache_dir(options: dict[str, Any]) -> Path | None:
+    """The folder chosen on the command line, ``None`` for ``--no-cache``."""
+    from vqa_cli.entries import default_cache_dir
+
+    chosen: Path | None = options["cache_dir"]
+    return None if options["no_cache"] else chosen or default_cache_dir()
+
+
+def cache_options(command: F) -> F:
+    """The options that say where results are remembered."""
+    for option in reversed(CACHE_OPTIONS):
+        command = option(command)
+    return command
 
 
 def model_options(command: F) -> F:
@@ -155,5 +182,15 @@ def load_chosen_scorer(model: str, options: dict[str, Any], *, threads: int | No
 
     if threads is not None:
         torch.set_num_threads(threads)
-    names = ("device", "precision", "batch_size", "model_dir", "backbone_weights", "head_weights")
+    names = (
+        "device",
+        "precision",
+        "batch_size",
+        "model_dir",
+        "backbone_weights",
+        "head_weights",
+        "tau",
+        "beta",
+        "pooling",
+    )
     return load_scorer(model, **{name: options[name] for name in names})

@@ -16,7 +16,15 @@ import click
 
 from vqa_cli.cli.console import note, table
 from vqa_cli.cli.inputs import expand_inputs
-from vqa_cli.cli.options import FFMPEG_OPTION, PROTOCOLS_OPTION, MetricList, load_chosen_scorer, model_options
+from vqa_cli.cli.options import (
+    FFMPEG_OPTION,
+    PROTOCOLS_OPTION,
+    MetricList,
+    cache_dir,
+    cache_options,
+    load_chosen_scorer,
+    model_options,
+)
 from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
 
 _AT = re.compile(r"^(?:(\d+)x(\d+)|(\d+)p)$")
@@ -46,8 +54,6 @@ class _Row:
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Score each N-th frame.")
 @click.option("--start", type=click.FloatRange(min=0), metavar="SECONDS", help="Begin here.")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Score this much.")
-@click.option("--tau", type=click.IntRange(1), help="Window of the temporal pooling in frames [the model's].")
-@click.option("--beta", type=click.FloatRange(0, 1), help="Weight of the present in the pooling [the model's].")
 @click.option(
     "--format",
     "output_format",
@@ -57,6 +63,7 @@ class _Row:
 )
 @click.option("--per-frame", is_flag=True, help="Frame scores too.")
 @click.option("--min-score", type=float, metavar="X", help="Exit 1 when a score is below X.")
+@cache_options
 @PROTOCOLS_OPTION
 @FFMPEG_OPTION
 def command(
@@ -87,9 +94,11 @@ def command(
             reference=options["reference"], metrics=tuple(options["metrics"]) if options["reference"] else (),
             at=_parse_at(options["score_at"]),
         )  # fmt: skip
+        cache = cache_dir(options)
         for path in paths:
             try:
-                rows.append(_Row(str(path), score_file(path, request, scorer=scorer, runner=runner, ffmpeg=ffmpeg)))
+                result = score_file(path, request, scorer=scorer, runner=runner, ffmpeg=ffmpeg, cache=cache)
+                rows.append(_Row(str(path), result))
             except InputError as err:
                 if len(paths) == 1:
                     raise

@@ -107,7 +107,7 @@ def _check(options: dict[str, Any]) -> None:
 
 def _bench(info: MediaInfo, options: dict[str, Any]) -> tuple[Bench, list[float]]:
     """What trials of the whole source have in common, and the points that may be tried, best first."""
-    from vqa_cli.ladder.cache import default_cache_dir
+    from vqa_cli.entries import default_cache_dir
     from vqa_cli.ladder.pipeline import LadderJob
     from vqa_cli.ladder.preset import build_settings
     from vqa_cli.ladder.trials import Bench

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vqa_cli.entries import without_paths
 from vqa_cli.errors import StorageError, ToolError, VqaError
-from vqa_cli.ladder.cache import Cache, FrameValues, KeyParts, Measured, rung_key, without_paths
+from vqa_cli.ladder.cache import Cache, FrameValues, KeyParts, Measured, rung_key
 from vqa_cli.ladder.plan import PlannedRung
 from vqa_cli.ladder.source import ReadySource
 from vqa_cli.media.binaries import Ffmpeg
@@ -25,9 +26,10 @@ from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
 from vqa_cli.run import EncodeResult, ModelScore, RungResult, RungStatus
+from vqa_cli.seen import Seen, Stream
 from vqa_cli.series import make_series
 from vqa_cli.settings import LadderSettings
-from vqa_cli.types import ClipScore, Scorer, Size
+from vqa_cli.types import ClipScore, FrameFormat, Scorer, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Bench:
     source: ReadySource
     display: Size
     cache: Cache
+    seen: Seen
     workdir: Path
     keep: Path | None
     encode_ffmpeg: Ffmpeg
@@ -60,6 +63,14 @@ class Bench:
         return MeasureOrder(self.display, s.metrics, s.downscale, s.upscale, s.threads)
 
     @property
+    def pixels(self) -> FrameFormat:
+        return frame_format(self.display, self.source.view.colour, self.source.info.size)
+
+    @property
+    def preparation(self) -> str:
+        return json.dumps(asdict(self.source.steps))
+
+    @property
     def _programs(self) -> str:
         """Hash of the build that measures, and of the one that encodes where it is another."""
         both = dict.fromkeys((self.ffmpeg.sha256, self.encode_ffmpeg.sha256))
@@ -67,37 +78,37 @@ class Bench:
 
     def key(self, argv: tuple[tuple[str, ...], ...], library: str, names: dict[str, str]) -> str:
         """Cache key of a measurement made by these command lines."""
-        model = self.scorer.identity if self.scorer else None
-        what = [model.sha256, model.precision, model.pooling, model.preprocessing] if model else []
         return rung_key(
             KeyParts(
                 source=self.source.sha256,
-                preparation=json.dumps(asdict(self.source.steps)),
+                preparation=self.preparation,
                 argv=tuple(without_paths(line, names) for line in argv),
                 ffmpeg=self._programs,
                 libraries=library,
-                model=json.dumps(what),
             )
         )
+
+    def stream(self, view: SourceView, content: str, bit_depth: int = 8) -> Stream:
+        """What the model is shown of a file with this content."""
+        argv = build_frames_argv(self.ffmpeg.path, view, self.order)
+        names = {str(view.path): "FILE"}
+        return Stream(content, without_paths(argv, names), self.pixels, self.ffmpeg.sha256, bit_depth)
 
 
 def measure_source(bench: Bench) -> tuple[ModelScore | None, FrameValues]:
     """The source's own score at the display size; ``None`` without a model."""
     if bench.scorer is None:
         return None, {}
-    argv = build_frames_argv(bench.ffmpeg.path, bench.source.view, bench.order)
-    names = {str(bench.source.view.path): "SOURCE"}
-    key = bench.key((argv,), "", names)
-    if found := bench.cache.load(key):
-        return found[0].score, found[1]
-    pixels = frame_format(bench.display, bench.source.view.colour, bench.source.info.size)
-    what = str(bench.source.info.path)
-    with open_frames(bench.runner, argv, pixels, expected=bench.source.frames, what=what) as frames:
-        clip = bench.scorer.score(prefetch(frames), pixels)
-    score = model_score(clip, bench)
-    values = {"model": clip.frame_scores}
-    bench.cache.store(key, Measured(encode=None, score=score, fidelity={}), values)
-    return score, values
+    view = bench.source.view
+    content = bench.source.sha256 + (bench.preparation if bench.source.steps else "")
+    stream = bench.stream(view, content)
+    clip = bench.seen.find(stream, bench.scorer)
+    if clip is None:
+        argv = build_frames_argv(bench.ffmpeg.path, view, bench.order)
+        what = str(bench.source.info.path)
+        with open_frames(bench.runner, argv, bench.pixels, expected=bench.source.frames, what=what) as frames:
+            clip = bench.seen.score(stream, bench.scorer, prefetch(frames))
+    return model_score(clip, bench), {"model": clip.frame_scores}
 
 
 def measure_rung(
@@ -134,10 +145,9 @@ def _measure(
     key = bench.key((*encode_argv, measure_argv), library, names)
     lines = _recorded(bench, encode_argv, measure_argv)
     kept = bench.keep / output.name if bench.keep else None
-    found = bench.cache.load(key)
-    if found and (kept is None or kept.exists()):
-        result = _result(rung, bench, status="ok", measured=_at(found[0], kept), lines=lines)
-        return result, found[1], True
+    if (known := _known(bench, key, coded)) and (kept is None or kept.exists()):
+        result = _result(rung, bench, status="ok", measured=_at(known[0], kept), score=known[1], lines=lines)
+        return result, known[2], True
     view = bench.source.view
     encode = run_encode(
         bench.runner,
@@ -145,15 +155,35 @@ def _measure(
         lambda s: on_share(s * 0.6),
     )
     _check_coded(output, rung)
-    score, values = _score_and_compare(bench, measure_argv, folder, coded, output.name)
-    fps = view.fps
-    fidelity = {name: make_series(series, fps) for name, series in values.items() if name != "model"}
-    measured = Measured(encode=encode, score=score, fidelity=fidelity)
+    clip, values = _score_and_compare(bench, measure_argv, folder, coded, encode.sha256)
+    fidelity = {name: make_series(series, view.fps) for name, series in values.items()}
+    measured = Measured(encode=encode, fidelity=fidelity)
     bench.cache.store(key, measured, values)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(output, kept)
-    return _result(rung, bench, status="ok", measured=_at(measured, kept), lines=lines), values, False
+    score, values = _with_score(bench, clip, values)
+    result = _result(rung, bench, status="ok", measured=_at(measured, kept), score=score, lines=lines)
+    return result, values, False
+
+
+def _known(bench: Bench, key: str, coded: SourceView) -> tuple[Measured, ModelScore | None, FrameValues] | None:
+    """What is remembered of a rung, if that is everything: its encode and the model's verdict on it."""
+    if (found := bench.cache.load(key)) is None:
+        return None
+    measured, values = found
+    clip = None
+    if bench.scorer is not None:
+        stream = bench.stream(coded, measured.encode.sha256, _depth(bench, coded))
+        if (clip := bench.seen.find(stream, bench.scorer)) is None:
+            return None
+    return measured, *_with_score(bench, clip, values)
+
+
+def _with_score(bench: Bench, clip: ClipScore | None, values: FrameValues) -> tuple[ModelScore | None, FrameValues]:
+    if clip is None:
+        return None, values
+    return model_score(clip, bench), {"model": clip.frame_scores, **values}
 
 
 def _recorded(bench: Bench, encode: tuple[tuple[str, ...], ...], measure: tuple[str, ...]) -> _Lines:
@@ -166,23 +196,21 @@ def _recorded(bench: Bench, encode: tuple[tuple[str, ...], ...], measure: tuple[
 
 
 def _score_and_compare(
-    bench: Bench, argv: tuple[str, ...], folder: Path, coded: SourceView, name: str
-) -> tuple[ModelScore | None, FrameValues]:
-    pixels = frame_format(bench.display, bench.source.view.colour, bench.source.info.size)
-    values: FrameValues = {}
-    score: ModelScore | None = None
-    frames_expected = bench.source.frames
-    with open_frames(bench.runner, argv, pixels, expected=frames_expected, what=name, cwd=folder) as frames:
+    bench: Bench, argv: tuple[str, ...], folder: Path, coded: SourceView, content: str
+) -> tuple[ClipScore | None, FrameValues]:
+    clip: ClipScore | None = None
+    expected, depth = bench.source.frames, _depth(bench, coded)
+    with open_frames(bench.runner, argv, bench.pixels, expected=expected, what=coded.path.name, cwd=folder) as frames:
         if bench.scorer is None:
             for _ in frames:
                 pass
         else:
-            clip = bench.scorer.score(prefetch(frames), pixels)
-            score = model_score(clip, bench)
-            values["model"] = clip.frame_scores
-    depth = 10 if max(coded.bit_depth, bench.source.view.bit_depth) > 8 else 8
-    values |= read_logs(folder, bench.settings.metrics, frames=frames_expected, bit_depth=depth)
-    return score, values
+            clip = bench.seen.score(bench.stream(coded, content, depth), bench.scorer, prefetch(frames))
+    return clip, read_logs(folder, bench.settings.metrics, frames=expected, bit_depth=depth)
+
+
+def _depth(bench: Bench, coded: SourceView) -> int:
+    return 10 if max(coded.bit_depth, bench.source.view.bit_depth) > 8 else 8
 
 
 def _coded_view(bench: Bench, rung: PlannedRung, output: Path) -> SourceView:
@@ -213,7 +241,7 @@ def model_score(clip: ClipScore, bench: Bench) -> ModelScore:
 
 
 def _at(measured: Measured, kept: Path | None) -> Measured:
-    if kept is None or measured.encode is None:
+    if kept is None:
         return measured
     encode = EncodeResult(**{**measured.encode.model_dump(), "path": str(kept)})
     return measured.model_copy(update={"encode": encode})
@@ -226,6 +254,7 @@ def _result(
     status: RungStatus,
     reason: str | None = None,
     measured: Measured | None = None,
+    score: ModelScore | None = None,
     lines: _Lines | None = None,
 ) -> RungResult:
     order = rung.order
@@ -242,7 +271,7 @@ def _result(
         encode_argv=lines.encode if lines else (),
         measure_argv=lines.measure if lines else (),
         encode=measured.encode if measured else None,
-        score=measured.score if measured else None,
+        score=score,
         fidelity=measured.fidelity if measured else {},
         warnings=rung.warnings,
     )

@@ -30,6 +30,7 @@ from vqa_cli.media.command import build_check_argv
 from vqa_cli.media.encoders import ENCODERS, Encoder, find_encoder
 from vqa_cli.media.process import Runner
 from vqa_cli.run import Environment, ModelInfo, ModelScore, Run, RungResult, ScaleInfo, SourceInfo, SourceResult
+from vqa_cli.seen import Seen
 from vqa_cli.settings import LadderSettings
 from vqa_cli.types import ModelIdentity, Scorer
 
@@ -134,7 +135,7 @@ def _run_source(stage: _Stage, path: Path) -> tuple[SourceResult, dict[str, Fram
     keep = stage.job.keep / path.stem if stage.job.keep else None
     bench = Bench(
         stage.runner, stage.ffmpeg, {name: c.library for name, c in stage.checks.items()}, stage.job.scorer,
-        stage.settings, source, plan.display, stage.cache, folder, keep, stage.encoding,
+        stage.settings, source, plan.display, stage.cache, Seen(stage.job.cache_dir), folder, keep, stage.encoding,
     )  # fmt: skip
     score, rungs, values = _run_rungs(stage, bench, plan)
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,13 +1,16 @@
-"""Temporal hysteresis pooling, as VSFA's authors' code computes it.
+"""Temporal hysteresis pooling, as VSFA's authors' code computes it and as their paper writes it.
 
 Source: D. Li, T. Jiang, M. Jiang, "Quality Assessment of In-the-Wild Videos", ACM MM 2019, eqs. 6-10 (memory element
 l_t, current element m_t, their mix and the mean over time); after K. Seshadrinathan and A. C. Bovik, ICASSP 2011.
 
-The paper lets the memory of frame t start at t-1; the authors' code, with which their scores were published, includes
-frame t itself. The code is followed here.
+They differ in the windows. The paper's memory is the ``tau`` frames before t (frame t itself only at the start), and its
+current element reaches ``tau`` frames beyond t. The code's memory is ``tau`` frames that end with t, and its current
+element is ``tau`` frames that begin with t. Published scores were made by the code, so it is the default.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +18,8 @@ from torch import Tensor
 
 TAU_FRAMES = 12
 BETA = 0.5
+Pooling = Literal["hysteresis", "paper", "mean"]
+POOLINGS: tuple[Pooling, ...] = ("hysteresis", "paper", "mean")
 
 
 def hysteresis(scores: Tensor, *, tau: int = TAU_FRAMES, beta: float = BETA) -> Tensor:
@@ -42,9 +47,25 @@ def hysteresis(scores: Tensor, *, tau: int = TAU_FRAMES, beta: float = BETA) -> 
     return (beta * current + (1 - beta) * memory).reshape(scores.shape)
 
 
-def pool_clip(scores: Tensor, *, tau: int = TAU_FRAMES, beta: float = BETA) -> Tensor:
-    """Score of one clip from its frame scores, shape (frames,) -> ()."""
-    return hysteresis(scores, tau=tau, beta=beta).mean()
+def paper_hysteresis(scores: Tensor, *, tau: int = TAU_FRAMES, beta: float = BETA) -> Tensor:
+    """Pooled frame scores with the paper's windows, eqs. 6-9: shape (frames,) -> (frames,).
+
+    Args:
+        beta: weight of the present, 1 - gamma in the paper.
+    """
+    before = -F.max_pool1d(F.pad(-scores[None, None], (tau, 0), value=-torch.inf), tau, stride=1)[0, 0, : len(scores)]
+    memory = torch.cat((scores[:1], before[1:]))
+    ahead = F.pad(scores, (0, tau), value=torch.inf).unfold(0, tau + 1, 1)
+    current = (torch.softmax(-ahead, dim=1) * ahead.nan_to_num(posinf=0.0)).sum(dim=1)
+    return beta * current + (1 - beta) * memory
+
+
+def pool_clip(scores: Tensor, *, tau: int = TAU_FRAMES, beta: float = BETA, pooling: Pooling = "hysteresis") -> Tensor:
+    """Score of one clip from its frame scores, shape (frames,) -> (); eq. 10. ``mean`` leaves tau and beta out."""
+    if pooling == "mean":
+        return scores.mean()
+    pool = paper_hysteresis if pooling == "paper" else hysteresis
+    return pool(scores, tau=tau, beta=beta).mean()
 
 
 def pool_batch(scores: Tensor, lengths: Tensor, *, tau: int = TAU_FRAMES, beta: float = BETA) -> Tensor:

@@ -16,6 +16,7 @@ from vqa_cli.types import ModelIdentity, ScoreScale
 if TYPE_CHECKING:
     from vqa_cli.model.checkpoint import Scale
     from vqa_cli.model.heads import Head
+    from vqa_cli.model.pooling import Pooling
     from vqa_cli.model.scorer import Calibration, StreamingScorer
 
 LITE = "vsfa-lite"
@@ -94,6 +95,7 @@ def load_scorer(
     head_weights: Path | None = None,
     tau: int | None = None,
     beta: float | None = None,
+    pooling: Pooling = "hysteresis",
     model_dir: Path | None = None,
 ) -> StreamingScorer:
     """Put a model together, ready to score.
@@ -106,6 +108,7 @@ def load_scorer(
         backbone_weights, head_weights: compatible state dicts in place of the registered files; the result is then
             marked unverified.
         tau, beta: temporal pooling other than the model's own; window in frames, weight 0..1.
+        pooling: ``"hysteresis"`` as the authors' code does it, ``"paper"`` as their paper writes it, or ``"mean"``.
         model_dir: where downloaded weights lie, the user's data folder by default.
 
     Raises:
@@ -114,22 +117,22 @@ def load_scorer(
     """
     from vqa_cli.model.device import DTYPES, pick_device, pick_precision
     from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
-    from vqa_cli.model.scorer import StreamingScorer, describe_pooling
+    from vqa_cli.model.scorer import StreamingScorer, TemporalPooling
 
     parts = _parts(model, backbone_weights, head_weights, model_dir or default_dir())
     place = pick_device(device)
     arithmetic = pick_precision(precision, place, bf16_is_close=parts.bf16_is_close)
-    window = tau if tau is not None else parts.tau
-    mix = beta if beta is not None else parts.beta
+    temporal = TemporalPooling(parts.tau if tau is None else tau, parts.beta if beta is None else beta, pooling)
     identity = ModelIdentity(
         name=parts.name,
         sha256=hashlib.sha256("".join(parts.hashes).encode()).hexdigest() if len(parts.hashes) > 1 else parts.hashes[0],
+        extractor=parts.extractor,
         scale=parts.scale,
         precision=arithmetic,
         device=str(place),
         verified=parts.verified,
         preprocessing=parts.preprocessing,
-        pooling=describe_pooling(window, mix),
+        pooling=temporal.describe(),
         training_data=parts.training_data,
         licence=parts.licence,
     )
@@ -139,8 +142,7 @@ def load_scorer(
         parts.calibration,
         identity,
         device=place,
-        tau=window,
-        beta=mix,
+        pooling=temporal,
     )
 
 
@@ -152,6 +154,7 @@ class _Parts:
     calibration: Calibration
     scale: ScoreScale
     hashes: tuple[str, ...]
+    extractor: str
     verified: bool
     preprocessing: str
     training_data: str
@@ -186,6 +189,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     head = make_head(card.head, card.head_config)
     backbone: Any
     hashes: tuple[str, ...] = (digest,)
+    extractor = digest
     try:
         head.load_state_dict(_below(tensors, "head."))
         if card.backbone == BRISQUE:
@@ -196,13 +200,13 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
         else:
             backbone, extra = _resnet(backbone_weights, directory)
             assert isinstance(backbone, ResNetBackbone)
-            hashes += (extra,)
+            hashes, extractor = (digest, extra), extra
     except RuntimeError as err:
         raise ModelError(f"weights do not fit their card: {path}", detail=first_line(err)) from err
     s = card.scale
     return _Parts(
         name=card.name, backbone=backbone, head=head, calibration=calibration_of(s),
-        scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), hashes=hashes,
+        scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), hashes=hashes, extractor=extractor,
         verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
         tau=card.tau, beta=card.beta, bf16_is_close=card.backbone == "lite",
     )  # fmt: skip
@@ -233,7 +237,7 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
     head_hash = sha256_of(path)
     return _Parts(
         name=model.name, backbone=net, head=module, calibration=_calibration(model.name, state), scale=model.scale,
-        hashes=(net_hash, head_hash), preprocessing=_RESNET_PIXELS, training_data=model.training_data,
+        hashes=(net_hash, head_hash), extractor=net_hash, preprocessing=_RESNET_PIXELS, training_data=model.training_data,
         verified=head_hash == model.head.sha256 and net_hash == RESNET50.sha256, licence=model.head.licence,
     )  # fmt: skip
 

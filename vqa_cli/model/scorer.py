@@ -13,11 +13,14 @@ from torch import Tensor
 from vqa_cli.errors import InputError, ModelError
 from vqa_cli.model.extractor import FeatureExtractor
 from vqa_cli.model.heads import Head, HeadStream
-from vqa_cli.model.pooling import effective_tau, pool_clip
+from vqa_cli.model.pooling import BETA, TAU_FRAMES, Pooling, effective_tau, pool_clip
 from vqa_cli.types import ClipScore, FeatureSink, FrameFormat, ModelIdentity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+# Cached features that are widened to float32 at once: memory stays flat in the length of the clip.
+_FEATURE_FRAMES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,27 @@ class Calibration:
         return torch.sigmoid(slope * torch.sigmoid(pooled) + shift)
 
 
+@dataclass(frozen=True, slots=True)
+class TemporalPooling:
+    """How frame scores become one number; ``tau`` in frames of the unsampled clip, ``beta`` the weight of the present."""
+
+    tau: int = TAU_FRAMES
+    beta: float = BETA
+    kind: Pooling = "hysteresis"
+
+    def describe(self, every: int = 1) -> str:
+        """Name and parameters as results record them; the window counts the frames that are scored."""
+        sampled = f" at 1 in {every}" if every > 1 else ""
+        if self.kind == "mean":
+            return f"mean{sampled}"
+        name = "temporal hysteresis" if self.kind == "hysteresis" else "temporal hysteresis (the paper's windows)"
+        return f"{name}, tau {effective_tau(self.tau, every)} frames{sampled}, beta {self.beta:g}"
+
+    def __call__(self, scores: Tensor, every: int = 1) -> Tensor:
+        """Frame scores, shape (frames,), of each ``every``-th frame -> ()."""
+        return pool_clip(scores, tau=effective_tau(self.tau, every), beta=self.beta, pooling=self.kind)
+
+
 class StreamingScorer:
     """Implements :class:`vqa_cli.types.Scorer` for a backbone with a head."""
 
@@ -60,16 +84,14 @@ class StreamingScorer:
         identity: ModelIdentity,
         *,
         device: torch.device,
-        tau: int,
-        beta: float,
+        pooling: TemporalPooling | None = None,
     ) -> None:
         self.extractor = extractor
         self._head = head
         self._calibration = calibration
         self._identity = identity
         self._device = device
-        self._tau = tau
-        self._beta = beta
+        self._pooling = pooling or TemporalPooling()
 
     @property
     def identity(self) -> ModelIdentity:
@@ -94,9 +116,16 @@ class StreamingScorer:
 
     def score_features(self, features: NDArray[np.float16], *, every: int = 1) -> ClipScore:
         """See :class:`vqa_cli.types.Scorer`."""
-        values = torch.from_numpy(features.astype(np.float32)).to(self._device)
         stream = HeadStream(self._head)
-        return self._pool([stream.push(values), stream.end()], every)
+        scores: list[Tensor] = []
+        for start in range(0, len(features), _FEATURE_FRAMES):
+            part = torch.from_numpy(features[start : start + _FEATURE_FRAMES].astype(np.float32))
+            scores.append(stream.push(part.to(self._device)))
+        return self._pool([*scores, stream.end()], every)
+
+    def pool(self, frame_outputs: NDArray[np.float64], *, every: int = 1) -> ClipScore:
+        """See :class:`vqa_cli.types.Scorer`."""
+        return self._pool([torch.from_numpy(np.array(frame_outputs, dtype=np.float64))], every)
 
     def _pool(self, parts: list[Tensor], every: int) -> ClipScore:
         with torch.inference_mode():
@@ -106,16 +135,15 @@ class StreamingScorer:
             if not torch.isfinite(q).all():
                 bad = int((~torch.isfinite(q)).nonzero()[0, 0])
                 raise ModelError(f"the model gave a score that is no number: frame {bad}", hint="try --precision fp32")
-            tau = effective_tau(self._tau, every)
-            pooled = pool_clip(q, tau=tau, beta=self._beta)
             c = self._calibration
-            raw = c.raw(pooled)
+            raw = c.raw(self._pooling(q, every))
             score, per_frame = float(c.score(raw)), c.score(c.raw(q)).numpy()
         return ClipScore(
             score=score,
             raw=float(raw),
             frame_scores=per_frame,
-            model=replace(self._identity, pooling=describe_pooling(tau, self._beta, every)),
+            frame_outputs=q.numpy(),
+            model=replace(self._identity, pooling=self._pooling.describe(every)),
             others={name: float(raw) * gain + offset for name, gain, offset in c.others},
         )
 
@@ -127,9 +155,3 @@ def _within(raw: Tensor, knee: float) -> Tensor:
     low = knee + knee * torch.tanh((raw - knee) / knee)
     high = 1 - knee + knee * torch.tanh((raw - 1 + knee) / knee)
     return torch.where(raw < knee, low, torch.where(raw > 1 - knee, high, raw))
-
-
-def describe_pooling(tau: int, beta: float, every: int = 1) -> str:
-    """Name and parameters of the pooling, as results record it; ``tau`` counts the frames that are scored."""
-    sampled = f" at 1 in {every}" if every > 1 else ""
-    return f"temporal hysteresis, tau {tau} frames{sampled}, beta {beta:g}"

@@ -121,3 +121,6 @@ class _Tap:
 
     def score_features(self, features: NDArray[np.float16], *, every: int = 1) -> ClipScore:
         return self._scorer.score_features(features, every=every)
+
+    def pool(self, frame_outputs: NDArray[np.float64], *, every: int = 1) -> ClipScore:
+        return self._scorer.pool(frame_outputs, every=every)

@@ -1,0 +1,129 @@
+"""What was decoded once is not decoded again for another temporal pooling or head."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import FFMPEG, Vqa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vqa_cli.entries import Entries, content_key
+from vqa_cli.errors import InputError
+from vqa_cli.model.pooling import pool_clip
+from vqa_cli.model.registry import load_scorer
+from vqa_cli.seen import Seen, Stream
+from vqa_cli.types import FrameFormat
+
+PIXELS = FrameFormat(96, 64)
+STREAM = Stream("content", ("-i", "FILE"), PIXELS, "ffmpeg")
+FRAMES = np.random.default_rng(0).integers(16, 235, (30, 96, 96)).astype(np.uint8)
+
+
+def paper_pool(q: list[float], tau: int, beta: float) -> float:
+    """Equations 6 to 10 of the paper, one frame at a time."""
+    total = 0.0
+    for t in range(len(q)):
+        memory = min(q[max(0, t - tau) : t]) if t else q[0]
+        ahead = np.array(q[t : t + tau + 1])
+        weights = np.exp(-(ahead - ahead.min()))
+        total += beta * float((weights * ahead).sum() / weights.sum()) + (1 - beta) * memory
+    return total / len(q)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=40), st.integers(1, 15), st.floats(0, 1))
+@settings(deadline=None)
+def test_the_papers_windows(q: list[float], tau: int, beta: float) -> None:
+    fast = float(pool_clip(torch.tensor(q, dtype=torch.float64), tau=tau, beta=beta, pooling="paper"))
+    assert fast == pytest.approx(paper_pool(q, tau, beta), abs=1e-9)
+
+
+def test_another_pooling_of_what_was_seen_is_exact(tmp_path: Path) -> None:
+    seen = Seen(tmp_path)
+    seen.score(STREAM, load_scorer(device="cpu", precision="fp32"), [FRAMES])
+    other = load_scorer(device="cpu", precision="fp32", tau=5, beta=0.2)
+    found = seen.find(STREAM, other)
+    assert found is not None
+    direct = other.score([FRAMES], PIXELS)
+    assert (found.raw, found.score, found.model) == (direct.raw, direct.score, direct.model)
+    mean = seen.find(STREAM, load_scorer(device="cpu", precision="fp32", pooling="mean"))
+    assert mean is not None and mean.raw == pytest.approx(direct.frame_outputs.mean())
+
+
+def test_another_head_starts_from_the_features(tmp_path: Path) -> None:
+    seen, scorer = Seen(tmp_path), load_scorer(device="cpu", precision="fp32")
+    direct = seen.score(STREAM, scorer, [FRAMES[:7], FRAMES[7:]])
+    seen.scores.clear()
+    found = seen.find(STREAM, scorer)
+    assert found is not None and found.raw == pytest.approx(direct.raw, abs=1e-3)
+
+
+def test_a_damaged_entry_is_a_miss_and_a_failed_clip_is_none(tmp_path: Path) -> None:
+    seen, scorer = Seen(tmp_path), load_scorer(device="cpu", precision="fp32")
+    with pytest.raises(InputError):
+        seen.score(STREAM, scorer, [])
+    assert seen.scores.usage().entries == seen.features.usage().entries == 0
+    seen.score(STREAM, scorer, [FRAMES])
+    seen.scores.clear()
+    file = next(tmp_path.rglob("features.f16"))
+    file.write_bytes(bytes(file.stat().st_size))
+    assert seen.find(STREAM, scorer) is None
+    assert seen.features.usage().entries == 0
+
+
+def test_the_least_used_entries_go_first(tmp_path: Path) -> None:
+    import os
+
+    entries = Entries(tmp_path, limit_bytes=250)
+    keys = [content_key(n) for n in range(4)]
+    for age, key in enumerate(keys[:3]):
+        with entries.write(key) as folder:
+            assert folder is not None
+            (folder / "data").write_bytes(bytes(100))
+        if found := entries.find(key):
+            os.utime(found, (age, age))
+    assert [entries.find(key) is not None for key in keys] == [False, True, True, False]
+
+
+@pytest.fixture
+def counted(tmp_path: Path) -> tuple[Path, Path]:
+    """An ffmpeg that notes each command line, and where."""
+    log, program = tmp_path / "calls.log", tmp_path / "ffmpeg"
+    program.write_text(f'#!/bin/sh\necho "$*" >> {log}\nexec {FFMPEG} "$@"\n')
+    program.chmod(0o755)
+    return program, log
+
+
+@pytest.mark.ffmpeg
+def test_score_decodes_once(vqa: Vqa, clip: Path, counted: tuple[Path, Path], tmp_path: Path) -> None:
+    program, log = counted
+    first = vqa("score", clip, "--ffmpeg", program, "--cache-dir", tmp_path / "c", "--format", "json")
+    assert first.returncode == 0, first.stderr
+    assert "clip.mp4" in log.read_text()
+    log.unlink()
+    again = vqa("score", clip, "--ffmpeg", program, "--cache-dir", tmp_path / "c", "--format", "json", "--tau", "3")
+    assert again.returncode == 0 and "clip.mp4" not in (log.read_text() if log.exists() else "")
+    fresh = vqa("score", clip, "--ffmpeg", program, "--no-cache", "--format", "json", "--tau", "3")
+    assert json.loads(again.stdout) == json.loads(fresh.stdout) != json.loads(first.stdout)
+
+
+@pytest.mark.ffmpeg
+def test_another_tau_on_a_ladder_neither_encodes_nor_decodes(
+    vqa: Vqa, clip: Path, counted: tuple[Path, Path], tmp_path: Path
+) -> None:
+    program, log = counted
+    order = ("ladder", clip, "--codec", "x264", "--crf", "30,40", "--height", "180", "--display", "180", "--metric", "psnr",
+             "--ffmpeg", program, "--cache-dir", tmp_path / "c", "-o")  # fmt: skip
+    assert vqa(*order, tmp_path / "a").returncode == 0
+    log.unlink()
+    done = vqa(*order, tmp_path / "b", "--tau", "3", "--beta", "0.9")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("from the cache") == 2
+    calls = [line for line in log.read_text().splitlines() if "clip.mp4" in line]
+    assert not [line for line in calls if "rawvideo" in line or "libx264" in line]
+    one, two = (json.loads((tmp_path / name / "run.json").read_text())["sources"][0]["rungs"][0] for name in "ab")
+    assert one["encode"] == two["encode"] and one["score"]["score"] != two["score"]["score"]

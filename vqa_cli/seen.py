@@ -1,0 +1,136 @@
+"""What a model has seen, remembered by content, so that another pooling, tau, beta or head decodes nothing.
+
+Two things are kept of each stream of frames: the head's own numbers in float64 (small; another pooling of the same
+weights is exact) and the frame features in float16 (large, hence limited; another head can start from them).
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from vqa_cli.entries import Entries, content_key
+from vqa_cli.types import ClipScore, FrameFormat, ModelIdentity, Scorer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# 8 kB a frame for ResNet-50: 250,000 frames, or about 2.5 hours at 30 fps.
+FEATURE_LIMIT_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Which frames a model is shown.
+
+    Attributes:
+        content: sha256 of the file that is decoded, and how it was prepared.
+        argv: the decoding command line with paths taken out.
+        pixels: layout and colour matrix of the frames.
+        ffmpeg: sha256 of the decoder.
+        bit_depth: of the frames on their way through the filters.
+        every: each how many frames of the clip are in it.
+    """
+
+    content: str
+    argv: Sequence[str]
+    pixels: FrameFormat
+    ffmpeg: str
+    bit_depth: int = 8
+    every: int = 1
+
+    def key(self, weights: str, model: ModelIdentity) -> str:
+        """Name of what these ``weights`` made of the stream, in the model's arithmetic."""
+        how = [weights, model.precision, model.preprocessing]
+        parts = [self.content, list(self.argv), astuple(self.pixels), self.ffmpeg, self.bit_depth, self.every]
+        return content_key(*parts, *how)
+
+
+class Seen:
+    """Frame scores and features below ``folder``; with ``None`` nothing is kept."""
+
+    def __init__(self, folder: Path | None, *, limit_bytes: int = FEATURE_LIMIT_BYTES) -> None:
+        self.scores = Entries(folder and folder / "scores")
+        self.features = Entries(folder and folder / "features", limit_bytes=limit_bytes)
+
+    def find(self, stream: Stream, scorer: Scorer) -> ClipScore | None:
+        """The model's verdict without decoding, or ``None`` when too little is remembered.
+
+        From the head's own numbers it is exact. From features it differs by what float16 rounds away, a few hundred
+        thousandths of the raw scale.
+        """
+        model = scorer.identity
+        outputs = self._outputs(stream.key(model.sha256, model))
+        if outputs is not None:
+            return scorer.pool(outputs, every=stream.every)
+        features = self._features(stream.key(model.extractor, model))
+        return None if features is None else scorer.score_features(features, every=stream.every)
+
+    def score(self, stream: Stream, scorer: Scorer, frames: Iterable[NDArray[np.uint8]]) -> ClipScore:
+        """Show the frames to the model and remember what it made of them.
+
+        Nothing is remembered when the frames end in an error.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        model = scorer.identity
+        with ExitStack() as stack:
+            scores = stack.enter_context(self.scores.write(stream.key(model.sha256, model)))
+            folder = stack.enter_context(self.features.write(stream.key(model.extractor, model)))
+            if scores is None or folder is None:
+                return scorer.score(frames, stream.pixels, every=stream.every)
+            with (folder / "features.f16").open("wb") as file:
+                sink = _Sink(file)
+                clip = scorer.score(frames, stream.pixels, every=stream.every, sink=sink)
+            (folder / "about.json").write_text(json.dumps(sink.about()), encoding="utf-8")
+            np.save(scores / "outputs.npy", clip.frame_outputs)
+            return clip
+
+    def _outputs(self, key: str) -> NDArray[np.float64] | None:
+        if (entry := self.scores.find(key)) is None:
+            return None
+        try:
+            outputs: NDArray[np.float64] = np.load(entry / "outputs.npy")
+            return outputs
+        except (OSError, ValueError, EOFError):
+            self.scores.drop(key)
+            return None
+
+    def _features(self, key: str) -> NDArray[np.float16] | None:
+        if (entry := self.features.find(key)) is None:
+            return None
+        try:
+            about = json.loads((entry / "about.json").read_text(encoding="utf-8"))
+            shape = (about["frames"], about["dim"])
+            features: NDArray[np.float16] = np.memmap(entry / "features.f16", np.float16, "r", shape=shape)
+            if zlib.crc32(features.data) == about["crc32"]:
+                return features
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        self.features.drop(key)
+        return None
+
+
+class _Sink:
+    """Writes features as they come, so that memory does not grow with the clip."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._frames, self._dim, self._crc32 = 0, 0, 0
+
+    def append(self, features: NDArray[np.float16]) -> None:
+        data = np.ascontiguousarray(features).data
+        self._file.write(data)
+        self._crc32 = zlib.crc32(data, self._crc32)
+        self._frames, self._dim = self._frames + len(features), features.shape[1]
+
+    def about(self) -> dict[str, int]:
+        return {"frames": self._frames, "dim": self._dim, "crc32": self._crc32}
