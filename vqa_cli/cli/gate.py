@@ -54,7 +54,7 @@ _ENCODING_OPTIONS = ("preset", "flags", "baseline_flags", "candidate_flags", "ba
     help="Encode everything so often, for its scatter.",
 )
 @click.option("--save", type=click.Path(path_type=Path), metavar="DIR", help="Keep both runs and their report there.")
-@click.option("--jobs", type=click.IntRange(1), help="Rungs in work at once [cores / threads].")
+@click.option("--jobs", type=click.IntRange(1), help="Rungs in work at once [cores / threads, at least 2].")
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="Where finished rungs are remembered.")
 @click.option("--no-cache", is_flag=True, help="Remember nothing.")
 @FFMPEG_OPTION

@@ -78,7 +78,7 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
 @click.option("--tonemap/--no-tonemap", default=None, help="Judge HDR sources as approximate SDR.")
 @click.option("--deinterlace/--no-deinterlace", default=None, help="Deinterlace interlaced sources.")
 @model_options
-@click.option("--jobs", type=click.IntRange(1), help="Rungs in work at once [cores / threads].")
+@click.option("--jobs", type=click.IntRange(1), help="Rungs in work at once [cores / threads, at least 2].")
 @click.option("--keep-encodes", is_flag=True, help="Keep the encoded files under the output directory.")
 @click.option(
     "--repeat",
