@@ -13,22 +13,20 @@ import torch.nn.functional as F
 from conftest import Vqa, make_clip
 
 from vqa_cli.errors import InputError
+from vqa_cli.model.heads import batch_scores
+from vqa_cli.train.clips import Clips, load_batch
 from vqa_cli.train.features import Provenance, features_path, write_features
-from vqa_cli.train.loop import (
-    Clips,
-    Fit,
-    TrainSettings,
-    load_batch,
-    predict,
-    resume_fit,
-    run_fit,
-    save_fit,
-    start_fit,
-    train_step,
-)
+from vqa_cli.train.loop import Fit, TrainSettings, pooled_scores, run_fit, train_step
+from vqa_cli.train.loop import start_fit as start
+from vqa_cli.train.objective import L1Objective
+from vqa_cli.train.resume import resume_fit, save_fit
 
 CPU = torch.device("cpu")
 SETTINGS = TrainSettings(epochs=12, learning_rate=3e-3, batch_size=4, reduced=8, hidden=4)
+
+
+def start_fit(dim: int, settings: TrainSettings, device: torch.device) -> Fit:
+    return start(dim, settings, L1Objective(1.0), device)
 
 
 @pytest.fixture(autouse=True)
@@ -69,9 +67,9 @@ def test_a_step_is_that_of_the_published_loop(tmp_path: Path) -> None:
     clips = _features(tmp_path, 5)
     ours, theirs = start_fit(6, SETTINGS, CPU), start_fit(6, SETTINGS, CPU)
     for _ in range(3):
-        loss = train_step(ours, clips, np.arange(5), tau=12)
-        scores = [_published_score(theirs.head, load_batch([p], CPU)[0][0], 12, 0.5) for p in clips.paths]
-        expected = F.l1_loss(torch.stack(scores), clips.labels)
+        loss = train_step(ours, [clips], np.arange(5), tau=12)
+        scores = [_published_score(theirs.head, load_batch([f], CPU)[0], 12, 0.5) for f in clips.features]
+        expected = F.l1_loss(torch.stack(scores), clips.ratings)
         theirs.optimiser.zero_grad()
         expected.backward()
         theirs.optimiser.step()
@@ -82,7 +80,7 @@ def test_a_step_is_that_of_the_published_loop(tmp_path: Path) -> None:
 
 def _run(fit: Fit, clips: Clips, checkpoint: Path, stop_after: int | None = None) -> list[tuple[float, float]]:
     rows = []
-    for row in run_fit(fit, clips, clips, 1, lambda now: save_fit(now, checkpoint, "task")):
+    for row in run_fit(fit, [clips], [clips], 1, lambda now: save_fit(now, checkpoint, "task")):
         rows.append((row.train_loss, row.val_srocc))
         if len(rows) == stop_after:
             break
@@ -115,11 +113,13 @@ def test_a_clip_scores_in_a_batch_as_alone(tmp_path: Path) -> None:
 
     clips = _features(tmp_path, 6)
     head = start_fit(6, SETTINGS, CPU).head
-    features, lengths = load_batch(clips.paths, CPU)
+    packed, lengths = load_batch(clips.features, CPU)
     assert len(set(lengths.tolist())) > 1
+    singles = [Clips(clips.features[i : i + 1], clips.ratings[i : i + 1]) for i in range(6)]
+    alone = np.concatenate([pooled_scores(head, single, SETTINGS, 12) for single in singles])
     with torch.no_grad():
-        together = pool_batch(head(features)[0].double(), lengths, tau=12, beta=0.5).numpy()
-    assert together == pytest.approx(predict(head, clips.paths, tau=12, beta=0.5), abs=1e-6)
+        together = pool_batch(batch_scores(head, packed, lengths), lengths, tau=12, beta=0.5).numpy()
+    assert together == pytest.approx(alone, abs=1e-6)
 
 
 @pytest.mark.ffmpeg
@@ -145,8 +145,8 @@ def test_extract_train_evaluate_score(vqa: Vqa, tmp_path: Path) -> None:
 
     card, _, _ = load_model(model)
     assert card.metrics["test_rmse"] == pytest.approx(figures["rmse"])
-    scores = [float(vqa("score", tmp_path / n, "--model", model).stdout) for n in card.training["test"]]
-    rated = [100.0 - int(name[2:4]) for name in card.training["test"]]
+    scores = [float(vqa("score", tmp_path / n, "--model", model).stdout) for n in card.training["datasets"][0]["test"]]
+    rated = [100.0 - int(name[2:4]) for name in card.training["datasets"][0]["test"]]
     # The evaluation reads features in float16, scoring computes them anew.
     assert np.sqrt(np.mean(np.subtract(scores, rated) ** 2)) == pytest.approx(figures["rmse"], abs=0.5)
 

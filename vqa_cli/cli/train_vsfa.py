@@ -19,14 +19,29 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path)
 _OPTIONS = (
-    click.option("--dataset", type=_FILE, help="info.mat, or CSV with video,mos[,ref_id][,split]."),
-    click.option("--features", type=_FILE, help="What `vqa extract` wrote."),
+    click.option(
+        "--dataset",
+        "datasets",
+        type=_FILE,
+        multiple=True,
+        help="info.mat, or CSV with video,mos[,ref_id][,split]; several are trained on together by MDTVSFA's losses.",
+    ),
+    click.option("--features", type=_FILE, multiple=True, help="What `vqa extract` wrote, one for each --dataset."),
     click.option("-o", "--output", type=_FILE, help="Model file to write, *.safetensors."),
     click.option("--exp-id", type=click.IntRange(0), default=0, show_default=True, help="Which split."),
     click.option("--epochs", type=click.IntRange(1), default=2000, show_default=True),
     click.option("--lr", "learning_rate", type=click.FloatRange(0, min_open=True), default=1e-5, show_default=True),
     click.option("--batch", "batch_size", type=click.IntRange(1), default=16, show_default=True),
     click.option("--weight-decay", type=click.FloatRange(0), default=0.0, show_default=True),
+    click.option("--head", type=click.Choice(["gru", "transformer"]), default="gru", show_default=True),
+    click.option("--ablate", type=click.Choice(["gru", "pooling"]), help="Leave a part out, to see what it is worth."),
+    click.option("--start", type=_FILE, help="Train on from the head of this model, e.g. of a larger database."),
+    click.option(
+        "--standardise", is_flag=True, help="Centre and scale features by the training part (not in the paper)."
+    ),
+    click.option(
+        "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True, help="bf16: mixed."
+    ),
     click.option("--reduce", "reduced", type=click.IntRange(1), default=128, show_default=True),
     click.option("--hidden", type=click.IntRange(1), default=32, show_default=True),
     click.option("--pooling", type=click.Choice(["hysteresis", "mean"]), default="hysteresis", show_default=True),
@@ -48,22 +63,25 @@ def train_options(command: F) -> F:
 
 
 def train_head(
-    dataset: Path | None, features: Path | None, output: Path | None,
-    *, exp_id: int, pooling: str, device: str, **settings: Any,
+    datasets: tuple[Path, ...], features: tuple[Path, ...], output: Path | None,
+    *, exp_id: int, pooling: str, device: str, head: str, ablate: str | None, start: Path | None, **settings: Any,
 ) -> None:  # fmt: skip
     """Train, say how each tenth of the epochs went, print the figures of the test part."""
-    if dataset is None or features is None or output is None:
+    if not datasets or not features or output is None:
         raise UsageError("vqa train needs --dataset, --features and -o", hint="see vqa train --help")
+    if len(datasets) != len(features):
+        raise UsageError(f"{len(datasets)} --dataset and {len(features)} --features", hint="give one for each")
     if output.suffix != ".safetensors":
         raise UsageError(f"a model file ends in .safetensors: {output}")
     # Read when torch loads; see options.load_chosen_scorer.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vqa_cli.model.device import pick_device
     from vqa_cli.train.datasets import read_dataset
-    from vqa_cli.train.evaluate import TrainOrder, train
+    from vqa_cli.train.evaluate import Rated, TrainOrder, train
     from vqa_cli.train.loop import TrainSettings
 
-    if pooling == "mean":
+    settings["head"] = "frame" if ablate == "gru" else {"gru": "vsfa"}.get(head, head)
+    if pooling == "mean" or ablate == "pooling":
         settings["tau"] = 1  # a window of one frame leaves every frame score as it is
     fit = TrainSettings(**settings)
     step = max(1, fit.epochs // 10)
@@ -72,7 +90,7 @@ def train_head(
         if (row.epoch + 1) % step == 0:
             note(f"epoch {row.epoch + 1}/{fit.epochs}: loss {row.train_loss:.4f}, validation SROCC {row.val_srocc:.4f}")
 
-    order = TrainOrder(read_dataset(dataset), features, output, exp_id, fit, pick_device(device))
-    card, result = train(order, watch)
+    rated = tuple(Rated(read_dataset(data), folder) for data, folder in zip(datasets, features, strict=True))
+    card, results = train(TrainOrder(rated, output, exp_id, fit, pick_device(device), start), watch)
     note(f"best epoch {card.training['best_epoch'] + 1}, validation SROCC {card.training['val_srocc']:.4f}: {output}")
-    click.echo(render([("test", result)], "text"))
+    click.echo(render([(f"{name} test", result) for name, result in results], "text"))

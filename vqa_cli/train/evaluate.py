@@ -5,66 +5,116 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from vqa_cli.errors import InputError, ModelError
 from vqa_cli.model.checkpoint import Card, Scale, load_model, save_model
+from vqa_cli.model.heads import make_head
 from vqa_cli.model.pooling import effective_tau
-from vqa_cli.model.registry import LITE, PUBLISHED, lite_path
-from vqa_cli.model.vsfa import VsfaHead
+from vqa_cli.model.registry import LITE, PUBLISHED, calibration_of, lite_path
+from vqa_cli.train.clips import Clips, Standard
 from vqa_cli.train.correlation import Agreement, agreement
 from vqa_cli.train.datasets import Dataset
-from vqa_cli.train.features import Provenance, features_path, read_features, read_provenance
-from vqa_cli.train.loop import Clips, Epoch, Fit, TrainSettings, predict, resume_fit, run_fit, save_fit, start_fit
+from vqa_cli.train.features import Provenance, features_path, read_provenance
+from vqa_cli.train.loop import Epoch, Fit, TrainSettings, load_best, pooled_scores, predict, run_fit, start_fit
+from vqa_cli.train.objective import L1Objective, MixedObjective, Objective
+from vqa_cli.train.resume import resume_fit, save_fit
 from vqa_cli.train.splits import Split, make_split
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A database and the folder of its features."""
+
+    data: Dataset
+    features: Path
 
 
 @dataclass(frozen=True)
 class TrainOrder:
-    """A training: ratings, their features, which split, where the model goes."""
+    """A training: one database (L1 loss) or several (MDTVSFA's losses), which split, where the model goes.
 
-    data: Dataset
-    features: Path
+    ``start`` is a trained model whose head is trained on, e.g. one that saw a larger database.
+    """
+
+    rated: tuple[Rated, ...]
     output: Path
     exp_id: int = 0
     settings: TrainSettings = field(default_factory=TrainSettings)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    start: Path | None = None
 
 
-def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, Agreement]:
-    """Train (or go on training), write the model file with the best epoch, judge it on the test part.
+def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, list[tuple[str, Agreement]]]:
+    """Train (or go on training), write the model file with the best epoch, judge it on each database's test part.
 
     Raises:
-        InputError: features are missing, mixed, or a part of the split is empty.
+        InputError: features are missing, mixed, or a part of a split is empty.
         ModelError: training gave no usable model, or the network of the features is not here.
     """
-    data, settings = order.data, order.settings
-    split, origin = make_split(data, order.exp_id), common_provenance(order.features, data.names)
-    gain = float(data.mos.max())
-    if gain <= 0:
-        raise InputError(f"the largest rating must be above 0: {data.name} has {gain:g}")
+    settings = order.settings
+    splits = [make_split(each.data, order.exp_id) for each in order.rated]
+    origin = _one_origin(order.rated)
     base, tensors = _backbone(origin)
-    fit = start_fit(read_features(features_path(order.features, data.names[0])).shape[1], settings, order.device)
+    trained, judged, tested = (
+        [_clips(each, getattr(split, part)) for each, split in zip(order.rated, splits, strict=True)]
+        for part in ("train", "val", "test")
+    )
+    standard = Standard.of(trained) if settings.standardise else None
+    fit = start_fit(trained[0].dim, settings, _objective(order.rated), order.device, standard)
+    task = f"{' '.join(each.data.sha256 for each in order.rated)} {order.exp_id} {origin.key} {order.start}"
+    if order.start is not None:
+        _load_start(fit, order.start, origin)
     checkpoint = order.output.with_suffix(".checkpoint")
-    task = f"{data.sha256} {order.exp_id} {origin.key}"
     if checkpoint.exists():
         resume_fit(fit, checkpoint, task)
-    parts = [_clips(order, part, gain) for part in (split.train, split.val)]
-    for row in run_fit(fit, parts[0], parts[1], origin.every, lambda now: save_fit(now, checkpoint, task)):
+    for row in run_fit(fit, trained, judged, origin.every, lambda now: save_fit(now, checkpoint, task)):
         watch(row)
-    assert fit.best_state is not None
-    fit.head.load_state_dict(fit.best_state)
-    raw = predict(
-        fit.head, _clips(order, split.test, gain).paths,
-        tau=effective_tau(settings.tau, origin.every), beta=settings.beta,
-    )  # fmt: skip
-    result = agreement(raw * gain, data.mos[split.test])
-    card = _card(order, split, origin, base, fit, result)
-    save_model(order.output, card, tensors | {f"head.{k}": v for k, v in fit.best_state.items()})
+    load_best(fit)
+    tau = effective_tau(settings.tau, origin.every)
+    results = []
+    for index, (each, part) in enumerate(zip(order.rated, tested, strict=True)):
+        ratings = fit.objective.to_ratings(torch.from_numpy(predict(fit, part, tau)), index).detach()
+        results.append((each.data.name, agreement(ratings.numpy(), part.ratings.double().numpy())))
+    card = _card(order, splits, origin, base, fit, results)
+    head = {k: v.detach().cpu() for k, v in fit.head.state_dict().items()}
+    head = standard.folded(head) if standard else head
+    save_model(order.output, card, tensors | {f"head.{k}": v for k, v in head.items()})
     checkpoint.unlink()
-    return card, result
+    return card, results
+
+
+def _objective(rated: tuple[Rated, ...]) -> Objective:
+    for each in rated:
+        if each.data.mos.max() <= 0 or np.ptp(each.data.mos) == 0:
+            raise InputError(f"the largest rating must be above 0, and ratings must differ: {each.data.name}")
+    if len(rated) == 1:
+        return L1Objective(float(rated[0].data.mos.max()))
+    return MixedObjective(*zip(*((float(r.data.mos.min()), float(np.ptp(r.data.mos))) for r in rated), strict=True))
+
+
+def _one_origin(rated: tuple[Rated, ...]) -> Provenance:
+    origins = [common_provenance(each.features, each.data.names) for each in rated]
+    if any(origin.key != origins[0].key for origin in origins):
+        raise InputError("features of the databases were made in different ways")
+    return origins[0]
+
+
+def _load_start(fit: Fit, path: Path, origin: Provenance) -> None:
+    card, tensors, _ = load_model(path)
+    if card.training.get("extractor_sha256") != origin.extractor_sha256:
+        raise InputError(f"features of another network than the model's: {path}")
+    state = {k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")}
+    try:
+        fit.head.load_state_dict(fit.standard.unfolded(state) if fit.standard else state)
+    except RuntimeError as err:
+        raise InputError(f"a head of another shape: {path}", hint="repeat its --head, --reduce and --hidden") from err
 
 
 def evaluate(model: Path, data: Dataset, features: Path, *, part: str = "auto") -> Agreement:
@@ -77,21 +127,27 @@ def evaluate(model: Path, data: Dataset, features: Path, *, part: str = "auto") 
     Raises:
         InputError: the features are of another network, or ``test`` was asked of another database.
     """
-    card, tensors, _ = load_model(model)
-    own = card.training.get("dataset_sha256") == data.sha256
-    if part == "test" and not own:
+    card, tensors, digest = load_model(model)
+    own = next((d for d in card.training.get("datasets", []) if d["sha256"] == data.sha256), None)
+    if part == "test" and own is None:
         raise InputError(f"{model} was not trained on {data.name}: it has no test part there", hint="use --part all")
-    wanted = set(card.training["test"]) if own and part != "all" else set(data.names)
+    wanted = set(own["test"]) if own and part != "all" else set(data.names)
     chosen = [i for i, name in enumerate(data.names) if name in wanted]
     names = tuple(data.names[i] for i in chosen)
     origin = common_provenance(features, names)
-    if origin.extractor_sha256 != card.training.get("extractor_sha256"):
+    if origin.extractor_sha256 not in (card.training.get("extractor_sha256"), digest):
         raise InputError(f"features of another network than the model's: {features}", hint="`vqa extract` with its own")
-    head = VsfaHead(**card.head_config)
+    head = make_head(card.head, card.head_config)
     head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
-    paths = [features_path(features, name) for name in names]
-    raw = predict(head, paths, tau=effective_tau(card.tau, origin.every), beta=card.beta)
-    return agreement(raw * card.scale.gain + card.scale.offset, data.mos[chosen])
+    clips = Clips.of(features, names, data.mos[chosen].tolist())
+    settings = TrainSettings(tau=card.tau, beta=card.beta)
+    pooled = torch.from_numpy(pooled_scores(head, clips, settings, effective_tau(card.tau, origin.every)))
+    calibration = calibration_of(card.scale)
+    raw = calibration.raw(pooled)
+    lines = {name: (gain, offset) for name, gain, offset in calibration.others}
+    line = lines.get(data.name)
+    scores = raw * line[0] + line[1] if line else calibration.score(raw)
+    return agreement(scores.numpy(), data.mos[chosen])
 
 
 def common_provenance(folder: Path, names: tuple[str, ...]) -> Provenance:
@@ -107,9 +163,8 @@ def common_provenance(folder: Path, names: tuple[str, ...]) -> Provenance:
     return first
 
 
-def _clips(order: TrainOrder, part: np.ndarray[tuple[int], np.dtype[np.int64]], gain: float) -> Clips:
-    names = [order.data.names[i] for i in part]
-    return Clips.of(order.features, names, (order.data.mos[part] / gain).tolist())
+def _clips(rated: Rated, part: NDArray[np.int64]) -> Clips:
+    return Clips.of(rated.features, [rated.data.names[i] for i in part], rated.data.mos[part].tolist())
 
 
 def _backbone(origin: Provenance) -> tuple[Card | None, dict[str, torch.Tensor]]:
@@ -123,29 +178,52 @@ def _backbone(origin: Provenance) -> tuple[Card | None, dict[str, torch.Tensor]]
     return card, {k: v for k, v in tensors.items() if k.startswith("backbone.")}
 
 
-def _card(order: TrainOrder, split: Split, origin: Provenance, base: Card | None, fit: Fit, result: Agreement) -> Card:
-    data, settings = order.data, order.settings
-    figures = {k: v for k, v in result.document().items() if isinstance(v, (int, float))}
-    low, high = float(data.mos.min()), float(data.mos.max())
+def _card(
+    order: TrainOrder, splits: list[Split], origin: Provenance, base: Card | None, fit: Fit,
+    results: list[tuple[str, Agreement]],
+) -> Card:  # fmt: skip
+    settings = order.settings
+    figures = {f"test_{k}": v for k, v in results[0][1].document().items() if isinstance(v, (int, float))}
+    for name, result in results[1:]:
+        figures |= {f"{name}_test_{k}": v for k, v in result.document().items() if isinstance(v, (int, float))}
+    trained = [
+        {"name": r.data.name, "sha256": r.data.sha256, "exp_id": order.exp_id,
+         "test": [r.data.names[i] for i in split.test]}
+        for r, split in zip(order.rated, splits, strict=True)
+    ]  # fmt: skip
+    sizes = ", ".join(
+        f"{r.data.name} ({len(s.train)} of {len(r.data)} videos)" for r, s in zip(order.rated, splits, strict=True)
+    )
     return Card(
         name=order.output.stem,
         backbone=base.backbone if base else "resnet50",
         backbone_config=base.backbone_config if base else {},
-        head_config={"dim": fit.head.dim, "reduced": fit.head.reduced, "hidden": fit.head.hidden},
-        scale=Scale(
-            name=f"MOS ({data.name})", minimum=low, maximum=high, gain=high,
-            description=f"Rating as in {data.name}, whose videos lie between {low:g} and {high:g}.",
-        ),
+        head=settings.head,
+        head_config={"dim": fit.head.ann["fc0"].in_features, **settings.head_config},
+        scale=_scale(order.rated, fit.objective),
         tau=settings.tau,
         beta=settings.beta,
         preprocessing=origin.preprocessing,
-        training_data=f"{data.name}, {len(split.train)} of {len(data)} videos, split {order.exp_id}",
+        training_data=f"{sizes}, split {order.exp_id}",
         licence="that of the training data and of the feature network",
-        metrics={f"test_{k}": float(v) for k, v in figures.items()},
+        metrics={k: float(v) for k, v in figures.items()},
         training={
-            "dataset": data.name, "dataset_sha256": data.sha256, "exp_id": order.exp_id, "settings": asdict(settings),
+            "datasets": trained, "settings": asdict(settings), "start": str(order.start) if order.start else None,
             "extractor": origin.extractor, "extractor_sha256": origin.extractor_sha256, "every": origin.every,
             "best_epoch": fit.best_epoch, "val_srocc": fit.best_srocc,
-            "test": [data.names[i] for i in split.test],
         },
     )  # fmt: skip
+
+
+def _scale(rated: tuple[Rated, ...], objective: Objective) -> Scale:
+    data = rated[0].data
+    low, high = float(data.mos.min()), float(data.mos.max())
+    text = f"Rating as in {data.name}, whose videos lie between {low:g} and {high:g}."
+    scale = Scale(name=f"MOS ({data.name})", minimum=low, maximum=high, gain=high, description=text)
+    if isinstance(objective, L1Objective):
+        return scale
+    slope, shift = objective.inner.detach().cpu().tolist()
+    lines = objective.lines.detach().cpu().tolist()
+    others = tuple((r.data.name, *line) for r, line in zip(rated, lines, strict=True))
+    change = {"gain": lines[0][0], "offset": lines[0][1], "bound": (slope, shift), "others": others[1:]}
+    return scale.model_copy(update=change)

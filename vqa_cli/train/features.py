@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -77,17 +78,23 @@ def read_provenance(path: Path) -> Provenance:
         raise InputError(f"not a feature file: {path}", detail=first_line(err)) from err
 
 
-def read_features(path: Path) -> NDArray[np.float16]:
-    """Features of one video, shape (frames, dim), through a memory map.
+def open_features(path: Path) -> NDArray[np.float16]:
+    """Features of one video, shape (frames, dim), memory-mapped: nothing is read before it is used.
+
+    Writing to the array changes this process's copy alone.
 
     Raises:
         InputError: missing or not a feature file.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="np") as file:
-            features: NDArray[np.float16] = file.get_tensor("features")
-    except (SafetensorError, OSError) as err:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            entry = json.loads(file.read(length))["features"]
+        if entry["dtype"] != "F16" or len(entry["shape"]) != 2:
+            raise ValueError(f"{entry['dtype']} of shape {entry['shape']}")
+        start = 8 + length + entry["data_offsets"][0]
+        return np.memmap(path, np.float16, mode="c", offset=start, shape=tuple(entry["shape"]))
+    except FileNotFoundError as err:
+        raise InputError(f"no features: {path}", hint="`vqa extract` makes them") from err
+    except (OSError, ValueError, KeyError, TypeError) as err:
         raise InputError(f"not a feature file: {path}", detail=first_line(err)) from err
-    return features

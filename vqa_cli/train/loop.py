@@ -1,4 +1,4 @@
-"""Training of a VSFA head on cached features: the published loop, resumable after every epoch.
+"""Training of a head on cached features: the published loop, resumable after every epoch.
 
 Source: D. Li, T. Jiang, M. Jiang, "Quality Assessment of In-the-Wild Videos", ACM MM 2019, sec. 4.1, and its code.
 """
@@ -6,90 +6,107 @@ Source: D. Li, T. Jiang, M. Jiang, "Quality Assessment of In-the-Wild Videos", A
 from __future__ import annotations
 
 import math
-import os
-import pickle
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from scipy import stats
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
+from torch import Tensor
 
-from vqa_cli.errors import InputError, ModelError, StorageError, first_line
+from vqa_cli.errors import ModelError
+from vqa_cli.model.heads import Head, batch_scores, make_head
 from vqa_cli.model.pooling import effective_tau, pool_batch
-from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.train.features import features_path, read_features
+from vqa_cli.train.clips import Clips, Standard, load_batch
+from vqa_cli.train.objective import MixedObjective, Objective
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Clips judged at once where nothing is learnt: the GRU's steps are shared, and memory stays small.
+_JUDGED_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """The paper's defaults. ``tau`` is in frames of the video; 1 is mean pooling.
+    """The paper's defaults.
 
-    ``patience`` ends training after so many epochs without a better validation SROCC, 0 never does.
+    Attributes:
+        decays: how many times the learning rate falls by a fifth, evenly over the epochs.
+        head: a name of ``model.heads.HEADS``.
+        tau: window of the pooling in frames of the video; 1 is mean pooling.
+        patience: ends training after so many epochs without a better validation SROCC; 0 never does.
+        precision: ``fp32``, or ``bf16`` for mixed precision.
     """
 
     epochs: int = 2000
     learning_rate: float = 1e-5
+    decays: int = 10
     batch_size: int = 16
     weight_decay: float = 0.0
+    head: str = "vsfa"
     reduced: int = 128
     hidden: int = 32
     tau: int = 12
     beta: float = 0.5
     patience: int = 0
     seed: int = 0
+    precision: str = "fp32"
+    standardise: bool = False
 
-
-@dataclass(frozen=True)
-class Clips:
-    """Videos of one part: feature files, and labels divided by the database's largest rating, shape (videos,)."""
-
-    paths: tuple[Path, ...]
-    labels: Tensor
-
-    @classmethod
-    def of(cls, folder: Path, names: Sequence[str], labels: Sequence[float]) -> Clips:
-        return cls(tuple(features_path(folder, n) for n in names), torch.tensor(labels, dtype=torch.float32))
+    @property
+    def head_config(self) -> dict[str, Any]:
+        sizes = {"reduced": self.reduced, "hidden": self.hidden}
+        return {"reduced": self.reduced} if self.head == "frame" else sizes
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One line of the curve. ``val_srocc`` is NaN where it is undefined."""
+    """One line of the curve. ``val_srocc`` is the mean over databases, NaN where it is undefined."""
 
     epoch: int
     train_loss: float
     val_srocc: float
+    learning_rate: float
     best: bool
 
 
 @dataclass
 class Fit:
-    """Where training stands; everything that resuming needs."""
+    """Where training stands; everything that resuming needs.
 
-    head: VsfaHead
+    Randomness (order of the clips, dropout) is drawn anew for each epoch from seed and epoch alone: these two numbers are the
+    whole state of the random generators between epochs.
+    """
+
+    head: Head
+    objective: Objective
     optimiser: torch.optim.Adam
     settings: TrainSettings
+    standard: Standard | None = None
     epoch: int = 0
     best_srocc: float = -math.inf
     best_epoch: int = -1
     best_state: dict[str, Tensor] | None = None
 
 
-def start_fit(dim: int, settings: TrainSettings, device: torch.device) -> Fit:
+def start_fit(
+    dim: int, settings: TrainSettings, objective: Objective, device: torch.device, standard: Standard | None = None
+) -> Fit:
     """A fresh head, drawn from ``settings.seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        head = VsfaHead(dim, settings.reduced, settings.hidden).to(device)
-    optimiser = torch.optim.Adam(head.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    return Fit(head, optimiser, settings)
+        head = make_head(settings.head, {"dim": dim, **settings.head_config}).to(device)
+    learnt = [*head.parameters(), *objective.to(device).parameters()]
+    optimiser = torch.optim.Adam(learnt, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    return Fit(head, objective, optimiser, settings, standard)
 
 
-def run_fit(fit: Fit, train: Clips, val: Clips, every: int, checkpoint: Callable[[Fit], None]) -> Iterator[Epoch]:
-    """Train to the end or until patience is over; ``checkpoint`` is called after each epoch.
+def run_fit(
+    fit: Fit, train: Sequence[Clips], val: Sequence[Clips], every: int, checkpoint: Callable[[Fit], None]
+) -> Iterator[Epoch]:
+    """Train to the end or until patience is over, on one or several databases; ``checkpoint`` is called after each epoch.
 
     Raises:
         ModelError: a loss is not finite, or no epoch had a defined validation SROCC.
@@ -97,15 +114,16 @@ def run_fit(fit: Fit, train: Clips, val: Clips, every: int, checkpoint: Callable
     settings = fit.settings
     tau = effective_tau(settings.tau, every)
     while fit.epoch < settings.epochs and not _out_of_patience(fit):
+        rate = learning_rate(settings, fit.epoch)
         for group in fit.optimiser.param_groups:
-            group["lr"] = learning_rate(settings, fit.epoch)
+            group["lr"] = rate
         loss = train_epoch(fit, train, tau)
-        srocc = _srocc(predict(fit.head, val.paths, tau=tau, beta=settings.beta), val.labels.numpy())
+        srocc = float(np.mean([_srocc(predict(fit, part, tau), part.ratings.numpy()) for part in val]))
         best = srocc > fit.best_srocc and _warm(settings, fit.epoch)
         if best:
             fit.best_srocc, fit.best_epoch = srocc, fit.epoch
-            fit.best_state = {k: v.detach().cpu().clone() for k, v in fit.head.state_dict().items()}
-        row = Epoch(fit.epoch, loss, srocc, best)
+            fit.best_state = _copy_state(fit)
+        row = Epoch(fit.epoch, loss, srocc, rate, best)
         fit.epoch += 1
         checkpoint(fit)
         yield row
@@ -114,8 +132,21 @@ def run_fit(fit: Fit, train: Clips, val: Clips, every: int, checkpoint: Callable
 
 
 def learning_rate(settings: TrainSettings, epoch: int) -> float:
-    """Times 0.8 after every tenth of the epochs."""
-    return settings.learning_rate * 0.8 ** (epoch // max(1, settings.epochs // 10))
+    """Times 0.8 after every tenth of the epochs (``decays``)."""
+    return settings.learning_rate * 0.8 ** (epoch // max(1, settings.epochs // settings.decays))
+
+
+def _copy_state(fit: Fit) -> dict[str, Tensor]:
+    """Head and objective, by the names ``head.…`` and ``objective.…``."""
+    parts = (("head", fit.head), ("objective", fit.objective))
+    return {f"{name}.{k}": v.detach().cpu().clone() for name, part in parts for k, v in part.state_dict().items()}
+
+
+def load_best(fit: Fit) -> None:
+    """Bring head and objective back to the best epoch."""
+    assert fit.best_state is not None
+    for name, part in (("head.", fit.head), ("objective.", fit.objective)):
+        part.load_state_dict({k.removeprefix(name): v for k, v in fit.best_state.items() if k.startswith(name)})
 
 
 def _warm(settings: TrainSettings, epoch: int) -> bool:
@@ -127,95 +158,71 @@ def _out_of_patience(fit: Fit) -> bool:
     return bool(fit.settings.patience) and 0 <= fit.best_epoch < fit.epoch - fit.settings.patience
 
 
-def train_epoch(fit: Fit, clips: Clips, tau: int) -> float:
-    """One pass in an order that depends on seed and epoch alone, so that a resumed run sees the same batches."""
-    order = np.random.default_rng((fit.settings.seed, fit.epoch)).permutation(len(clips.paths))
-    size = fit.settings.batch_size
+def train_epoch(fit: Fit, parts: Sequence[Clips], tau: int) -> float:
+    """One pass over the largest database; smaller ones are gone through again, as in MDTVSFA's code. Gives the mean loss."""
+    settings = fit.settings
+    order = np.random.default_rng((settings.seed, fit.epoch)).permutation(max(len(part) for part in parts))
+    batches = [order[i : i + settings.batch_size] for i in range(0, len(order), settings.batch_size)]
+    if isinstance(fit.objective, MixedObjective) and len(batches) > 1 and len(batches[-1]) < settings.batch_size:
+        batches.pop()  # its losses compare clips with each other, and a rest may be a single one
+    device = next(fit.head.parameters()).device
     fit.head.train()
-    losses = [train_step(fit, clips, order[i : i + size], tau) for i in range(0, len(order), size)]
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(settings.seed * 1_000_003 + fit.epoch)  # for dropout
+        losses = [train_step(fit, parts, chosen, tau) for chosen in batches]
     return float(np.mean(losses))
 
 
-def train_step(fit: Fit, clips: Clips, chosen: np.ndarray[Any, Any], tau: int) -> float:
-    """One optimisation step on the clips with these indices: L1 loss of pooled scores. Gives the loss."""
-    device = next(fit.head.parameters()).device
-    features, lengths = load_batch([clips.paths[i] for i in chosen], device)
-    labels = clips.labels[torch.from_numpy(chosen)].to(device)
-    fit.optimiser.zero_grad()
-    scores, _ = fit.head(features)
-    loss = nn.functional.l1_loss(pool_batch(scores, lengths, tau=tau, beta=fit.settings.beta), labels)
+def train_step(fit: Fit, parts: Sequence[Clips], chosen: NDArray[np.int64], tau: int) -> float:
+    """One optimisation step on the clips with these indices (modulo each database's size). Gives the loss."""
+    pooled, ratings = [], []
+    for part in parts:
+        indices = chosen % len(part)
+        scores = _pooled(fit.head, fit.settings, fit.standard, [part.features[i] for i in indices], tau)
+        pooled.append(scores)
+        ratings.append(part.ratings[torch.from_numpy(indices)].to(scores.device))
+    loss: Tensor = fit.objective(pooled, ratings)
     if not torch.isfinite(loss):
         raise ModelError(f"the loss is no number in epoch {fit.epoch}", hint="try a lower --lr")
+    fit.optimiser.zero_grad()
     loss.backward()
     fit.optimiser.step()
     return loss.item()
 
 
-def load_batch(paths: Sequence[Path], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Features padded at the end, (batch, frames, dim), and (batch,) lengths.
-
-    The GRU runs forward only, so that padding cannot reach a real frame; the pooling masks it.
-    """
-    clips = [torch.from_numpy(read_features(path)) for path in paths]
-    lengths = torch.tensor([len(clip) for clip in clips])
-    return pad_sequence(clips, batch_first=True).to(device).float(), lengths.to(device)
-
-
-def predict(head: VsfaHead, paths: Sequence[Path], *, tau: int, beta: float) -> np.ndarray[Any, Any]:
-    """Raw clip scores, shape (videos,) float64."""
+def _pooled(
+    head: Head, settings: TrainSettings, standard: Standard | None, features: Sequence[NDArray[np.float16]], tau: int
+) -> Tensor:
     device = next(head.parameters()).device
+    packed, lengths = load_batch(features, device)
+    if standard is not None:
+        packed = standard.apply(packed)
+    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+        scores = batch_scores(head, packed, lengths)
+    return pool_batch(scores.float(), lengths.to(device), tau=tau, beta=settings.beta)
+
+
+def predict(fit: Fit, part: Clips, tau: int) -> NDArray[np.float64]:
+    """Pooled scores before any scale, shape (videos,)."""
+    return pooled_scores(fit.head, part, fit.settings, tau, fit.standard)
+
+
+def pooled_scores(
+    head: Head, part: Clips, settings: TrainSettings, tau: int, standard: Standard | None = None
+) -> NDArray[np.float64]:
+    """Pooled scores of a head that is not learning, before any scale, shape (videos,)."""
     head.eval()
-    scores: list[Tensor] = []
+    starts = range(0, len(part), _JUDGED_AT_ONCE)
     with torch.inference_mode():
-        for path in paths:
-            features, lengths = load_batch([path], device)
-            scores.append(pool_batch(head(features)[0].double(), lengths, tau=tau, beta=beta).cpu())
-    return torch.cat(scores).numpy()
+        scores = [
+            _pooled(head, settings, standard, part.features[i : i + _JUDGED_AT_ONCE], tau).cpu().double()
+            for i in starts
+        ]
+    result: NDArray[np.float64] = torch.cat(scores).numpy()
+    return result
 
 
-def _srocc(predicted: np.ndarray[Any, Any], rated: np.ndarray[Any, Any]) -> float:
+def _srocc(predicted: NDArray[np.float64], rated: NDArray[Any]) -> float:
     if len(predicted) < 2 or np.ptp(predicted) == 0 or np.ptp(rated) == 0:
         return math.nan
     return float(stats.spearmanr(predicted, rated).statistic)
-
-
-def save_fit(fit: Fit, path: Path, task: str) -> None:
-    """Write a checkpoint atomically; ``task`` names data and split.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    state = {
-        "task": task, "settings": asdict(fit.settings), "epoch": fit.epoch, "head": fit.head.state_dict(),
-        "optimiser": fit.optimiser.state_dict(), "best_srocc": fit.best_srocc, "best_epoch": fit.best_epoch,
-        "best_state": fit.best_state,
-    }  # fmt: skip
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(state, partial)
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as err:
-        raise StorageError(f"cannot write checkpoint: {path}", detail=first_line(err)) from err
-
-
-def resume_fit(fit: Fit, path: Path, task: str) -> None:
-    """Bring a fresh fit to where the checkpoint stands.
-
-    Raises:
-        StorageError: unreadable.
-        InputError: it is of other data, another split or other settings.
-    """
-    try:
-        state = torch.load(path, weights_only=True, map_location=next(fit.head.parameters()).device)
-        same = state["task"] == task and state["settings"] == asdict(fit.settings)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError) as err:
-        raise StorageError(
-            f"cannot read checkpoint: {path}", detail=first_line(err), hint="delete it to begin again"
-        ) from err
-    if not same:
-        raise InputError(f"checkpoint of another training: {path}", hint="delete it, or repeat its data and options")
-    fit.head.load_state_dict(state["head"])
-    fit.optimiser.load_state_dict(state["optimiser"])
-    fit.epoch, fit.best_epoch, fit.best_srocc = state["epoch"], state["best_epoch"], state["best_srocc"]
-    fit.best_state = state["best_state"]
