@@ -179,7 +179,6 @@ def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path
 
 def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified: bool) -> _Parts:
     """A model in our own format: the bundled one, or one that the user trained."""
-    from vqa_cli.model.brisque import BRISQUE, BrisqueBackbone
     from vqa_cli.model.checkpoint import load_model
     from vqa_cli.model.heads import make_head
     from vqa_cli.model.lite import LiteBackbone
@@ -192,9 +191,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     extractor = digest
     try:
         head.load_state_dict(_below(tensors, "head."))
-        if card.backbone == BRISQUE:
-            backbone = BrisqueBackbone()
-        elif card.backbone == "lite":
+        if card.backbone == "lite":
             backbone = LiteBackbone(**{k: tuple(v) for k, v in card.backbone_config.items()})
             backbone.load_state_dict(_below(tensors, "backbone."))
         else:

@@ -45,7 +45,7 @@ class Dataset:
 
 
 def read_dataset(path: Path) -> Dataset:
-    """Read ``*info.mat`` (HDF5), or a CSV with ``video,mos[,ref_id][,split]`` lines of ``path, duration, fps, mos``,
+    """Read ``*info.mat`` (HDF5), or a CSV with ``video,mos[,ref_id][,split]``, lines of ``path, duration, fps, mos``,
     or a list of LSVQ (``name,mos,is_test``).
 
     Raises:
