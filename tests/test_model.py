@@ -266,12 +266,13 @@ def test_missing_weights_name_the_files_and_the_way_out(tmp_path: Path) -> None:
 def test_weight_files_that_are_none(tmp_path: Path, content: bytes) -> None:
     bad = tmp_path / "bad.pt"
     bad.write_bytes(content)
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError) as caught:
         load_scorer("vsfa", backbone_weights=bad, head_weights=bad)
     model = tmp_path / "bad.safetensors"
     model.write_bytes(content)
     with pytest.raises(ModelError, match="not a vqa model file"):
         load_scorer(str(model))
+    assert "weights_only" not in str(caught.value.detail), "torch's advice to load the file unsafely"
 
 
 def test_unknown_names(tmp_path: Path) -> None:

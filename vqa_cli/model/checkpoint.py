@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
@@ -105,3 +107,26 @@ def load_model(path: Path) -> tuple[Card, dict[str, Tensor], str]:
             hint="give a file that `vqa train` wrote",
         ) from err
     return card, tensors, hashlib.sha256(data).hexdigest()
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """A state dict in PyTorch's own format, without running any code that the file may hold.
+
+    Raises:
+        ModelError: unreadable, cut short, another kind of file, or no state dict.
+    """
+    hint = "is the download complete?"
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as err:  # its text is advice to developers, and to load the file unsafely
+        raise ModelError(f"not a weight file: {path}", detail=f"it starts with {_beginning(path)}", hint=hint) from err
+    except (OSError, RuntimeError, EOFError, ValueError) as err:
+        raise ModelError(f"not a weight file: {path}", detail=first_line(err), hint=hint) from err
+    if not isinstance(state, dict):
+        raise ModelError(f"not a state dict: {path}")
+    return state
+
+
+def _beginning(path: Path) -> str:
+    with path.open("rb") as file:
+        return repr(file.read(20).decode("latin-1"))

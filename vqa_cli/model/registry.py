@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -210,6 +209,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
 
 
 def _published(model: PublishedModel, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
+    from vqa_cli.model.checkpoint import load_state
     from vqa_cli.model.vsfa import VsfaHead
 
     missing = [
@@ -225,7 +225,7 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
         )
     net, net_hash = _resnet(backbone, directory)
     path = head or directory / model.head.name
-    state = _load_state(path)
+    state = load_state(path)
     try:
         module = VsfaHead(dim=4096)
         module.load_state_dict(_head_state(state))
@@ -244,6 +244,7 @@ def _origins(missing: list[WeightFile]) -> str:
 
 
 def _resnet(weights: Path | None, directory: Path) -> tuple[Any, str]:
+    from vqa_cli.model.checkpoint import load_state
     from vqa_cli.model.resnet import ResNetBackbone
 
     path = weights or directory / RESNET50.name
@@ -253,22 +254,8 @@ def _resnet(weights: Path | None, directory: Path) -> tuple[Any, str]:
             hint=f"`vqa models pull resnet50` fetches {RESNET50.url}; or use --model {LITE}",
         )
     net = ResNetBackbone()
-    net.load_torchvision(_load_state(path), path)
+    net.load_torchvision(load_state(path), path)
     return net, sha256_of(path)
-
-
-def _load_state(path: Path) -> dict[str, Any]:
-    import torch
-
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as err:
-        raise ModelError(
-            f"not a weight file: {path}", detail=first_line(err), hint="is the download complete?"
-        ) from err
-    if not isinstance(state, dict):
-        raise ModelError(f"not a state dict: {path}")
-    return state
 
 
 def _head_state(state: dict[str, Any]) -> dict[str, Any]:
