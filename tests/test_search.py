@@ -133,5 +133,5 @@ def test_samples_of_a_long_clip(vqa: Vqa, media: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "2 samples from 2 scenes, 4 of 24 s" in done.stderr
     assert "the samples' bias at crf" in done.stdout
-    refused = vqa(*args, "--pooling", "min")
+    refused = vqa(*args, "--statistic", "min")
     assert refused.returncode == 2 and "say nothing of the min" in refused.stderr

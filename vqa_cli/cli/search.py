@@ -34,7 +34,7 @@ _LEAST_BPP, _MOST_BPP = 0.01, 0.4
 @click.option("--target", type=float, required=True, help="Quality to reach.")
 @click.option("--metric", default="vmaf", show_default=True, help=f"model, {', '.join(METRICS)}.")
 @click.option(
-    "--pooling",
+    "--statistic",
     type=click.Choice(["mean", "harmonic_mean", "p1", "p5", "p10", "min"]),
     default="mean",
     show_default=True,
@@ -92,10 +92,10 @@ def _check(options: dict[str, Any]) -> None:
     metric, over = options["metric"], options["over"]
     if metric != "model" and metric not in METRICS:
         raise UsageError(f"unknown metric: {metric}", hint=f"model, {', '.join(METRICS)}")
-    if options["samples"] and options["pooling"] not in _SAMPLED_POOLINGS:
+    if options["samples"] and options["statistic"] not in _SAMPLED_POOLINGS:
         raise UsageError(
             f"samples say nothing of the {options['pooling']} of the whole source",
-            hint="--pooling mean or harmonic_mean, or leave --samples out",
+            hint="--statistic mean or harmonic_mean, or leave --samples out",
         )
     if options["confirm"] and not options["samples"]:
         raise UsageError("--confirm is for --samples: without them the whole source is measured anyway")
@@ -131,7 +131,7 @@ def _bench(info: MediaInfo, options: dict[str, Any]) -> tuple[Bench, list[float]
         cache_dir=None if options["no_cache"] else options["cache_dir"] or default_cache_dir(),
         command=("vqa", *sys.argv[1:]),
     )  # fmt: skip
-    return Bench(job, options["over"], options["metric"], options["pooling"]), scale
+    return Bench(job, options["over"], options["metric"], options["statistic"]), scale
 
 
 def _crfs(encoder: Encoder, options: dict[str, Any]) -> list[float]:
@@ -212,14 +212,14 @@ class _Answer:
         estimate: Found | None,
     ) -> None:  # fmt: skip
         self._over, self._metric, self._target = options["over"], options["metric"], target
-        pooling = "" if options["pooling"] == "mean" else f" {options['pooling']}"
+        pooling = "" if options["statistic"] == "mean" else f" {options['pooling']}"
         self._what = f"{self._metric}{pooling}"
         self._options, self._info, self._found = options, info, found
         self._sampled, self._estimate = sampled, estimate
 
     def as_json(self, lines: list[str]) -> str:
         document = {
-            "metric": self._metric, "pooling": self._options["pooling"], "target": self._target, "over": self._over,
+            "metric": self._metric, "statistic": self._options["statistic"], "target": self._target, "over": self._over,
             "encoder": self._options["codec"], **asdict(self._found), "video_mb": self._megabytes,
             "estimated": self._sampled is not None, "samples": self._sampled and [asdict(s) for s in self._sampled.samples],
             "estimate": self._estimate and asdict(self._estimate), "commands": lines,
