@@ -94,7 +94,7 @@ def _check(options: dict[str, Any]) -> None:
         raise UsageError(f"unknown metric: {metric}", hint=f"model, {', '.join(METRICS)}")
     if options["samples"] and options["statistic"] not in _SAMPLED_POOLINGS:
         raise UsageError(
-            f"samples say nothing of the {options['pooling']} of the whole source",
+            f"samples say nothing of the {options['statistic']} of the whole source",
             hint="--statistic mean or harmonic_mean, or leave --samples out",
         )
     if options["confirm"] and not options["samples"]:
@@ -212,7 +212,7 @@ class _Answer:
         estimate: Found | None,
     ) -> None:  # fmt: skip
         self._over, self._metric, self._target = options["over"], options["metric"], target
-        pooling = "" if options["statistic"] == "mean" else f" {options['pooling']}"
+        pooling = "" if options["statistic"] == "mean" else f" {options['statistic']}"
         self._what = f"{self._metric}{pooling}"
         self._options, self._info, self._found = options, info, found
         self._sampled, self._estimate = sampled, estimate
