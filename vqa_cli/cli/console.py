@@ -34,6 +34,29 @@ def note(text: str) -> None:
     click.echo(text, err=True)
 
 
+class Countdown:
+    """Watches one count up to ``total``: a bar on a terminal, a line every tenth of the way elsewhere."""
+
+    def __init__(self, total: int, unit: str) -> None:
+        self._total, self._unit = total, unit
+        self._bar: Any = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, unit=unit, file=sys.stderr, leave=False)
+
+    def __call__(self, done: int, text: str) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(done - self._bar.n)
+        elif done % max(1, self._total // 10) == 0:
+            note(f"{self._unit} {done}/{self._total}: {text}")
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
 class Progress:
     """Watches a ladder: a bar over all rungs on a terminal, a line per rung elsewhere. Called from many threads."""
 

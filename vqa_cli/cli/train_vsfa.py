@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from vqa_cli.cli.agreements import render
-from vqa_cli.cli.console import note
+from vqa_cli.cli.console import Countdown, note
 from vqa_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,13 +85,13 @@ def train_head(
     if pooling == "mean" or ablate == "pooling":
         settings["tau"] = 1  # a window of one frame leaves every frame score as it is
     fit = TrainSettings(**settings)
-    step = max(1, fit.epochs // 10)
+    progress = Countdown(fit.epochs, "epoch")
 
     def watch(row: Epoch) -> None:
-        if (row.epoch + 1) % step == 0:
-            note(f"epoch {row.epoch + 1}/{fit.epochs}: loss {row.train_loss:.4f}, validation SROCC {row.val_srocc:.4f}")
+        progress(row.epoch + 1, f"loss {row.train_loss:.4f}, validation SROCC {row.val_srocc:.4f}")
 
     rated = tuple(Rated(read_dataset(data), folder) for data, folder in zip(datasets, features, strict=True))
-    card, results = train(TrainOrder(rated, output, exp_id, fit, pick_device(device), start), watch)
+    with closing(progress):
+        card, results = train(TrainOrder(rated, output, exp_id, fit, pick_device(device), start), watch)
     note(f"best epoch {card.training['best_epoch'] + 1}, validation SROCC {card.training['val_srocc']:.4f}: {output}")
     click.echo(render([(f"{name} test", result) for name, result in results], "text"))
