@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from vqa_cli.entries import without_paths
 from vqa_cli.errors import InputError, ToolError
-from vqa_cli.media.binaries import Ffmpeg, find_ffmpeg
+from vqa_cli.media.binaries import Ffmpeg, file_sha256, find_ffmpeg
 from vqa_cli.media.decode import MeasureOrder, build_count_argv, build_frames_argv, build_measure_argv
 from vqa_cli.media.encode import count_frames
 from vqa_cli.media.fidelity import read_logs
@@ -148,10 +147,7 @@ def _stream(ffmpeg: Ffmpeg, info: MediaInfo, request: ScoreRequest, size: Size, 
     """What the model is shown; the file's hash is only taken where something is remembered by it."""
     view = SourceView.of(info)
     argv = without_paths(build_frames_argv(ffmpeg.path, view, _order(request, size)), {str(view.path): "FILE"})
-    content = ""
-    if hashed:
-        with info.path.open("rb") as file:
-            content = file_digest(file, "sha256").hexdigest()
+    content = file_sha256(info.path) if hashed else ""
     pixels = frame_format(size, info.colour, info.size)
     return Stream(content, argv, pixels, ffmpeg.sha256, every=request.every)
 

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from vqa_cli.cli.console import Progress, note
 from vqa_cli.cli.inputs import expand_inputs
-from vqa_cli.cli.options import FFMPEG_OPTION, load_chosen_scorer
+from vqa_cli.cli.options import FFMPEG_OPTION, JOBS_OPTION, REPEAT_OPTION, cache_dir, cache_options, load_chosen_scorer
 from vqa_cli.cli.verdicts import FORMATS, counts
 from vqa_cli.errors import ExitCode, UsageError
 from vqa_cli.settings import METRICS
@@ -46,17 +46,10 @@ _ENCODING_OPTIONS = ("preset", "flags", "baseline_flags", "candidate_flags", "ba
 @click.option("--candidate-flags", metavar="FLAGS", help="Flags for the candidate.")
 @click.option("--baseline-ffmpeg", metavar="PROGRAM", help="ffmpeg that encodes the baseline.")
 @click.option("--candidate-ffmpeg", metavar="PROGRAM", help="ffmpeg that encodes the candidate.")
-@click.option(
-    "--repeat",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Encode everything so often, for its scatter.",
-)
+@REPEAT_OPTION
 @click.option("--save", type=click.Path(path_type=Path), metavar="DIR", help="Keep both runs and their report there.")
-@click.option("--jobs", type=click.IntRange(1), help="Rungs in work at once [cores / threads, at least 2].")
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where finished rungs are remembered.")
-@click.option("--no-cache", is_flag=True, help="Remember nothing.")
+@JOBS_OPTION
+@cache_options
 @FFMPEG_OPTION
 @click.option("--format", "output_format", type=click.Choice(list(FORMATS)), default="table", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write there instead of to standard output.")
@@ -156,7 +149,6 @@ def _words(options: dict[str, Any], name: str) -> list[str]:
 
 def _measured(side: _Side, sources: list[Path], policy: Policy, options: dict[str, Any]) -> LadderOutcome:
     """One side's ladder, measured by what the policy asks for and nothing else."""
-    from vqa_cli.entries import default_cache_dir
     from vqa_cli.ladder.pipeline import LadderJob
     from vqa_cli.ladder.repeat import run_repeated
 
@@ -170,7 +162,7 @@ def _measured(side: _Side, sources: list[Path], policy: Policy, options: dict[st
     job = LadderJob(
         sources=tuple(sources), settings=settings, ffmpeg=options["ffmpeg"], workers=options["jobs"],
         scorer=load_chosen_scorer(model, side.model_options, threads=settings.threads),
-        cache_dir=None if options["no_cache"] else options["cache_dir"] or default_cache_dir(),
+        cache_dir=cache_dir(options),
         command=("vqa", *sys.argv[1:]), encode_ffmpeg=side.ffmpeg,
     )  # fmt: skip
     if not options["quiet"]:

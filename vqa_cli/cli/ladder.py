@@ -16,7 +16,9 @@ from vqa_cli.cli.console import Progress, note, table
 from vqa_cli.cli.inputs import expand_inputs
 from vqa_cli.cli.options import (
     FFMPEG_OPTION,
+    JOBS_OPTION,
     PROTOCOLS_OPTION,
+    REPEAT_OPTION,
     IntList,
     MetricList,
     NumberList,
@@ -78,15 +80,9 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
 @click.option("--tonemap/--no-tonemap", default=None, help="Judge HDR sources as approximate SDR.")
 @click.option("--deinterlace/--no-deinterlace", default=None, help="Deinterlace interlaced sources.")
 @model_options
-@click.option("--jobs", type=click.IntRange(1), help="Rungs in work at once [cores / threads, at least 2].")
+@JOBS_OPTION
 @click.option("--keep-encodes", is_flag=True, help="Keep the encoded files under the output directory.")
-@click.option(
-    "--repeat",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Encode everything so often, for its scatter.",
-)
+@REPEAT_OPTION
 @click.option("--encode-ffmpeg", metavar="PROGRAM", help="Encode by this ffmpeg; --ffmpeg still decodes and measures.")
 @click.option("--skip-missing", is_flag=True, help="Drop rungs of encoders that do not run here.")
 @cache_options

@@ -133,6 +133,16 @@ _MODEL_OPTIONS = (
         help="Over time: as VSFA's code, as its paper, or the plain mean. Another one needs no new decode.",
     ),
 )  # fmt: skip
+JOBS_OPTION = click.option(
+    "--jobs", type=click.IntRange(1), help="Rungs in work at once [cores / threads, at least 2]."
+)
+REPEAT_OPTION = click.option(
+    "--repeat",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Encode everything so often, for its scatter.",
+)
 FFMPEG_OPTION = click.option("--ffmpeg", metavar="PROGRAM", help="Use this ffmpeg instead of the embedded one.")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vqa_cli.cli.console import note, table
-from vqa_cli.cli.options import FFMPEG_OPTION, load_chosen_scorer, model_options
+from vqa_cli.cli.options import FFMPEG_OPTION, cache_dir, cache_options, load_chosen_scorer, model_options
 from vqa_cli.errors import ExitCode, UsageError
 from vqa_cli.settings import METRICS
 
@@ -63,8 +63,7 @@ _LEAST_BPP, _MOST_BPP = 0.01, 0.4
 @click.option("--tonemap", is_flag=True, help="Judge an HDR source as approximate SDR.")
 @click.option("--deinterlace", is_flag=True, help="Deinterlace an interlaced source.")
 @model_options
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where finished encodes are remembered.")
-@click.option("--no-cache", is_flag=True, help="Remember nothing.")
+@cache_options
 @FFMPEG_OPTION
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(source: Path, target: float, output_format: str, **options: Any) -> int:
@@ -107,7 +106,6 @@ def _check(options: dict[str, Any]) -> None:
 
 def _bench(info: MediaInfo, options: dict[str, Any]) -> tuple[Bench, list[float]]:
     """What trials of the whole source have in common, and the points that may be tried, best first."""
-    from vqa_cli.entries import default_cache_dir
     from vqa_cli.ladder.pipeline import LadderJob
     from vqa_cli.ladder.preset import build_settings
     from vqa_cli.ladder.trials import Bench
@@ -128,7 +126,7 @@ def _bench(info: MediaInfo, options: dict[str, Any]) -> tuple[Bench, list[float]
     scorer = load_chosen_scorer(options["model"] or "vsfa-lite", options, threads=2) if not metrics else None
     job = LadderJob(
         sources=(info.path,), settings=build_settings(values, "search"), scorer=scorer, ffmpeg=options["ffmpeg"],
-        cache_dir=None if options["no_cache"] else options["cache_dir"] or default_cache_dir(),
+        cache_dir=cache_dir(options),
         command=("vqa", *sys.argv[1:]),
     )  # fmt: skip
     return Bench(job, options["over"], options["metric"], options["statistic"]), scale
