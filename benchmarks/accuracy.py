@@ -27,10 +27,11 @@ from scipy import stats
 from vqa_cli.errors import VqaError
 from vqa_cli.ladder.pipeline import LadderJob, run_ladder
 from vqa_cli.media.binaries import find_ffmpeg
+from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
 from vqa_cli.model.registry import load_scorer
 from vqa_cli.settings import CodecSettings, LadderSettings
-from vqa_cli.train.lite.make_data import LiteSource, make_reference, read_sources
+from vqa_cli.train.lite.material import LiteSource, read_sources
 
 CODECS = (
     CodecSettings(encoder="libx264", preset="fast", crf=(18, 24, 30, 36, 42)),
@@ -86,6 +87,20 @@ def measure(item: LiteSource, media: Path, model: str, precision: str, workers: 
             rate = rung.encode.bitrate_kbps
             rungs.append(Rung(item.key, item.group, item.clean, rung.encoder, short, rung.rate.crf, rate, vmaf, score))
     return Source(item.key, item.group, item.clean, result.score.score), rungs
+
+
+def make_reference(runner: Runner, ffmpeg: str, media: Path, source: LiteSource, out: Path) -> None:
+    """Write the lossless clip at display size that encodes of ``source`` are made from and compared with."""
+    path = media / source.file
+    size = probe(path).size.with_short_side(source.short_side)
+    last = source.start_frame + source.frames
+    chain = (
+        f"trim=start_frame={source.start_frame}:end_frame={last},setpts=N/25/TB,"
+        f"scale={size.width}:{size.height}:flags=lanczos+accurate_rnd+full_chroma_int:out_range=tv,setsar=1"
+    )
+    lossless = ("-an", "-c:v", "ffv1", "-level", "3", "-g", "1", "-pix_fmt", "yuv420p", "-threads", "1")
+    quiet = ("-hide_banner", "-nostdin", "-loglevel", "level+error", "-y")
+    runner.run([ffmpeg, *quiet, "-i", str(path), "-vf", chain, "-r", "25", *lossless, str(out)])
 
 
 def within(rungs: Sequence[Rung]) -> float:
@@ -219,7 +234,7 @@ def chosen_sources(args: argparse.Namespace) -> list[LiteSource]:
     if args.display:
         files = sorted(p for p in args.media.iterdir() if p.suffix.lower() in VIDEO)
         return [LiteSource(p.name, "clip", p.stem, "test", args.display, 0, args.frames, True) for p in files]
-    held_out = [s for s in read_sources() if s.split == "test" and (args.photos or s.kind == "clip")]
+    held_out = [s for s in read_sources() if s.split == "test" and s.kind == "clip"]
     return [s for s in held_out if (args.media / s.file).exists()][:: args.every]
 
 
@@ -231,7 +246,6 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--display", type=int, help="take every video in the folder, reduced to this short side")
     parser.add_argument("--frames", type=int, default=48, help="frames of each video, with --display")
-    parser.add_argument("--photos", action="store_true", help="the held-out photographs too")
     parser.add_argument("--every", type=int, default=1, help="each how many sources of the manifest")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--csv", type=Path, help="write every rung")

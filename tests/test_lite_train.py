@@ -17,29 +17,34 @@ from vqa_cli.errors import InputError
 from vqa_cli.model.checkpoint import load_model
 from vqa_cli.model.registry import load_scorer
 from vqa_cli.train.lite import make_data as making
-from vqa_cli.train.lite.batches import FitSettings, draw_chances, draw_sources, recolour
-from vqa_cli.train.lite.cache import by_source
+from vqa_cli.train.lite.batches import FitSettings, FrameBatches, draw_chances, draw_takes, mirror, recolour
+from vqa_cli.train.lite.camera import film
 from vqa_cli.train.lite.export import export
 from vqa_cli.train.lite.fit import fit, rank_loss
-from vqa_cli.train.lite.make_data import LiteSource, make_data, read_labels, read_sources
-from vqa_cli.train.lite.recipes import ENCODERS, draw
-from vqa_cli.types import FrameFormat
+from vqa_cli.train.lite.make_data import make_data
+from vqa_cli.train.lite.material import LiteSource, read_sources
+from vqa_cli.train.lite.pictures import STYLES, draw_picture
+from vqa_cli.train.lite.recipes import CODERS, draw
+from vqa_cli.train.lite.takes import FRAMES, WINDOW, read_takes
+from vqa_cli.types import FrameFormat, Size
 
 TINY = FitSettings(
-    backbone_steps=3, head_steps=3, sources_per_step=2, versions_per_source=4, crop_px=64, longest_sequence=6
-)
+    widths=(8, 8, 8), halve=(False, True, False), taps=(0, 2), backbone_steps=3, head_steps=3, takes_per_step=2,
+    versions_per_take=4, longest_sequence=6,
+)  # fmt: skip
 
 
-@given(st.text(min_size=1, max_size=20), st.sampled_from(["clip", "photo"]), st.integers(0, 99))
+@given(st.text(min_size=1, max_size=20), st.sampled_from(["clip", "photo", "drawn"]), st.integers(0, 99))
 def test_recipes_are_the_same_every_time_and_ladders_differ_in_quality_alone(name: str, kind: str, seed: int) -> None:
     recipes = draw(name, kind, seed)  # type: ignore[arg-type]
     assert recipes == draw(name, kind, seed)  # type: ignore[arg-type]
     for ladder in {r.ladder for r in recipes}:
         members = [r for r in recipes if r.ladder == ladder]
         assert {replace(r, quality=0) for r in members} == {replace(members[0], quality=0)}
-        low, high = ENCODERS[members[0].encoder][2:]
+        coder = CODERS[members[0].coder]
+        low, high = sorted((coder.best, coder.worst))
         assert all(low <= r.quality <= high for r in members)
-        assert [r.quality for r in members] == sorted(r.quality for r in members)
+        assert [r.quality for r in members] == sorted((r.quality for r in members), reverse=coder.rate)
 
 
 def test_no_footage_is_on_both_sides_of_the_split() -> None:
@@ -51,6 +56,31 @@ def test_no_footage_is_on_both_sides_of_the_split() -> None:
     assert len({s.group for s in sources if s.split == "test" and s.kind == "clip"}) >= 12
     assert sum(s.split == "test" and s.kind == "photo" for s in sources) >= 40
     assert len({s.key for s in sources}) == len(sources)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_drawn_pictures_are_the_same_every_time_and_differ_by_number(style: str) -> None:
+    first = draw_picture(f"{style}_0")
+    assert first.shape == (720, 1280, 3)
+    assert (first == draw_picture(f"{style}_0")).all()
+    assert (first != draw_picture(f"{style}_1")).any()
+    assert first.std() > 5
+
+
+def test_an_unknown_style_is_refused() -> None:
+    with pytest.raises(InputError, match="no such style"):
+        draw_picture("nothing_1")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_takes_fill_the_window_and_move(seed: int) -> None:
+    picture, other = draw_picture("leaves_0"), draw_picture("text_0")
+    frames = film(picture, other, 4, Size(96, 64), np.random.default_rng(seed))
+    assert frames.shape == (4, 64, 96, 3)
+    assert (frames == film(picture, other, 4, Size(96, 64), np.random.default_rng(seed))).all()
+    # No border shows: a view beyond the picture's edge would repeat its last column.
+    assert (frames[:, :, -1] != frames[:, :, -2]).any()
+    assert (frames[:, -1] != frames[:, -2]).any()
 
 
 @given(st.lists(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=20), min_size=1, max_size=5))
@@ -66,9 +96,23 @@ def test_rare_scores_are_drawn_more_often(vmaf: list[list[float]]) -> None:
 
 def test_real_clips_are_drawn_more_often() -> None:
     rng = np.random.default_rng(0)
-    groups = ["photo:a", "photo:b", "walk", "photo:c"]
-    picks = [draw_sources(groups, replace(TINY, clip_weight=3.0, sources_per_step=1), rng)[0] for _ in range(3000)]
+    kinds = ["photo", "photo", "clip", "drawn"]
+    picks = [draw_takes(kinds, replace(TINY, clip_weight=3.0, takes_per_step=1), rng)[0] for _ in range(3000)]
     assert np.mean(np.array(picks) == 2) == pytest.approx(0.5, abs=0.05)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_mirroring_moves_colour_with_luma(seed: int) -> None:
+    frame = np.zeros((1, 24, 16), dtype=np.uint8)
+    row, col = (2 * int(n) for n in np.random.default_rng(seed).integers(0, 8, 2))
+    planes = frame[0, 16:].reshape(2, 8, 8)
+    frame[0, row : row + 2, col : col + 2] = 200
+    planes[0, row // 2, col // 2], planes[1, row // 2, col // 2] = 90, 170
+    out = mirror(frame, 16)
+    turned = out[0, 16:].reshape(2, 8, 8)
+    assert (out[0, row : row + 2, 14 - col : 16 - col] == 200).all()
+    assert (turned[0, row // 2, 7 - col // 2], turned[1, row // 2, 7 - col // 2]) == (90, 170)
+    assert (mirror(out, 16) == frame).all()
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -99,16 +143,18 @@ def test_rank_loss_is_the_formula(pairs: list[tuple[float, float]]) -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """Two sources with every degradation and their labels, one of them held out."""
+    """Three sources with every degradation and their labels, one of them held out."""
     folder = tmp_path_factory.mktemp("lite")
-    make_clip(folder / "a.mp4", size="192x128", rate="25", seconds=0.6)
-    make_clip(folder / "b.mp4", size="128x192", rate="30000/1001", seconds=0.6)
+    make_clip(folder / "a.mp4", size="480x270", rate="25", seconds=0.6)
+    make_clip(folder / "b.mp4", size="360x640", rate="30000/1001", seconds=0.6)
     sources = [
-        LiteSource("a.mp4", "clip", "first", "train", 96, 2, 8),
-        LiteSource("b.mp4", "clip", "second", "test", 96, 0, 8),
+        LiteSource("a.mp4", "clip", "first", "train", 240, 0, 15),
+        LiteSource("drawn/cartoon_1", "drawn", "second", "train", 192, 0, 12),
+        LiteSource("b.mp4", "clip", "third", "test", 360, 0, 15),
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(making, "read_sources", lambda: sources)
+        patch.setattr(making, "_TAKES", {"clip": (1, 1), "drawn": (1, 1)})
         lines = list(make_data(folder, folder / "out", seed=1, jobs=2))
         again = list(make_data(folder, folder / "out", seed=1, jobs=2))
     assert not again, "what is there is not made twice"
@@ -118,28 +164,63 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 @pytest.mark.ffmpeg
 def test_labels_pair_frames_and_follow_quality(data: tuple[Path, list[str]]) -> None:
     out, lines = data
-    clips = read_labels(out)
-    assert len(lines) == 2
-    assert all("clips" in line for line in lines), lines
-    assert {(c.source, c.width, c.height) for c in clips} == {("a_2", 144, 96), ("b_0", 96, 144)}
-    assert all(len(c.vmaf) == 8 for c in clips)
-    for members in by_source(clips).values():
-        for ladder in {c.recipe["ladder"] for c in members}:
-            means = [float(np.mean(c.vmaf)) for c in members if c.recipe["ladder"] == ladder]
+    takes = read_takes(out)
+    assert len(lines) == 3
+    assert all("versions" in line for line in lines), lines
+    assert [(t.key, t.split) for t in takes] == [("a_0_0", "train"), ("b_0_0", "test"), ("cartoon_1_0_0", "train")]
+    for take in takes:
+        frames = take.frames(out)
+        assert frames.shape == (len(take.recipes) + 1, FRAMES, WINDOW.height * 3 // 2, WINDOW.width)
+        assert take.vmaf.shape == (len(take.recipes) + 1, FRAMES)
+        psnr = [_psnr(version, frames[-1]) for version in frames[:-1]]
+        # libvmaf measured the very frames that are kept, in their order.
+        assert psnr == pytest.approx([float(np.mean(values)) for values in take.labels["psnr_y"]], abs=0.1)
+        for ladder in {recipe.ladder for recipe in take.recipes}:
+            means = [v.mean() for r, v in zip(take.recipes, take.vmaf, strict=False) if r.ladder == ladder]
             # Recipes run from hardly visible to ruined; a wrong pairing of frames would leave no such order.
             assert means[0] > means[-1]
+
+
+def _psnr(frames: np.ndarray, reference: np.ndarray) -> float:
+    """Mean over frames of luma's PSNR in dB, as libvmaf bounds it for 8 bits."""
+    luma = [each[:, : WINDOW.height].astype(float) for each in (frames, reference)]
+    error = np.square(luma[0] - luma[1]).mean(axis=(1, 2))
+    return float(np.mean([min(60.0, 10 * math.log10(255**2 / max(e, 1e-10))) for e in error]))
+
+
+@pytest.mark.ffmpeg
+def test_a_step_sees_the_same_moment_of_all_versions(data: tuple[Path, list[str]]) -> None:
+    out, _ = data
+    take = read_takes(out, "train")[0]
+    settings = replace(TINY, takes_per_step=1, recolour=0.0)
+    batches = FrameBatches([take], [take.frames(out)], settings)
+    now, before, target = batches.draw(np.random.default_rng(3))
+    assert now.shape == before.shape == (4, WINDOW.height * 3 // 2, WINDOW.width)
+    assert target.shape == (1, 4)
+    stored = np.concatenate([take.frames(out), mirrored(take.frames(out))])
+    vmaf = np.concatenate([take.vmaf, take.vmaf])
+    for frame, earlier, value in zip(now.numpy(), before.numpy(), target[0], strict=True):
+        found = [(v, t) for v in range(len(stored)) for t in range(FRAMES) if (stored[v, t] == frame).all()]
+        assert any(vmaf[v, t] == float(value) and (stored[v, max(0, t - 1)] == earlier).all() for v, t in found) or any(
+            vmaf[v, t] == float(value) and (stored[v, max(0, t - 2)] == earlier).all() for v, t in found
+        )
+
+
+def mirrored(frames: np.ndarray) -> np.ndarray:
+    flat = frames.reshape(-1, *frames.shape[2:])
+    return mirror(flat, WINDOW.height).reshape(frames.shape)
 
 
 @pytest.mark.ffmpeg
 def test_fit_and_export_give_a_model_that_scores(data: tuple[Path, list[str]], tmp_path: Path) -> None:
     out, _ = data
     messages: list[str] = []
-    fit(out, TINY, jobs=2, log=messages.append)
-    fit(out, replace(TINY, seed=2), jobs=2, log=messages.append, start=out / "fit.pt")
+    fit(out, TINY, log=messages.append)
+    fit(out, replace(TINY, seed=2), log=messages.append, start=out / "fit.pt")
     card = export(out, tmp_path / "model.safetensors", log=messages.append)
     assert load_model(tmp_path / "model.safetensors")[0] == card
-    assert card.metrics["sources"] == 1
-    assert card.metrics["clips"] == 30, messages
+    assert card.metrics["takes"] == 1
+    assert card.metrics["versions"] == 16, messages
     assert card.training["settings"]["seed"] == 2
     assert [earlier["seed"] for earlier in card.training["earlier"]] == [1]
     clip = np.random.default_rng(0).integers(16, 235, (5, 96, 96), dtype=np.uint8)
@@ -151,6 +232,6 @@ def test_fit_and_export_give_a_model_that_scores(data: tuple[Path, list[str]], t
 
 def test_nothing_made_and_nothing_fitted_are_errors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no labels"):
-        read_labels(tmp_path)
+        read_takes(tmp_path)
     with pytest.raises(InputError, match="nothing fitted"):
         export(tmp_path, tmp_path / "model.safetensors", log=lambda _: None)

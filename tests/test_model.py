@@ -76,7 +76,7 @@ def frames(count: int, width: int = 96, height: int = 64, seed: int = 0) -> np.n
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lite model with random weights: structure without quality."""
     torch.manual_seed(3)
-    backbone, path = LiteBackbone(), tmp_path_factory.mktemp("model") / "random.safetensors"
+    backbone, path = LiteBackbone(motion=True), tmp_path_factory.mktemp("model") / "random.safetensors"
     head = VsfaHead(backbone.dim, 16, 8)
     card = Card(
         name="random", backbone="lite", backbone_config=backbone.config, head_config={"dim": backbone.dim, "reduced": 16, "hidden": 8},
@@ -128,11 +128,11 @@ def test_numbers_that_are_none_are_an_error(model_file: Path, tmp_path: Path) ->
 
 def test_cells_hold_every_pixel_in_one_scale() -> None:
     limited = to_cells(torch.from_numpy(frames(1)), FrameFormat(96, 64))
-    assert limited.shape == (1, 24, 16, 24)
+    assert limited.shape == (1, 16, 24, 24)
     black = torch.full((1, 96, 96), 16, dtype=torch.uint8)
-    assert to_cells(black, FrameFormat(96, 64))[0, :16].max() == -1.0
+    assert to_cells(black, FrameFormat(96, 64))[..., :16].max() == pytest.approx(-1.0)
     full = to_cells(torch.full((1, 96, 96), 255, dtype=torch.uint8), FrameFormat(96, 64, full_range=True))
-    assert full[0, :16].min() == 1.0
+    assert full[..., :16].min() == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(("width", "height"), [(96, 64), (50, 38), (6, 4)])
@@ -140,12 +140,24 @@ def test_a_cell_holds_the_pixels_that_lie_under_it(width: int, height: int) -> N
     pixels = np.random.default_rng(3).integers(0, 256, (3, height * 3 // 2, width), dtype=np.uint8)
     cells = to_cells(torch.from_numpy(pixels)[1:], FrameFormat(width, height))
     chroma = pixels[:, height:].reshape(3, 2, height // 2, width // 2)
-    assert cells.shape == (2, 24, height // 4, width // 4)
+    assert cells.shape == (2, height // 4, width // 4, 24)
     for row, col in ((0, 0), (height // 4 - 1, width // 4 - 1)):
         luma = pixels[2, 4 * row : 4 * row + 4, 4 * col : 4 * col + 4].ravel()
         under = chroma[2, :, 2 * row : 2 * row + 2, 2 * col : 2 * col + 2].ravel()
         wanted = np.concatenate(((luma - 125.5) / 109.5, (under - 128.0) / 112.0))
-        np.testing.assert_allclose(cells[1, :, row, col].numpy(), wanted, rtol=1e-6)
+        np.testing.assert_allclose(cells[1, row, col].numpy(), wanted, rtol=1e-6)
+
+
+def test_features_of_a_frame_depend_on_the_one_before_it_and_on_no_other() -> None:
+    torch.manual_seed(0)
+    backbone = LiteBackbone(motion=True).fold()
+    clip, size = torch.from_numpy(frames(4)), FrameFormat(96, 64)
+    with torch.inference_mode():
+        run = backbone(clip, size)
+        assert run.shape == (3, backbone.dim)
+        torch.testing.assert_close(backbone.judge(clip[1:], clip[:-1], size), run)
+        torch.testing.assert_close(backbone(clip[1:3], size)[0], run[1])
+        assert not torch.allclose(backbone.judge(clip[2:3], clip[2:3], size), run[1:2])
 
 
 def test_odd_cells_are_left_out_and_nothing_fails() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from ast import literal_eval
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -93,17 +94,17 @@ def fit(
     given: dict[str, Any] = {"backbone_steps": backbone_steps, "head_steps": head_steps}
     settings = replace(FitSettings(seed=seed), **{key: value for key, value in given.items() if value is not None})
     settings = _changed(settings, changes)
-    work(data, settings, jobs=threads, log=_logger(), start=start)
+    work(data, settings, log=_logger(), start=start)
 
 
 def _changed(settings: FitSettings, changes: tuple[str, ...]) -> FitSettings:
     for change in changes:
         name, _, value = change.partition("=")
         try:
-            kind: type[float] = type(getattr(settings, name))
-            changed: dict[str, Any] = {name: kind(value)}
+            kind = type(getattr(settings, name))
+            changed: dict[str, Any] = {name: kind(literal_eval(value))}
             settings = replace(settings, **changed)
-        except (AttributeError, ValueError) as err:
+        except (AttributeError, ValueError, SyntaxError, TypeError) as err:
             raise UsageError(f"no such hyper-parameter or value: {change}", hint="NAME=VALUE, see FitSettings") from err
     return settings
 

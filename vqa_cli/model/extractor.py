@@ -24,7 +24,8 @@ class FeatureExtractor:
     """Features of a stream of frames.
 
     Args:
-        backbone: folded module; ``backbone(frames, frame_format)`` gives (n, dim) float32.
+        backbone: folded module; ``backbone(frames, frame_format)`` gives (n, dim) float32. If it has ``looks_back``, it is
+            shown that many frames before the first one too; before a clip's first frame that is the first frame itself.
         batch_size: frames per forward pass, or ``"auto"`` by picture size.
     """
 
@@ -32,6 +33,7 @@ class FeatureExtractor:
         self._backbone = backbone
         self._device = device
         self._batch_size = batch_size
+        self._looks_back = int(getattr(backbone, "looks_back", 0))
         self._memory_px: int | None = None
 
     def features(self, frames: Iterable[NDArray[np.uint8]], frame_format: FrameFormat) -> Iterator[Tensor]:
@@ -40,7 +42,12 @@ class FeatureExtractor:
         Raises:
             ModelError: GPU memory does not hold one frame.
         """
+        before: NDArray[np.uint8] | None = None
         for batch in rebatch(frames, lambda: self._batch(frame_format)):
+            if self._looks_back:
+                seen = batch[:1] if before is None else before
+                before = batch[-1:].copy()
+                batch = np.concatenate((seen, batch))
             yield self._forward(torch.from_numpy(batch), frame_format)
 
     def _forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
@@ -50,12 +57,13 @@ class FeatureExtractor:
                 features: Tensor = self._backbone(frames.to(self._device, non_blocking=True), frame_format)
                 return features
         except torch.cuda.OutOfMemoryError as err:
-            if len(frames) == 1:
+            if len(frames) - self._looks_back == 1:
                 raise ModelError("GPU memory does not hold one frame", hint="use --device cpu") from err
         torch.cuda.empty_cache()
-        half = len(frames) // 2
+        half = (len(frames) - self._looks_back) // 2
         self._memory_px = half * frame_format.width * frame_format.height
-        return torch.cat([self._forward(part, frame_format) for part in (frames[:half], frames[half:])])
+        parts = (frames[: half + self._looks_back], frames[half:])
+        return torch.cat([self._forward(part, frame_format) for part in parts])
 
     def _batch(self, frame_format: FrameFormat) -> int:
         pixels = frame_format.width * frame_format.height

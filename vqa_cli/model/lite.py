@@ -2,11 +2,14 @@
 on a network that sees every pixel of luma and costs a few milliseconds.
 
 Four by four luma pixels and the chroma that lies under them become the channels of one position, so that the first
-convolution sees block edges, ringing and blur at full resolution while the map is a quarter of the frame's size.
+convolution sees block edges, ringing and blur at full resolution while the map is a quarter of the frame's size. The change
+of luma since the frame before goes in beside them: skipped blocks and smoothed grain are what no single frame shows, and
+how much of a fault is seen depends on motion.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +19,10 @@ from torch import Tensor, nn
 from vqa_cli.types import FrameFormat
 
 _CELL = 4
-_IN_CHANNELS = _CELL * _CELL + 2 * (_CELL // 2) ** 2
+_LUMAS = _CELL * _CELL
+_IN_CHANNELS = _LUMAS + 2 * (_CELL // 2) ** 2
+# Changes between frames are small beside the frames themselves.
+_CHANGE_GAIN = 4.0
 
 
 class _Block(nn.Sequential):
@@ -38,33 +44,56 @@ class LiteBackbone(nn.Module):
     Args:
         widths: channels of each block; the map halves at each ``True`` of ``halve``.
         taps: blocks whose output is pooled into the features, by index.
+        motion: whether the change of luma since the frame before is seen.
+
+    Attributes:
+        looks_back: how many frames before the first one :meth:`forward` wants to see.
     """
 
     def __init__(
         self,
-        widths: tuple[int, ...] = (24, 40, 48, 64, 96, 128, 128),
-        halve: tuple[bool, ...] = (False, True, False, True, False, True, False),
-        taps: tuple[int, ...] = (0, 2, 4, 6),
+        widths: Sequence[int] = (24, 40, 48, 64, 96, 128, 128),
+        halve: Sequence[bool] = (False, True, False, True, False, True, False),
+        taps: Sequence[int] = (0, 2, 4, 6),
+        motion: bool = False,
     ) -> None:
         super().__init__()
-        self.config: dict[str, list[Any]] = {"widths": list(widths), "halve": list(halve), "taps": list(taps)}
+        self.config: dict[str, Any] = {
+            "widths": list(widths), "halve": list(halve), "taps": list(taps), "motion": motion
+        }  # fmt: skip
         self.taps = frozenset(taps)
+        self.looks_back = int(motion)
         self.dim = 2 * sum(widths[tap] for tap in taps)
-        pairs = pairwise((_IN_CHANNELS, *widths))
+        pairs = pairwise((_IN_CHANNELS + _LUMAS * motion, *widths))
         blocks = [_Block(before, after, 2 if half else 1) for (before, after), half in zip(pairs, halve, strict=True)]
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
-        """Features of each frame on its own.
+        """Features of consecutive frames.
 
         Args:
-            frames: (n, height * 3 // 2, width) uint8, planar yuv420p.
+            frames: (looks_back + n, height * 3 // 2, width) uint8, planar yuv420p; the first of a clip is its own
+                predecessor.
 
         Returns:
             (n, dim) float32: per tapped block the spatial mean and standard deviation of each channel.
         """
-        dtype = next(self.parameters()).dtype
-        x = to_cells(frames, frame_format).to(dtype).contiguous(memory_format=torch.channels_last)
+        cells = to_cells(frames, frame_format)
+        return self._pool(cells[1:], cells[:-1]) if self.looks_back else self._pool(cells, None)
+
+    def judge(self, frames: Tensor, before: Tensor, frame_format: FrameFormat) -> Tensor:
+        """Features of frames that are not consecutive, each with the one before it; shapes as in :meth:`forward`."""
+        return self._pool(to_cells(frames, frame_format), to_cells(before, frame_format) if self.looks_back else None)
+
+    def _pool(self, cells: Tensor, before: Tensor | None) -> Tensor:
+        """Features of (n, rows, cols, 24) cells."""
+        count, rows, cols, _ = cells.shape
+        channels = _IN_CHANNELS + _LUMAS * self.looks_back
+        x = torch.empty(count, rows, cols, channels, dtype=next(self.parameters()).dtype, device=cells.device)
+        x[..., :_IN_CHANNELS] = cells
+        if before is not None:
+            x[..., _IN_CHANNELS:] = torch.sub(cells[..., :_LUMAS], before[..., :_LUMAS]).mul_(_CHANGE_GAIN)
+        x = x.permute(0, 3, 1, 2)
         pooled: list[Tensor] = []
         for index, block in enumerate(self.blocks):
             x = block(x)
@@ -79,7 +108,7 @@ class LiteBackbone(nn.Module):
 
 
 def to_cells(frames: Tensor, frame_format: FrameFormat) -> Tensor:
-    """(n, height * 3 // 2, width) uint8 -> (n, 24, height // 4, width // 4) float32 around zero, channels last in memory.
+    """(n, height * 3 // 2, width) uint8 -> (n, height // 4, width // 4, 24) float32 around zero.
 
     Rows and columns beyond the last whole cell are left out. Limited and full range come to the same scale.
     """
@@ -87,12 +116,12 @@ def to_cells(frames: Tensor, frame_format: FrameFormat) -> Tensor:
     rows, cols = height // _CELL, width // _CELL
     luma = frames[:, : rows * _CELL, : cols * _CELL]
     chroma = frames[:, height:].reshape(len(frames), 2, height // 2, width // 2)
-    cells = _shuffle(luma, chroma[:, :, : rows * _CELL // 2, : cols * _CELL // 2], rows).float()
+    cells = _shuffle(luma, chroma[:, :, : rows * _CELL // 2, : cols * _CELL // 2], rows)
     grey, reach, chroma_reach = (127.5, 127.5, 127.5) if frame_format.full_range else (125.5, 109.5, 112.0)
-    lumas, chromas = _CELL * _CELL, _IN_CHANNELS - _CELL * _CELL
-    cells.sub_(torch.tensor([grey] * lumas + [128.0] * chromas, device=frames.device))
-    cells.div_(torch.tensor([reach] * lumas + [chroma_reach] * chromas, device=frames.device))
-    return cells.permute(0, 3, 1, 2)
+    chromas = _IN_CHANNELS - _LUMAS
+    middle = torch.tensor([grey] * _LUMAS + [128.0] * chromas, device=frames.device)
+    scale = torch.tensor([1 / reach] * _LUMAS + [1 / chroma_reach] * chromas, device=frames.device)
+    return torch.sub(cells, middle).mul_(scale)
 
 
 def _shuffle(luma: Tensor, chroma: Tensor, rows: int) -> Tensor:
@@ -107,8 +136,8 @@ def _shuffle(luma: Tensor, chroma: Tensor, rows: int) -> Tensor:
     pairs = chroma.view(torch.int16).unflatten(2, (rows, half))
     count, _, _, cols = words.shape
     cells = torch.empty(count, rows, cols, _IN_CHANNELS, dtype=torch.uint8, device=luma.device)
-    cells[..., : _CELL * _CELL].view(torch.int32).copy_(words.permute(0, 1, 3, 2))
-    cells[..., _CELL * _CELL :].view(torch.int16).unflatten(-1, (2, half)).copy_(pairs.permute(0, 2, 4, 1, 3))
+    cells[..., :_LUMAS].view(torch.int32).copy_(words.permute(0, 1, 3, 2))
+    cells[..., _LUMAS:].view(torch.int16).unflatten(-1, (2, half)).copy_(pairs.permute(0, 2, 4, 1, 3))
     return cells
 
 
@@ -116,10 +145,15 @@ def _mean_and_deviation(x: Tensor) -> tuple[Tensor, Tensor]:
     """Spatial mean and unbiased deviation of (n, channels, rows, cols), each (n, channels) float32.
 
     From sums of values and squares along the outer axis, several times faster than ``torch.std_mean`` on channels-last
-    maps. The small term keeps the gradient of a channel that is silent everywhere finite.
+    maps, and frame by frame, so that what lies between stays in the cache. The small term keeps the gradient of a channel
+    that is silent everywhere finite.
     """
-    flat = x.permute(0, 2, 3, 1).flatten(1, 2).float()
-    count = flat.shape[1]
-    mean = flat.mean(dim=1)
-    variance = (flat.square().mean(dim=1) - mean.square()).clamp_min(0.0) * (count / max(1, count - 1))
+    count = x.shape[2] * x.shape[3]
+    means, squares = [], []
+    for frame in x.permute(0, 2, 3, 1).flatten(1, 2):
+        values = frame.float()
+        means.append(values.mean(dim=0))
+        squares.append(values.square().mean(dim=0))
+    mean = torch.stack(means)
+    variance = (torch.stack(squares) - mean.square()).clamp_min(0.0) * (count / max(1, count - 1))
     return mean, (variance + 1e-12).sqrt()

@@ -191,7 +191,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     try:
         head.load_state_dict(_below(tensors, "head."))
         if card.backbone == "lite":
-            backbone = LiteBackbone(**{k: tuple(v) for k, v in card.backbone_config.items()})
+            backbone = LiteBackbone(**card.backbone_config)
             backbone.load_state_dict(_below(tensors, "backbone."))
         else:
             backbone, extra = _resnet(backbone_weights, directory)

@@ -1,9 +1,9 @@
-"""What one training step sees: versions of a few sources, drawn so that the whole scale is learnt."""
+"""What one training step sees: versions of a few takes, drawn so that the whole scale is learnt."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vqa_cli.train.lite import cache
+from vqa_cli.train.lite.takes import FRAMES, WINDOW, Take
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,19 +21,21 @@ if TYPE_CHECKING:
 class FitSettings:
     """Hyper-parameters; all of them end up in the model's card.
 
-    ``blocks`` is how many of the backbone's blocks there are: a deeper one can go on from a shallower one's weights.
-    ``flatten`` says how far rare VMAF values are drawn more often: 0 as they come, 1 until every tenth of the scale is
-    drawn equally often. ``clip_weight`` says how many times more often a source from a real clip is drawn than one from
-    a photograph; ``recolour`` is the share of crops whose contrast, brightness and saturation are changed.
+    ``widths``, ``halve``, ``taps`` and ``motion`` are the backbone's. ``flatten`` says how far rare VMAF values are drawn
+    more often: 0 as they come, 1 until every tenth of the scale is drawn equally often. ``clip_weight`` says how many
+    times more often a take of a real clip is drawn than one of a picture; ``recolour`` is the share of takes whose
+    contrast, brightness and saturation are changed; ``skip`` the share whose frame before is the last but one.
     """
 
     seed: int = 1
-    blocks: int = 5
+    widths: tuple[int, ...] = (24, 40, 48, 64, 96)
+    halve: tuple[bool, ...] = (False, True, False, True, False)
+    taps: tuple[int, ...] = (0, 2, 4)
+    motion: bool = True
     backbone_steps: int = 6000
     head_steps: int = 4000
-    sources_per_step: int = 8
-    versions_per_source: int = 6
-    crop_px: int = 256
+    takes_per_step: int = 8
+    versions_per_take: int = 6
     learning_rate: float = 2e-3
     head_learning_rate: float = 2e-3
     weight_decay: float = 0.02
@@ -42,30 +44,32 @@ class FitSettings:
     rank_margin: float = 0.02
     rank_slope: float = 12.0
     flatten: float = 0.7
-    clip_weight: float = 3.0
-    recolour: float = 0.5
+    clip_weight: float = 2.0
+    recolour: float = 0.3
+    skip: float = 0.2
     reduced: int = 64
     hidden: int = 32
     longest_sequence: int = 72
 
+    def as_record(self) -> dict[str, Any]:
+        """As JSON would give it back."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
 
 @dataclass(frozen=True)
 class Features:
-    """Frame features of all versions of one source: (versions, frames, dim), VMAF in 0..1 (versions, frames)."""
+    """Frame features of all versions of one take: (versions, frames, dim), VMAF in 0..1 (versions, frames)."""
 
-    key: str
-    group: str
-    split: str
+    take: Take
     values: Tensor
     vmaf: Tensor
-    ladders: Tensor
 
 
 def draw_chances(vmaf: Sequence[NDArray[np.float32]], flatten: float) -> list[NDArray[np.float64]]:
-    """Chance of each version to be drawn within its source, higher where its tenth of the scale is rare over all sources.
+    """Chance of each version to be drawn within its take, higher where its tenth of the scale is rare over all takes.
 
     Args:
-        vmaf: per source (versions,), 0..1.
+        vmaf: per take (versions,), 0..1.
         flatten: see :class:`FitSettings`.
     """
     tenths = [np.clip((10 * values).astype(int), 0, 9) for values in vmaf]
@@ -73,11 +77,11 @@ def draw_chances(vmaf: Sequence[NDArray[np.float32]], flatten: float) -> list[ND
     return [rarity[bins] / rarity[bins].sum() for bins in tenths]
 
 
-def draw_sources(groups: Sequence[str], settings: FitSettings, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Sources of one step, real clips ``clip_weight`` times as often as photographs."""
-    weights = np.array([1.0 if group.startswith("photo:") else settings.clip_weight for group in groups])
-    scarce = len(groups) < settings.sources_per_step
-    return rng.choice(len(groups), settings.sources_per_step, replace=scarce, p=weights / weights.sum())
+def draw_takes(kinds: Sequence[str], settings: FitSettings, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Takes of one step, those of real clips ``clip_weight`` times as often as those of pictures."""
+    weights = np.array([settings.clip_weight if kind == "clip" else 1.0 for kind in kinds])
+    scarce = len(kinds) < settings.takes_per_step
+    return rng.choice(len(kinds), settings.takes_per_step, replace=scarce, p=weights / weights.sum())
 
 
 def recolour(frames: NDArray[np.uint8], height: int, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -95,51 +99,60 @@ def recolour(frames: NDArray[np.uint8], height: int, rng: np.random.Generator) -
     return out
 
 
-def frame_batch(
-    sources: list[cache.SourceData],
-    chances: list[NDArray[np.float64]],
-    settings: FitSettings,
-    rng: np.random.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Crops at the same place of the same frame for several versions of each source, so that only quality differs."""
-    crops, targets = [], []
-    for index in draw_sources([source.group for source in sources], settings, rng):
-        source = sources[index]
-        picks = rng.choice(len(source.vmaf), settings.versions_per_source, replace=False, p=chances[index])
-        frame = rng.integers(source.vmaf.shape[1])
-        same_place = _crop(source, picks, int(frame), settings.crop_px, rng)
-        if rng.random() < settings.recolour:
-            same_place = recolour(same_place, settings.crop_px, rng)
-        crops.append(same_place)
-        targets.append(source.vmaf[picks, frame])
-    return torch.from_numpy(np.concatenate(crops)), torch.from_numpy(np.stack(targets))
+def mirror(frames: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
+    """Left becomes right; (n, height * 3 // 2, width), planar yuv420p."""
+    count, _, width = frames.shape
+    out = np.empty_like(frames)
+    out[:, :height] = frames[:, :height, ::-1]
+    chroma = frames[:, height:].reshape(count, height, width // 2)
+    out[:, height:] = chroma[:, :, ::-1].reshape(count, height // 2, width)
+    return out
 
 
-def _crop(source: cache.SourceData, picks: Any, frame: int, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    height, width = source.frame_format.height, source.frame_format.width
-    # Frames smaller than the crop are tiled by wrapping; their statistics stay what they are.
-    rows = (2 * int(rng.integers(max(1, (height - size) // 2 + 1))) + np.arange(size)) % height
-    cols = (2 * int(rng.integers(max(1, (width - size) // 2 + 1))) + np.arange(size)) % width
-    if rng.random() < 0.5:
-        cols = cols[::-1]
-    half_rows, half_cols = rows[::2] // 2, cols[::2] // 2
-    crops = np.empty((len(picks), size * 3 // 2, size), dtype=np.uint8)
-    for slot, pick in enumerate(picks):
-        picture = source.frames[pick, frame]
-        chroma = picture[height:].reshape(2, height // 2, width // 2)
-        crops[slot, :size] = picture[rows][:, cols]
-        crops[slot, size:] = chroma[:, half_rows][:, :, half_cols].reshape(size // 2, size)
-    return crops
+class FrameBatches:
+    """Single frames, each with the one before it: the same moment of several versions of a take, so that only quality
+    differs.
+
+    Args:
+        frames: per take what :meth:`~vqa_cli.train.lite.takes.Take.frames` gives.
+    """
+
+    def __init__(self, takes: Sequence[Take], frames: Sequence[NDArray[np.uint8]], settings: FitSettings) -> None:
+        self._takes = takes
+        self._frames = frames
+        self._settings = settings
+        self._kinds = [take.kind for take in takes]
+        self._chances = draw_chances([take.vmaf.mean(axis=1) for take in takes], settings.flatten)
+
+    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Frames and those before them, both (takes * versions, height * 3 // 2, width), and VMAF (takes, versions)."""
+        settings = self._settings
+        now, before, targets = [], [], []
+        for index in draw_takes(self._kinds, settings, rng):
+            take = self._takes[index]
+            picks = rng.choice(len(take.vmaf), settings.versions_per_take, replace=False, p=self._chances[index])
+            frame = int(rng.integers(FRAMES))
+            earlier = max(0, frame - (2 if rng.random() < settings.skip else 1))
+            both = self._frames[index][picks][:, [frame, earlier]].reshape(-1, WINDOW.height * 3 // 2, WINDOW.width)
+            if rng.random() < settings.recolour:
+                both = recolour(both, WINDOW.height, rng)
+            if rng.random() < 0.5:
+                both = mirror(both, WINDOW.height)
+            now.append(both[::2])
+            before.append(both[1::2])
+            targets.append(take.vmaf[picks, frame])
+        shown, earlier_ones = (torch.from_numpy(np.concatenate(parts)) for parts in (now, before))
+        return shown, earlier_ones, torch.from_numpy(np.stack(targets))
 
 
 def clip_batch(
     data: list[Features], chances: list[NDArray[np.float64]], settings: FitSettings, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Padded sequences; clips run forth and back to lengths that a real clip has."""
+    """Padded sequences; takes run forth and back to lengths that a real clip has."""
     features, targets, lengths = [], [], []
-    for index in draw_sources([source.group for source in data], settings, rng):
+    for index in draw_takes([each.take.kind for each in data], settings, rng):
         source = data[index]
-        drawn = rng.choice(len(source.vmaf), settings.versions_per_source, replace=False, p=chances[index])
+        drawn = rng.choice(len(source.vmaf), settings.versions_per_take, replace=False, p=chances[index])
         picks = torch.from_numpy(drawn)
         count = source.vmaf.shape[1]
         length = int(rng.integers(2, settings.longest_sequence + 1))
@@ -148,5 +161,5 @@ def clip_batch(
         pad = settings.longest_sequence - length
         features.append(F.pad(source.values[picks][:, steps].float(), (0, 0, 0, pad)))
         targets.append(F.pad(source.vmaf[picks][:, steps], (0, pad)))
-        lengths += [length] * settings.versions_per_source
+        lengths += [length] * settings.versions_per_take
     return torch.cat(features), torch.cat(targets), torch.tensor(lengths)

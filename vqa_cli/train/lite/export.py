@@ -6,23 +6,19 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from scipy import stats
 
 from vqa_cli.errors import InputError
-from vqa_cli.media.binaries import find_ffmpeg
-from vqa_cli.media.process import Runner
 from vqa_cli.model.checkpoint import Card, Scale, save_model
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.registry import load_scorer
 from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.train.lite import cache
 from vqa_cli.train.lite.fit import Log
-from vqa_cli.train.lite.make_data import LabelledClip, read_labels
-from vqa_cli.types import FrameFormat
+from vqa_cli.train.lite.recipes import Recipe
+from vqa_cli.train.lite.takes import WINDOW_FORMAT, Take, read_takes
 
 _LICENCE = (
     "MIT; trained on pictures and clips in the public domain or under CC0, CC-BY, Apache-2.0, BSD, MIT, Unsplash, "
@@ -32,9 +28,10 @@ _LICENCE = (
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One held-out clip: mean VMAF against it and the model's score, both 0..100."""
+    """One held-out version of a take: mean VMAF against it and the model's score, both 0..100."""
 
-    clip: LabelledClip
+    take: Take
+    recipe: Recipe
     vmaf: float
     score: float
 
@@ -48,7 +45,7 @@ def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True, jobs
     if not (out / "fit.pt").exists():
         raise InputError(f"nothing fitted: {out / 'fit.pt'}", hint="run `vqa train lite fit` first")
     saved = torch.load(out / "fit.pt", weights_only=True)
-    backbone = LiteBackbone(**{key: tuple(value) for key, value in saved["config"].items()})
+    backbone = LiteBackbone(**saved["config"])
     settings = saved["settings"]
     config = {"dim": backbone.dim, "reduced": settings["reduced"], "hidden": settings["hidden"]}
     VsfaHead(**config).load_state_dict(saved["head"])
@@ -61,8 +58,8 @@ def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True, jobs
             name="0-100, VMAF-trained", minimum=0, maximum=100, gain=100, knee=0.05,
             description="No-reference estimate of VMAF: 100 looks like a clean source, 0 is ruined; levels depend on content.",
         ),
-        preprocessing="yuv420p as decoded, whole frame at the scoring size, cells of 4x4 luma pixels",
-        training_data=f"{saved['clips']} encodes of {len(saved['groups'])} groups of openly licensed footage, VMAF v0.6.1 per frame as label",
+        preprocessing="yuv420p as decoded, whole frame at the scoring size, cells of 4x4 luma pixels, change since the frame before",
+        training_data=f"{saved['clips']} encodes of {len(saved['groups'])} groups of openly licensed footage, photographs and drawn pictures, VMAF v0.6.1 per frame as label",
         licence=_LICENCE,
         training={"settings": settings, "earlier": saved.get("earlier", []), "groups": len(saved["groups"])},
     )  # fmt: skip
@@ -80,47 +77,45 @@ def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True, jobs
 def judge(
     out: Path, model: Path, log: Log, *, split: str = "test", precision: str = "fp32", jobs: int = 1
 ) -> list[Judged]:
-    """Score every held-out clip as ``vqa score`` would, ``jobs`` sources at once."""
-    groups = cache.by_source([clip for clip in read_labels(out) if clip.split == split])
+    """Score every held-out version as ``vqa score`` would, ``jobs`` takes at once."""
+    takes = read_takes(out, split)
     scorer = load_scorer(str(model), precision=precision, device="cpu")
+
+    def work(take: Take) -> list[Judged]:
+        # The last version is the reference itself, which has no label of its own.
+        return [
+            Judged(take, recipe, 100 * float(vmaf.mean()), scorer.score([frames], WINDOW_FORMAT).score)
+            for recipe, vmaf, frames in zip(take.recipes, take.vmaf, take.frames(out), strict=False)
+        ]
+
     judged: list[Judged] = []
-    with Runner() as runner, ThreadPoolExecutor(jobs) as pool:
-        ffmpeg = str(find_ffmpeg(runner).path)
-
-        def work(members: list[LabelledClip]) -> list[Judged]:
-            frame_format = FrameFormat(members[0].width, members[0].height)
-            versions = cache.versions(out, members, runner, ffmpeg)
-            # The last version is the reference itself, which has no label of its own.
-            return [
-                Judged(clip, float(np.mean(clip.vmaf)), scorer.score([frames], frame_format).score)
-                for clip, frames in zip(members, versions, strict=False)
-            ]
-
-        for count, found in enumerate(pool.map(work, groups.values())):
+    with ThreadPoolExecutor(jobs) as pool:
+        for count, found in enumerate(pool.map(work, takes)):
             judged += found
-            if count % 10 == 0:
-                log(f"held-out source {count + 1} of {len(groups)}")
+            if count % 20 == 0:
+                log(f"held-out take {count + 1} of {len(takes)}")
     return judged
 
 
 def summarise(judged: list[Judged]) -> dict[str, float]:
     """Agreement with VMAF on held-out groups.
 
-    ``srocc``, ``plcc``, ``rmse`` over all clips; ``within_srocc``: mean over sources of the rank correlation within one
-    source; ``ladder_order``: share of rightly ordered neighbours on ladders (same source, encoder and size, rising
-    quality number) whose VMAF differs by more than one point.
+    ``srocc``, ``plcc``, ``rmse``, ``mae`` over all versions of clean takes; ``within_srocc``: mean over takes of the rank
+    correlation within one take; ``ladder_order``: share of rightly ordered neighbours on ladders (same take, encoder and
+    size, rising quality number) whose VMAF differs by more than one point.
     """
-    vmaf = np.array([j.vmaf for j in judged])
-    score = np.array([j.score for j in judged])
+    vmaf = np.array([j.vmaf for j in judged if j.take.clean])
+    score = np.array([j.score for j in judged if j.take.clean])
     groups: dict[str, list[Judged]] = {}
     for item in judged:
-        groups.setdefault(item.clip.source, []).append(item)
+        groups.setdefault(item.take.key, []).append(item)
     within = [_srocc(members) for members in groups.values() if len(members) > 3]
     return {
-        "clips": float(len(judged)),
-        "sources": float(len(groups)),
+        "versions": float(len(judged)),
+        "takes": float(len(groups)),
         "srocc": round(float(stats.spearmanr(vmaf, score)[0]), 4),
         "plcc": round(float(stats.pearsonr(vmaf, score)[0]), 4),
+        "mae": round(float(np.mean(np.abs(vmaf - score))), 3),
         "rmse": round(float(np.sqrt(np.mean((vmaf - score) ** 2))), 3),
         "within_srocc": round(float(np.mean(within)), 4),
         "ladder_order": round(_ladder_order(judged), 4),
@@ -132,9 +127,9 @@ def _srocc(members: list[Judged]) -> float:
 
 
 def _ladder_order(judged: list[Judged]) -> float:
-    ladders: dict[tuple[str, Any], list[Judged]] = {}
+    ladders: dict[tuple[str, int], list[Judged]] = {}
     for item in judged:
-        ladders.setdefault((item.clip.source, item.clip.recipe["ladder"]), []).append(item)
+        ladders.setdefault((item.take.key, item.recipe.ladder), []).append(item)
     right = total = 0
     for members in ladders.values():
         ordered = sorted(members, key=lambda j: j.vmaf)

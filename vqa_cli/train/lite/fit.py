@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqa_cli.model.device import cpu_has_bf16
+from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.pooling import pool_batch
 from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.train.lite import cache
-from vqa_cli.train.lite.batches import Features, FitSettings, clip_batch, draw_chances, frame_batch
-from vqa_cli.train.lite.make_data import read_labels
-from vqa_cli.types import FrameFormat
+from vqa_cli.train.lite.batches import Features, FitSettings, FrameBatches, clip_batch, draw_chances
+from vqa_cli.train.lite.takes import FRAMES, WINDOW_FORMAT, Take, read_takes
 
 Log = Callable[[str], None]
+CPU = torch.device("cpu")
 
 
 def rank_loss(predicted: Tensor, target: Tensor, settings: FitSettings) -> Tensor:
@@ -39,23 +38,28 @@ def rank_loss(predicted: Tensor, target: Tensor, settings: FitSettings) -> Tenso
 
 
 def new_backbone(settings: FitSettings, before: dict[str, Any] | None) -> LiteBackbone:
-    """A backbone of ``settings.blocks`` blocks; those that an earlier, perhaps shallower fit had start from its weights."""
+    """A backbone as the settings describe it; what an earlier fit of the same shapes knew, it starts from."""
     torch.manual_seed(settings.seed)
-    config = LiteBackbone().config
-    taps = [tap for tap in config["taps"] if tap < settings.blocks]
-    widths, halve = config["widths"][: settings.blocks], config["halve"][: settings.blocks]
-    backbone = LiteBackbone(tuple(widths), tuple(map(bool, halve)), tuple(taps))
+    backbone = LiteBackbone(settings.widths, settings.halve, settings.taps, settings.motion)
     if before is not None:
-        known = {key: value for key, value in before["backbone"].items() if key in backbone.state_dict()}
+        own = backbone.state_dict()
+        known = {
+            key: value for key, value in before["backbone"].items() if key in own and own[key].shape == value.shape
+        }
         backbone.load_state_dict(known, strict=False)
     return backbone
 
 
-def fit_backbone(sources: list[cache.SourceData], start: LiteBackbone, settings: FitSettings, log: Log) -> LiteBackbone:
-    """Train the backbone with a small throw-away head on crops of single frames; gives the averaged weights."""
+def fit_backbone(
+    batches: FrameBatches, start: LiteBackbone, settings: FitSettings, log: Log, keep: Callable[[LiteBackbone], None]
+) -> LiteBackbone:
+    """Train the backbone with a small throw-away head on single frames; gives the averaged weights.
+
+    Args:
+        keep: called now and then with the averaged backbone so far.
+    """
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
-    chances = draw_chances([source.vmaf.mean(axis=1) for source in sources], settings.flatten)
     backbone = start.train().to(memory_format=torch.channels_last)
     head = nn.Sequential(nn.Linear(backbone.dim, 64), nn.ReLU(), nn.Linear(64, 1))
     model = nn.ModuleList([backbone, head])
@@ -66,10 +70,9 @@ def fit_backbone(sources: list[cache.SourceData], start: LiteBackbone, settings:
     )
     running = 0.0
     for step in range(settings.backbone_steps):
-        frames, target = frame_batch(sources, chances, settings, rng)
-        crop = FrameFormat(settings.crop_px, settings.crop_px)
+        frames, before, target = batches.draw(rng)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=cpu_has_bf16()):
-            features = backbone(frames, crop)
+            features = backbone.judge(frames, before, WINDOW_FORMAT)
         predicted = head(features).reshape(target.shape)
         loss = F.smooth_l1_loss(predicted, target, beta=0.05) + settings.rank_weight * rank_loss(
             predicted, target, settings
@@ -83,9 +86,15 @@ def fit_backbone(sources: list[cache.SourceData], start: LiteBackbone, settings:
         running = 0.98 * running + 0.02 * float(loss.detach()) if step else float(loss.detach())
         if step % 100 == 0:
             log(f"backbone step {step} loss {running:.4f}")
-    result = average[0]
-    assert isinstance(result, LiteBackbone)
-    return result.eval()
+        if step % 1000 == 999:
+            keep(_backbone_of(average))
+    return _backbone_of(average).eval()
+
+
+def _backbone_of(model: nn.ModuleList) -> LiteBackbone:
+    backbone = model[0]
+    assert isinstance(backbone, LiteBackbone)
+    return backbone
 
 
 def fit_head(data: list[Features], settings: FitSettings, log: Log) -> VsfaHead:
@@ -96,7 +105,7 @@ def fit_head(data: list[Features], settings: FitSettings, log: Log) -> VsfaHead:
     centre, spread = every.mean(0), every.std(0).clamp_min(1e-4)
     head = VsfaHead(len(centre), settings.reduced, settings.hidden)
     nn.init.constant_(head.q.bias, 0.7)
-    chances = draw_chances([d.vmaf.mean(dim=1).numpy() for d in data], settings.flatten)
+    chances = draw_chances([d.take.vmaf.mean(axis=1) for d in data], settings.flatten)
     average = deepcopy(head)
     optimiser = torch.optim.AdamW(head.parameters(), settings.head_learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -108,7 +117,7 @@ def fit_head(data: list[Features], settings: FitSettings, log: Log) -> VsfaHead:
         real = torch.arange(scores.shape[1])[None] < lengths[:, None]
         pooled = pool_batch(scores, lengths)
         goal = (target * real).sum(1) / lengths
-        shape = (-1, settings.versions_per_source)
+        shape = (-1, settings.versions_per_take)
         loss = (
             F.smooth_l1_loss(pooled, goal, beta=0.05)
             + 0.3 * F.smooth_l1_loss(scores[real], target[real], beta=0.05)
@@ -125,41 +134,46 @@ def fit_head(data: list[Features], settings: FitSettings, log: Log) -> VsfaHead:
     return _unfold_standardisation(average, centre, spread)
 
 
-@torch.no_grad()
-def extract(sources: list[cache.SourceData], backbone: LiteBackbone, log: Log) -> list[Features]:
-    """Features of the cached frames of every version, whole frames, by the folded backbone."""
-    folded = deepcopy(backbone).fold()
+def extract(takes: list[Take], folder: Path, backbone: LiteBackbone, log: Log) -> list[Features]:
+    """Features of every version of the takes, by the folded backbone, as a stream gives them."""
+    extractor = FeatureExtractor(prepare_backbone(deepcopy(backbone), CPU, torch.float32), CPU, 2 * FRAMES)
     found = []
-    for index, source in enumerate(sources):
-        values = [folded(torch.from_numpy(np.array(version)), source.frame_format) for version in source.frames]
-        vmaf, ladders = torch.from_numpy(source.vmaf), torch.from_numpy(source.ladders)
-        found.append(Features(source.key, source.group, source.split, torch.stack(values).clone(), vmaf, ladders))
-        if index % 20 == 0:
-            log(f"features {index}/{len(sources)}")
+    for index, take in enumerate(takes):
+        frames = take.frames(folder)
+        values = [torch.cat(list(extractor.features([version], WINDOW_FORMAT))) for version in frames]
+        found.append(Features(take, torch.stack(values).clone(), torch.from_numpy(take.vmaf)))
+        if index % 50 == 0:
+            log(f"features {index}/{len(takes)}")
     return found
 
 
-def fit(out: Path, settings: FitSettings, *, jobs: int, log: Log, start: Path | None = None) -> None:
-    """Fit on everything labelled ``train`` under ``out`` and write ``out/fit.pt`` (weights, settings, sources used).
+def fit(out: Path, settings: FitSettings, *, log: Log, start: Path | None = None) -> None:
+    """Fit on every take labelled ``train`` under ``out`` and write ``out/fit.pt`` (weights, settings, groups used).
 
     Args:
-        start: a ``fit.pt`` whose backbone is trained on instead of a new one.
+        start: a ``fit.pt`` or ``backbone.pt`` whose backbone is trained on instead of a new one.
     """
-    clips = [clip for clip in read_labels(out) if clip.split == "train"]
-    sources = cache.build(out, clips, jobs)
-    log(f"{len(clips)} clips of {len(sources)} sources")
+    takes = read_takes(out, "train")
+    tenths = np.histogram(np.concatenate([take.vmaf.mean(axis=1) for take in takes]), 10, (0, 1))[0]
+    log(f"{len(takes)} takes; versions by tenths of VMAF: {' '.join(map(str, tenths))}")
     before = torch.load(start, weights_only=True) if start else None
-    backbone = fit_backbone(sources, new_backbone(settings, before), settings, log)
-    torch.save({"backbone": backbone.state_dict(), "config": backbone.config}, out / "backbone.pt")
-    head = fit_head(extract(sources, backbone, log), settings, log)
+
+    def keep(backbone: LiteBackbone) -> None:
+        saved = {"backbone": backbone.state_dict(), "config": backbone.config, "settings": settings.as_record()}
+        torch.save(saved, out / "backbone.pt")
+
+    batches = FrameBatches(takes, [take.frames(out) for take in takes], settings)
+    backbone = fit_backbone(batches, new_backbone(settings, before), settings, log, keep)
+    keep(backbone)
+    head = fit_head(extract(takes, out, backbone, log), settings, log)
     saved: dict[str, Any] = {
         "backbone": backbone.state_dict(),
         "config": backbone.config,
         "head": head.state_dict(),
-        "settings": asdict(settings),
+        "settings": settings.as_record(),
         "earlier": [*before.get("earlier", []), before["settings"]] if before else [],
-        "clips": len(clips),
-        "groups": sorted({clip.group for clip in clips}),
+        "clips": sum(len(take.recipes) for take in takes),
+        "groups": sorted({take.group for take in takes}),
     }
     torch.save(saved, out / "fit.pt")
 

@@ -1,245 +1,217 @@
-"""Degraded clips with VMAF per frame as label, made from openly licensed clips and photographs.
+"""Degraded takes with VMAF per frame as label, made from openly licensed clips, photographs and drawn pictures.
 
-Each source becomes a short lossless reference at its display size; each recipe becomes an encode of it. What is kept is
-the encode, the reference and one line of labels; frames are decoded again when they are needed.
+Each source gives a few takes: windows of 352x192 pixels at their native scale, 12 frames long and lossless. Each recipe
+becomes an encode of the take, scaled up again to the window. What is kept is the decoded frames of all versions of a take
+in one array, and one line of labels.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import random
 import tempfile
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from vqa_cli.errors import InputError, VqaError
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
-from vqa_cli.train.lite.recipes import ENCODERS, Recipe, draw
-from vqa_cli.types import Size
+from vqa_cli.train.lite.camera import film
+from vqa_cli.train.lite.material import LiteSource, read_sources
+from vqa_cli.train.lite.pictures import draw_picture, open_photo
+from vqa_cli.train.lite.recipes import CODERS, Recipe, draw
+from vqa_cli.train.lite.takes import FRAMES, WINDOW, Take, append_take, frames_path, read_takes
+from vqa_cli.types import FrameFormat
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _QUIET = ("-hide_banner", "-nostdin", "-loglevel", "level+error", "-y")
-_PAN_MARGIN = 1.08
-
-
-@dataclass(frozen=True, slots=True)
-class LiteSource:
-    """A line of ``sources.csv``: where the material is, to which group it belongs, and which part is used.
-
-    ``clean`` is false where the material shows compression of its own even at ``short_side``: its rungs can be ordered,
-    but VMAF against it says nothing about how good they look.
-    """
-
-    file: str
-    kind: str
-    group: str
-    split: str
-    short_side: int
-    start_frame: int
-    frames: int
-    clean: bool = True
-
-    @property
-    def key(self) -> str:
-        return f"{Path(self.file).stem}_{self.start_frame}"
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledClip:
-    """One degraded clip: shape of its frames as shown, and VMAF (0..100) of each."""
-
-    file: str
-    source: str
-    group: str
-    split: str
-    kind: str
-    width: int
-    height: int
-    recipe: dict[str, Any]
-    vmaf: tuple[float, ...]
-
-
-def read_sources() -> list[LiteSource]:
-    """The manifest that ships with the package."""
-    text = (files("vqa_cli.train.lite") / "sources.csv").read_text(encoding="utf-8").splitlines()
-    return [
-        LiteSource(
-            row["file"], row["kind"], row["group"], row["split"],
-            int(row["short_side"]), int(row["start_frame"]), int(row["frames"]),
-            row["clean"] == "yes",
-        )
-        for row in csv.DictReader(text)
-    ]  # fmt: skip
-
-
-def read_labels(directory: Path) -> list[LabelledClip]:
-    """Everything labelled so far.
-
-    Raises:
-        InputError: the directory holds no labels.
-    """
-    path = directory / "labels.jsonl"
-    if not path.exists():
-        raise InputError(f"no labels: {path}", hint="make them with `vqa train lite make-data`")
-    clips = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        clips.append(LabelledClip(**{**row, "vmaf": tuple(row["vmaf"])}))
-    return clips
+_LOSSLESS = ("-an", "-c:v", "ffv1", "-level", "3", "-g", "1", "-pix_fmt", "yuv420p", "-threads", "1")
+_SCALING = "accurate_rnd+full_chroma_int"
+# Every take of a source that training sees is another window, size and move; held-out ones need fewer.
+_TAKES = {"clip": (10, 2), "photo": (2, 1), "drawn": (1, 1)}
+_SMALLEST = 64
+# libvmaf's names of what is kept beside VMAF, and ours.
+METRICS = {"vmaf": "vmaf", "vmaf_neg": "neg", "psnr_y": "psnr_y", "ssim": "float_ssim"}
 
 
 def make_data(media: Path, out: Path, *, seed: int, jobs: int, limit: int | None = None) -> Iterator[str]:
-    """Make what is missing under ``out``; yields one line per finished source. Can be stopped and taken up again."""
+    """Make what is missing under ``out``; yields one line per finished take. Can be stopped and taken up again."""
     out.mkdir(parents=True, exist_ok=True)
-    done = {clip.source for clip in read_labels(out)} if (out / "labels.jsonl").exists() else set()
-    todo = [source for source in read_sources() if source.key not in done]
+    done = {take.key for take in read_takes(out)} if (out / "labels.jsonl").exists() else set()
+    sources = read_sources()
+    todo = [(source, number) for source in sources for number in range(_TAKES[source.kind][source.split != "train"])]
+    todo = [(source, number) for source, number in todo if _key(source, number) not in done]
     random.Random(seed).shuffle(todo)  # so that data made so far is always a fair sample
     todo = todo[:limit]
     with Runner() as runner, ThreadPoolExecutor(jobs) as pool:
-        ffmpeg = str(find_ffmpeg(runner).path)
-        futures = {pool.submit(_make_source, runner, ffmpeg, media, out, s, seed): s for s in todo}
+        studio = Studio(runner, str(find_ffmpeg(runner).path), media, out, sources, seed)
+        futures = {pool.submit(studio.make, source, number): _key(source, number) for source, number in todo}
         for count, future in enumerate(as_completed(futures), 1):
-            source = futures[future]
+            key = futures[future]
             try:
-                clips = future.result()
+                take = future.result()
             except VqaError as err:
-                yield f"{count}/{len(todo)} {source.key}: {err.message} {err.detail or ''}"
+                yield f"{count}/{len(todo)} {key}: {err.message} {err.detail or ''}"
                 continue
-            with (out / "labels.jsonl").open("a", encoding="utf-8") as labels:
-                labels.writelines(json.dumps(asdict(clip)) + "\n" for clip in clips)
-            yield f"{count}/{len(todo)} {source.key}: {len(clips)} clips"
+            append_take(out, take)
+            yield f"{count}/{len(todo)} {key}: {len(take.recipes)} versions, VMAF {_span(take)}"
 
 
-def _make_source(
-    runner: Runner, ffmpeg: str, media: Path, out: Path, source: LiteSource, seed: int
-) -> list[LabelledClip]:
-    folder = out / source.key
-    folder.mkdir(exist_ok=True)
-    reference = folder / "reference.mkv"
-    make_reference(runner, ffmpeg, media, source, reference)
-    size = probe(reference).size
-    clips = []
-    for index, recipe in enumerate(draw(source.key, "clip" if source.kind == "clip" else "photo", seed)):
-        encode = folder / f"{index:02d}.mkv"
-        _encode(runner, ffmpeg, reference, encode, recipe, size)
-        vmaf = _label(runner, ffmpeg, encode, reference, size)
-        name = str(encode.relative_to(out))
-        clips.append(
-            LabelledClip(
-                name, source.key, source.group, source.split, source.kind,
-                size.width, size.height, asdict(recipe), vmaf,
-            )
-        )  # fmt: skip
-    return clips
+def _key(source: LiteSource, number: int) -> str:
+    return f"{source.key}_{number}"
 
 
-def make_reference(runner: Runner, ffmpeg: str, media: Path, source: LiteSource, out: Path) -> None:
-    """Write the lossless clip at display size that encodes of ``source`` are made from and compared with."""
-    runner.run([ffmpeg, *_QUIET, *_reference_args(media / source.file, source), str(out)])
+def _span(take: Take) -> str:
+    means = np.mean(take.labels["vmaf"], axis=1)
+    return f"{means.min():.0f} to {means.max():.0f}"
 
 
-def _reference_args(path: Path, source: LiteSource) -> list[str]:
-    lossless = ["-an", "-c:v", "ffv1", "-level", "3", "-g", "1", "-pix_fmt", "yuv420p", "-threads", "1"]
-    if source.kind == "clip":
-        size = probe(path).size.with_short_side(source.short_side)
-        last = source.start_frame + source.frames
-        cut = f"trim=start_frame={source.start_frame}:end_frame={last},setpts=N/25/TB"
-        scale = f"scale={size.width}:{size.height}:flags=lanczos+accurate_rnd+full_chroma_int:out_range=tv,setsar=1"
-        return ["-i", str(path), "-vf", f"{cut},{scale}", "-r", "25", *lossless]
-    size = _photo_size(path, source.short_side)
-    wide = Size(round(size.width * _PAN_MARGIN / 2) * 2, round(size.height * _PAN_MARGIN / 2) * 2)
-    # Whole-pixel pan: a sub-pixel one would blur some frames of the reference and not others.
-    steps = (
-        max(1, (wide.width - size.width) // (2 * source.frames)),
-        max(1, (wide.height - size.height) // (3 * source.frames)),
-    )
-    pan = (
-        f"scale={wide.width}:{wide.height}:force_original_aspect_ratio=increase:flags=lanczos+accurate_rnd:out_range=tv,"
-        f"crop={size.width}:{size.height}:x=n*{steps[0]}:y=n*{steps[1]},setsar=1"
-    )
-    return [
-        "-loop",
-        "1",
-        "-framerate",
-        "25",
-        "-i",
-        str(path),
-        "-frames:v",
-        str(source.frames),
-        "-vf",
-        pan,
-        *lossless,
-    ]
+class Studio:
+    """Makes takes: one at a time in each thread."""
 
+    def __init__(
+        self, runner: Runner, ffmpeg: str, media: Path, out: Path, sources: list[LiteSource], seed: int
+    ) -> None:
+        self._runner = runner
+        self._ffmpeg = ffmpeg
+        self._media = media
+        self._out = out
+        self._seed = seed
+        # A take shows a second picture at times; it must come from the same side of the split.
+        self._stills = {
+            split: [s for s in sources if s.kind != "clip" and s.split == split] for split in ("train", "test")
+        }
 
-def _photo_size(path: Path, short_side: int) -> Size:
-    shape = probe_picture(path)
-    sides = short_side, round(short_side * 16 / 9 / 2) * 2
-    return Size(sides[1], sides[0]) if shape.width >= shape.height else Size(sides[0], sides[1])
+    def make(self, source: LiteSource, number: int) -> Take:
+        """Film, degrade, label and store one take.
 
+        Raises:
+            VqaError: the material cannot be read, or a program failed.
+        """
+        key = _key(source, number)
+        rng = np.random.default_rng([self._seed, zlib.crc32(key.encode())])
+        recipes = draw(key, source.kind, self._seed)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            reference = folder / "reference.nut"
+            if source.kind == "clip":
+                self._cut(source, reference, rng)
+            else:
+                self._film(source, reference, rng)
+            labels: dict[str, list[tuple[float, ...]]] = {name: [] for name in METRICS}
+            frames = []
+            for recipe in recipes:
+                encode = folder / "encode.mkv"
+                self._encode(reference, encode, recipe)
+                pictures, measured = self._measure(encode, reference, recipe.up, folder)
+                frames.append(pictures)
+                for name in METRICS:
+                    labels[name].append(measured[name])
+            frames.append(self._decode(reference))
+            path = frames_path(self._out, key)
+            path.parent.mkdir(exist_ok=True)
+            with path.with_suffix(".tmp").open("wb") as file:
+                np.save(file, np.stack(frames))
+            path.with_suffix(".tmp").replace(path)
+        return Take(key, source.group, source.split, source.kind, source.clean, tuple(recipes), labels)
 
-def probe_picture(path: Path) -> Size:
-    """Size of a photograph."""
-    import av
+    def _cut(self, source: LiteSource, out: Path, rng: np.random.Generator) -> None:
+        """A window of a real clip, which is reduced by between nothing and a third."""
+        whole = probe(self._media / source.file).size
+        least = max(WINDOW.height, WINDOW.width * whole.short_side / whole.width, 0.67 * source.short_side)
+        side = round(rng.uniform(least, max(least, source.short_side)) / 2 + 0.5) * 2
+        size = whole.with_short_side(side)
+        first = source.start_frame + int(rng.integers(max(1, source.frames - FRAMES + 1)))
+        x, y = (
+            2 * int(rng.integers((room // 2) + 1)) for room in (size.width - WINDOW.width, size.height - WINDOW.height)
+        )
+        chain = (
+            f"trim=start_frame={first}:end_frame={first + FRAMES},setpts=N/25/TB,"
+            f"scale={size.width}:{size.height}:flags=lanczos+{_SCALING}:out_range=tv,"
+            f"crop={WINDOW.width}:{WINDOW.height}:{x}:{y},setsar=1"
+        )
+        self._run(["-i", str(self._media / source.file), "-vf", chain, "-r", "25", *_LOSSLESS, str(out)])
 
-    with av.open(str(path)) as container:
-        context = container.streams.video[0].codec_context
-        return Size(context.width, context.height)
+    def _film(self, source: LiteSource, out: Path, rng: np.random.Generator) -> None:
+        """A camera move over a still picture."""
+        stills = self._stills[source.split] or [source]
+        other = stills[int(rng.integers(len(stills)))]
+        frames = film(self._picture(source), self._picture(other), FRAMES, WINDOW, rng)
+        raw = out.with_suffix(".rgb")
+        raw.write_bytes(frames.tobytes())
+        described = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WINDOW.width}x{WINDOW.height}", "-r", "25"]
+        colour = f"scale=flags=bicubic+{_SCALING}:out_color_matrix=bt709:out_range=tv"
+        self._run([*described, "-i", str(raw), "-vf", colour, *_LOSSLESS, str(out)])
 
+    def _picture(self, source: LiteSource) -> NDArray[np.uint8]:
+        return draw_picture(Path(source.file).name) if source.kind == "drawn" else open_photo(self._media / source.file)
 
-def _encode(runner: Runner, ffmpeg: str, reference: Path, out: Path, recipe: Recipe, size: Size) -> None:
-    speed, key, _, _ = ENCODERS[recipe.encoder]
-    small = size.with_short_side(max(64, round(size.short_side * recipe.scale / 2) * 2))
-    chain = ",".join(part for part in (recipe.before, f"scale={small.width}:{small.height}:flags=lanczos") if part)
-    with tempfile.TemporaryDirectory() as temporary:
+    def _encode(self, reference: Path, out: Path, recipe: Recipe) -> None:
+        coder = CODERS[recipe.coder]
+        height = max(_SMALLEST, round(WINDOW.height * recipe.scale / 2) * 2)
+        width = round(WINDOW.width * height / WINDOW.height / 2) * 2
+        scale = f"scale={width}:{height}:flags={recipe.down}+{_SCALING}"
+        chain = ",".join(part for part in (recipe.before, scale) if part)
         origin = reference
         if recipe.first is not None:
-            origin = Path(temporary) / "first.mkv"
-            first = ["-c:v", "libx264", "-preset", "fast", "-crf", f"{recipe.first:.0f}", "-threads", "1"]
-            runner.run([ffmpeg, *_QUIET, "-i", str(reference), *first, str(origin)])
-        coding = [
-            "-c:v",
-            recipe.encoder,
-            *speed,
-            key,
-            f"{recipe.quality:g}",
-            "-pix_fmt",
-            "yuv420p",
-            "-threads",
-            "1",
-        ]
-        if recipe.encoder == "libvvenc":
-            coding[-4:] = ["-pix_fmt", "yuv420p10le", "-threads", "1"]
-        runner.run([ffmpeg, *_QUIET, "-i", str(origin), "-vf", chain, *coding, str(out)])
+            origin = out.with_name("first.nut")
+            first = ["-c:v", "libx264", "-preset", "fast", "-crf", f"{recipe.first:g}", "-threads", "1"]
+            self._run(["-i", str(reference), *first, str(origin)])
+        if coder.rate:
+            knob = [
+                coder.knob,
+                f"{recipe.quality:g}k",
+                "-maxrate",
+                f"{recipe.quality:g}k",
+                "-bufsize",
+                f"{recipe.quality / 2:g}k",
+            ]
+        else:
+            knob = [coder.knob, f"{recipe.quality:g}"]
+        deep = "yuv420p10le" if coder.encoder == "libvvenc" else "yuv420p"
+        coding = ["-c:v", coder.encoder, *recipe.speed, *coder.options, *knob, "-g", str(recipe.gop), "-pix_fmt", deep]
+        self._run(["-i", str(origin), "-vf", chain, *coding, "-threads", "1", str(out)])
 
-
-def _label(runner: Runner, ffmpeg: str, encode: Path, reference: Path, size: Size) -> tuple[float, ...]:
-    with tempfile.TemporaryDirectory() as temporary:
-        index = "settb=1/25,setpts=N"
+    def _measure(
+        self, encode: Path, reference: Path, kernel: str, folder: Path
+    ) -> tuple[NDArray[np.uint8], dict[str, tuple[float, ...]]]:
+        """Frames as shown, and their labels, frames paired by number."""
+        shown = f"scale={WINDOW.width}:{WINDOW.height}:flags={kernel}+{_SCALING},setsar=1,format=yuv420p"
         graph = (
-            f"[0:v]{index},scale={size.width}:{size.height}:flags=bicubic+accurate_rnd+full_chroma_int,setsar=1,"
-            f"format=yuv420p[a];[1:v]{index},setsar=1,format=yuv420p[b];"
-            "[a][b]libvmaf=log_fmt=json:log_path=vmaf.json:n_threads=1"
+            f"[0:v]settb=1/25,setpts=N,{shown},split[a][out];[1:v]settb=1/25,setpts=N,setsar=1,format=yuv420p[b];"
+            "[a][b]libvmaf=log_fmt=json:log_path=vmaf.json:n_threads=1:"
+            "model=version=vmaf_v0.6.1\\\\:name=vmaf|version=vmaf_v0.6.1neg\\\\:name=neg:"
+            "feature=name=psnr|name=float_ssim[judged]"
         )
+        raw = folder / "shown.yuv"
         argv = [
-            ffmpeg,
-            *_QUIET,
-            "-i",
-            str(encode),
-            "-i",
-            str(reference),
-            "-filter_complex",
-            graph,
-            "-f",
-            "null",
-            "-",
-        ]
-        runner.run(argv, cwd=Path(temporary))
-        log = json.loads((Path(temporary) / "vmaf.json").read_text(encoding="utf-8"))
-    return tuple(frame["metrics"]["vmaf"] for frame in log["frames"])
+            self._ffmpeg, *_QUIET, "-threads", "1", "-i", str(encode), "-threads", "1", "-i", str(reference), "-filter_complex", graph,
+            "-map", "[judged]", "-f", "null", "-", "-map", "[out]", "-f", "rawvideo", "-fps_mode", "passthrough", str(raw),
+        ]  # fmt: skip
+        self._runner.run(argv, cwd=folder)
+        log = json.loads((folder / "vmaf.json").read_text(encoding="utf-8"))
+        labels = {name: tuple(frame["metrics"][key] for frame in log["frames"]) for name, key in METRICS.items()}
+        return _frames(raw.read_bytes()), labels
+
+    def _decode(self, path: Path) -> NDArray[np.uint8]:
+        raw = path.with_suffix(".yuv")
+        self._run(["-i", str(path), "-f", "rawvideo", "-pix_fmt", "yuv420p", str(raw)])
+        return _frames(raw.read_bytes())
+
+    def _run(self, arguments: list[str]) -> None:
+        self._runner.run([self._ffmpeg, *_QUIET, *arguments])
+
+
+def _frames(raw: bytes) -> NDArray[np.uint8]:
+    frame_format = FrameFormat(WINDOW.width, WINDOW.height)
+    if len(raw) != FRAMES * frame_format.frame_bytes:
+        raise InputError(f"{len(raw) / frame_format.frame_bytes:g} frames came out of {FRAMES}")
+    return np.frombuffer(raw, np.uint8).reshape(FRAMES, WINDOW.height * 3 // 2, WINDOW.width)
