@@ -28,7 +28,7 @@ class FitSettings:
     """
 
     seed: int = 1
-    widths: tuple[int, ...] = (24, 40, 48, 64, 96)
+    widths: tuple[int, ...] = (32, 48, 64, 96, 128)
     halve: tuple[bool, ...] = (False, True, False, True, False)
     taps: tuple[int, ...] = (0, 2, 4)
     motion: bool = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -69,25 +70,28 @@ def fit_backbone(
         optimiser, settings.learning_rate, total_steps=settings.backbone_steps, pct_start=0.1
     )
     running = 0.0
-    for step in range(settings.backbone_steps):
-        frames, before, target = batches.draw(rng)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=cpu_has_bf16()):
-            features = backbone.judge(frames, before, WINDOW_FORMAT)
-        predicted = head(features).reshape(target.shape)
-        loss = F.smooth_l1_loss(predicted, target, beta=0.05) + settings.rank_weight * rank_loss(
-            predicted, target, settings
-        )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        _update_average(average, model, min(settings.ema, (step + 1) / (step + 10)))
-        running = 0.98 * running + 0.02 * float(loss.detach()) if step else float(loss.detach())
-        if step % 100 == 0:
-            log(f"backbone step {step} loss {running:.4f}")
-        if step % 1000 == 999:
-            keep(_backbone_of(average))
+    with ThreadPoolExecutor(1) as ahead:
+        drawn = ahead.submit(batches.draw, rng)
+        for step in range(settings.backbone_steps):
+            frames, before, target = drawn.result()
+            drawn = ahead.submit(batches.draw, rng)
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=cpu_has_bf16()):
+                features = backbone.judge(frames, before, WINDOW_FORMAT)
+            predicted = head(features).reshape(target.shape)
+            loss = F.smooth_l1_loss(predicted, target, beta=0.05) + settings.rank_weight * rank_loss(
+                predicted, target, settings
+            )
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            _update_average(average, model, min(settings.ema, (step + 1) / (step + 10)))
+            running = 0.99 * running + 0.01 * float(loss.detach()) if step else float(loss.detach())
+            if step % 100 == 0:
+                log(f"backbone step {step} loss {running:.4f}")
+            if step % 1000 == 999:
+                keep(_backbone_of(average))
     return _backbone_of(average).eval()
 
 
