@@ -95,12 +95,27 @@ def make_reference(runner: Runner, ffmpeg: str, media: Path, source: LiteSource,
     size = probe(path).size.with_short_side(source.short_side)
     last = source.start_frame + source.frames
     chain = (
-        f"trim=start_frame={source.start_frame}:end_frame={last},setpts=N/25/TB,"
+        f"trim=start_frame={source.start_frame}:end_frame={last},settb=1/25,setpts=N,"
         f"scale={size.width}:{size.height}:flags=lanczos+accurate_rnd+full_chroma_int:out_range=tv,setsar=1"
     )
     lossless = ("-an", "-c:v", "ffv1", "-level", "3", "-g", "1", "-pix_fmt", "yuv420p", "-threads", "1")
     quiet = ("-hide_banner", "-nostdin", "-loglevel", "level+error", "-y")
-    runner.run([ffmpeg, *quiet, "-i", str(path), "-vf", chain, "-r", "25", *lossless, str(out)])
+    runner.run(
+        [
+            ffmpeg,
+            *quiet,
+            "-i",
+            str(path),
+            "-map",
+            "0:v:0",
+            "-vf",
+            chain,
+            "-fps_mode",
+            "passthrough",
+            *lossless,
+            str(out),
+        ]
+    )
 
 
 def within(rungs: Sequence[Rung]) -> float:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _QUIET = ("-hide_banner", "-nostdin", "-loglevel", "level+error", "-y")
 _LOSSLESS = ("-an", "-c:v", "ffv1", "-level", "3", "-g", "1", "-pix_fmt", "yuv420p", "-threads", "1")
+# Frames are paired by number: none may be doubled or left out for the sake of timestamps.
+_PASS = ("-fps_mode", "passthrough")
 _SCALING = "accurate_rnd+full_chroma_int"
 # Every take of a source that training sees is another window, size and move; held-out ones need fewer.
 _TAKES = {"clip": (10, 2), "photo": (2, 1), "drawn": (1, 1)}
@@ -134,11 +136,11 @@ class Studio:
             2 * int(rng.integers((room // 2) + 1)) for room in (size.width - WINDOW.width, size.height - WINDOW.height)
         )
         chain = (
-            f"trim=start_frame={first}:end_frame={first + FRAMES},setpts=N/25/TB,"
+            f"trim=start_frame={first}:end_frame={first + FRAMES},settb=1/25,setpts=N,"
             f"scale={size.width}:{size.height}:flags=lanczos+{_SCALING}:out_range=tv,"
             f"crop={WINDOW.width}:{WINDOW.height}:{x}:{y},setsar=1"
         )
-        self._run(["-i", str(self._media / source.file), "-vf", chain, "-r", "25", *_LOSSLESS, str(out)])
+        self._run(["-i", str(self._media / source.file), "-map", "0:v:0", "-vf", chain, *_PASS, *_LOSSLESS, str(out)])
 
     def _film(self, source: LiteSource, out: Path, rng: np.random.Generator) -> None:
         """A camera move over a still picture."""
@@ -164,7 +166,7 @@ class Studio:
         if recipe.first is not None:
             origin = out.with_name("first.nut")
             first = ["-c:v", "libx264", "-preset", "fast", "-crf", f"{recipe.first:g}", "-threads", "1"]
-            self._run(["-i", str(reference), *first, str(origin)])
+            self._run(["-r", "25", "-i", str(reference), *first, str(origin)])
         if coder.rate:
             knob = [
                 coder.knob,
@@ -178,7 +180,7 @@ class Studio:
             knob = [coder.knob, f"{recipe.quality:g}"]
         deep = "yuv420p10le" if coder.encoder == "libvvenc" else "yuv420p"
         coding = ["-c:v", coder.encoder, *recipe.speed, *coder.options, *knob, "-g", str(recipe.gop), "-pix_fmt", deep]
-        self._run(["-i", str(origin), "-vf", chain, *coding, "-threads", "1", str(out)])
+        self._run(["-r", "25", "-i", str(origin), "-vf", chain, *coding, *_PASS, "-threads", "1", str(out)])
 
     def _measure(
         self, encode: Path, reference: Path, kernel: str, folder: Path
@@ -203,7 +205,7 @@ class Studio:
 
     def _decode(self, path: Path) -> NDArray[np.uint8]:
         raw = path.with_suffix(".yuv")
-        self._run(["-i", str(path), "-f", "rawvideo", "-pix_fmt", "yuv420p", str(raw)])
+        self._run(["-i", str(path), *_PASS, "-f", "rawvideo", "-pix_fmt", "yuv420p", str(raw)])
         return _frames(raw.read_bytes())
 
     def _run(self, arguments: list[str]) -> None:
