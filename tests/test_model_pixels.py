@@ -2,56 +2,106 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import FFMPEG, ffmpeg
+from conftest import FFMPEG, Vqa, ffmpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision.models import resnet50
 
-from vqa_cli.errors import ModelError, UsageError
+from vqa_cli.errors import InputError, ModelError, UsageError
 from vqa_cli.model.device import pick_precision
 from vqa_cli.model.extractor import FeatureExtractor, rebatch
 from vqa_cli.model.registry import load_scorer
-from vqa_cli.model.resnet import yuv_to_rgb
 from vqa_cli.model.scorer import Calibration, StreamingScorer
 from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.types import FrameFormat
+from vqa_cli.score import ScoreRequest, score_file
+from vqa_cli.types import ClipScore, FrameFormat, PixelWish
 
-WIDTH, HEIGHT = 128, 96
+WIDTH, HEIGHT, FRAMES = 128, 96, 3
 
 
-def raw(path: Path, pix_fmt: str) -> np.ndarray:
-    argv = [FFMPEG, "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", pix_fmt, "-"]
-    return np.frombuffer(subprocess.run(argv, check=True, capture_output=True).stdout, np.uint8).copy()
+def noise(path: Path, pix_fmt: str, *tags: str, size: str = f"{WIDTH}x{HEIGHT}") -> Path:
+    """Noise that reaches all colours, coded without loss; half of it coarse, so that chroma has edges."""
+    source = f"nullsrc=size={size}:rate=25,geq=lum='random(1)*255':cb='random(2)*255':cr='random(3)*255'"
+    coder = ("-c:v", "libx264", "-qp", "0") if "10" not in pix_fmt else ("-c:v", "ffv1")
+    filters = f"format={pix_fmt},setparams=colorspace=unknown:color_primaries=unknown:color_trc=unknown"
+    ffmpeg("-f", "lavfi", "-i", source, "-frames:v", str(FRAMES), "-vf", filters, *coder, *tags, path)
+    return path
+
+
+def as_ffmpeg(path: Path, matrix: str | None = None) -> np.ndarray:
+    tag = ["-vf", f"setparams=colorspace={'smpte170m' if matrix == 'bt601' else matrix}"] if matrix else []
+    argv = [FFMPEG, "-v", "error", "-i", str(path), *tag, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    pixels = subprocess.run(argv, check=True, capture_output=True).stdout
+    return np.frombuffer(pixels, np.uint8).reshape(FRAMES, -1, 3)
+
+
+class Watcher:
+    """A scorer that keeps the frames it is shown."""
+
+    def __init__(self, scorer: StreamingScorer, wish: PixelWish) -> None:
+        self._scorer, self.identity = scorer, replace(scorer.identity, pixels=wish)
+        self.shown = np.zeros(0, np.uint8)
+
+    def score(self, frames: Iterable[np.ndarray], frame_format: FrameFormat, **options: object) -> ClipScore:
+        assert frame_format.layout == self.identity.pixels.layout
+        self.shown = np.concatenate(list(frames)).reshape(FRAMES, -1, 3)
+        return self._scorer.pool(np.zeros(FRAMES))
 
 
 @pytest.mark.ffmpeg
-@pytest.mark.parametrize(
-    ("tag", "matrix", "colour_range"),
-    [("bt709", "bt709", "tv"), ("smpte170m", "bt601", "tv"), (None, "bt601", "tv"), ("bt2020nc", "bt2020", "tv"),
-     ("bt709", "bt709", "pc")],
-)  # fmt: skip
-def test_pixels_are_those_of_rgb24(tmp_path: Path, tag: str | None, matrix: str, colour_range: str) -> None:
-    """Noise reaches all colours; the untagged clip is read as BT.601, as the authors' reader does."""
-    full = colour_range == "pc"
-    pix_fmt = "yuvj420p" if full else "yuv420p"
-    low, high = (0, 256) if full else (16, 236)
-    noise = np.random.default_rng(4).integers(low, high, (3, HEIGHT * 3 // 2, WIDTH)).astype(np.uint8)
-    (tmp_path / "noise.yuv").write_bytes(noise.tobytes())
-    tags = ("-colorspace", tag, "-color_range", colour_range) if tag else ()
-    shape = ("-f", "rawvideo", "-pix_fmt", pix_fmt, "-s", f"{WIDTH}x{HEIGHT}")
-    clip = tmp_path / "clip.mp4"
-    ffmpeg(*shape, *tags, "-i", tmp_path / "noise.yuv", "-c:v", "libx264", "-qp", "0", *tags, clip)
-    frames = torch.from_numpy(raw(clip, pix_fmt).reshape(-1, HEIGHT * 3 // 2, WIDTH))
-    want = raw(clip, "rgb24").reshape(-1, HEIGHT, WIDTH, 3)
-    pixels = FrameFormat(WIDTH, HEIGHT, matrix=matrix, full_range=full)  # type: ignore[arg-type]
-    got = yuv_to_rgb(frames, pixels).permute(0, 2, 3, 1).numpy()
-    assert len(want) == 3
-    assert np.abs(got - want).max() <= 1
+@pytest.mark.parametrize("compared", [False, True])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "yuvj420p", "yuv422p"])
+@pytest.mark.parametrize("tag", ["bt709", "smpte170m", "bt2020nc", None])
+def test_what_is_scored_are_the_pixels_of_rgb24(
+    any_model: StreamingScorer, tmp_path: Path, pix_fmt: str, tag: str | None, compared: bool
+) -> None:
+    """Through all of ``score_file``; the untagged clip is read as BT.601, as the authors' reader does."""
+    if compared and pix_fmt in ("yuvj420p", "yuv422p"):
+        pytest.skip("what is compared with a reference is 4:2:0 in limited range")
+    clip = noise(tmp_path / "clip.mkv", pix_fmt, *(("-colorspace", tag) if tag else ()))
+    watcher = Watcher(any_model, PixelWish("rgb24", "reference"))
+    request = ScoreRequest(reference=clip, metrics=("psnr",)) if compared else ScoreRequest()
+    score_file(clip, request, scorer=watcher)
+    want = as_ffmpeg(clip)
+    assert np.ptp(want) == 255
+    assert np.abs(watcher.shown.astype(int) - want).max() <= 1
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize(("untagged", "matrix"), [("auto", "bt709"), ("reference", "bt601")])
+def test_untagged_hd_is_read_as_asked(any_model: StreamingScorer, tmp_path: Path, untagged: str, matrix: str) -> None:
+    clip = noise(tmp_path / "clip.mkv", "yuv420p", size="1280x720")
+    watcher = Watcher(any_model, PixelWish("rgb24", untagged))  # type: ignore[arg-type]
+    score_file(clip, scorer=watcher)
+    shown = {name: np.abs(watcher.shown.astype(int) - as_ffmpeg(clip, name)).max() for name in ("bt601", "bt709")}
+    assert shown.pop(matrix) <= 1
+    assert min(shown.values()) > 10
+
+
+@pytest.mark.ffmpeg
+def test_a_ladder_records_how_untagged_video_was_read(vqa: Vqa, tmp_path: Path) -> None:
+    torch.save(resnet50(weights=None).state_dict(), tmp_path / "resnet.pth")
+    torch.save(VsfaHead(4096).state_dict(), tmp_path / "head.pt")
+    weights = ("--backbone-weights", tmp_path / "resnet.pth", "--head-weights", tmp_path / "head.pt")
+    done = vqa("ladder", noise(tmp_path / "clip.mkv", "yuv420p"), "--model", "vsfa", *weights, "--color", "reference",
+               "--codec", "x264", "--crf", "30", "--height", "96", "--display", "96", "--metric", "psnr", "-o", tmp_path / "run")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "read as BT.601" in json.loads((tmp_path / "run" / "run.json").read_text())["model"]["preprocessing"]
+
+
+def test_frames_of_another_layout_are_refused(any_model: StreamingScorer) -> None:
+    pixels = FrameFormat(64, 64, full_range=True, layout="rgb24")
+    with pytest.raises(InputError, match="to be shown yuv420p frames, not rgb24"):
+        any_model.score([np.zeros((3, 64, 64, 3), np.uint8)], pixels)
 
 
 @given(st.lists(st.integers(0, 9), max_size=8), st.lists(st.integers(1, 7), min_size=1, max_size=5))

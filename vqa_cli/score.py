@@ -23,7 +23,7 @@ from vqa_cli.media.process import Runner
 from vqa_cli.run import Series
 from vqa_cli.seen import Seen, Stream
 from vqa_cli.series import make_series
-from vqa_cli.types import ClipScore, MediaInfo, Scorer, Size
+from vqa_cli.types import ClipScore, FrameFormat, MediaInfo, Scorer, Size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,15 +120,16 @@ def score_file(
             _refuse_hdr(each)
     size = _judged_size(reference or info, request)
     seen = Seen(cache)
-    stream = _stream(ffmpeg, info, request, size, hashed=cache is not None)
+    pixels = frame_format(size, info.colour, info.size, scorer.identity.pixels)
+    stream = _stream(ffmpeg, info, request, pixels, hashed=cache is not None)
     if reference is None and (clip := seen.find(stream, scorer)):
         values = {"model": np.asarray(clip.frame_scores, dtype=np.float64)}
         return FileScore(clip, {}, values, size, len(clip.frame_scores), info.fps / request.every)
     with tempfile.TemporaryDirectory(prefix="vqa-") as folder:
         workdir = Path(folder)
-        argv, depth = _command(ffmpeg, info, reference, request, size, runner)
-        stream = replace(stream, bit_depth=depth)
-        with open_frames(runner, argv, stream.pixels, expected=None, what=str(path), cwd=workdir) as frames:
+        argv, depth = _command(ffmpeg, info, reference, request, pixels, runner)
+        stream = replace(stream, bit_depth=depth, compared=reference is not None)
+        with open_frames(runner, argv, pixels, expected=None, what=str(path), cwd=workdir) as frames:
             clip = seen.score(stream, scorer, prefetch(_complete(info, request, frames)))
         values = {"model": np.asarray(clip.frame_scores, dtype=np.float64)}
         values |= read_logs(workdir, request.metrics, frames=frames.frames, bit_depth=depth)
@@ -143,19 +144,19 @@ def _judged_size(info: MediaInfo, request: ScoreRequest) -> Size:
     return info.size.with_short_side(request.at or info.size.short_side // 2 * 2)
 
 
-def _stream(ffmpeg: Ffmpeg, info: MediaInfo, request: ScoreRequest, size: Size, *, hashed: bool) -> Stream:
+def _stream(ffmpeg: Ffmpeg, info: MediaInfo, request: ScoreRequest, pixels: FrameFormat, *, hashed: bool) -> Stream:
     """What the model is shown; the file's hash is only taken where something is remembered by it."""
     view = SourceView.of(info)
-    argv = without_paths(build_frames_argv(ffmpeg.path, view, _order(request, size)), {str(view.path): "FILE"})
+    argv = without_paths(build_frames_argv(ffmpeg.path, view, _order(request, pixels)), {str(view.path): "FILE"})
     content = file_sha256(info.path) if hashed else ""
-    pixels = frame_format(size, info.colour, info.size)
     return Stream(content, argv, pixels, ffmpeg.sha256, every=request.every)
 
 
-def _order(request: ScoreRequest, size: Size) -> MeasureOrder:
+def _order(request: ScoreRequest, pixels: FrameFormat) -> MeasureOrder:
     return MeasureOrder(
-        size, request.metrics, every=request.every, start_s=request.start_s, duration_s=request.duration_s
-    )
+        Size(pixels.width, pixels.height), request.metrics, every=request.every, start_s=request.start_s,
+        duration_s=request.duration_s, layout=pixels.layout, untagged=pixels.matrix,
+    )  # fmt: skip
 
 
 def _complete(info: MediaInfo, request: ScoreRequest, frames: FrameStream) -> Iterator[NDArray[np.uint8]]:
@@ -165,9 +166,14 @@ def _complete(info: MediaInfo, request: ScoreRequest, frames: FrameStream) -> It
 
 
 def _command(
-    ffmpeg: Ffmpeg, info: MediaInfo, reference: MediaInfo | None, request: ScoreRequest, size: Size, runner: Runner
+    ffmpeg: Ffmpeg,
+    info: MediaInfo,
+    reference: MediaInfo | None,
+    request: ScoreRequest,
+    pixels: FrameFormat,
+    runner: Runner,
 ) -> tuple[tuple[str, ...], int]:
-    order, view = _order(request, size), SourceView.of(info)
+    order, view = _order(request, pixels), SourceView.of(info)
     if reference is None:
         return build_frames_argv(ffmpeg.path, view, order), 8
     missing = [name for name in request.metrics if name not in ffmpeg.metrics]

@@ -37,6 +37,7 @@ class Stream:
         ffmpeg: sha256 of the decoder.
         bit_depth: of the frames on their way through the filters.
         every: each how many frames of the clip are in it.
+        compared: whether the frames came through the filters that compare them with a reference.
     """
 
     content: str
@@ -45,11 +46,14 @@ class Stream:
     ffmpeg: str
     bit_depth: int = 8
     every: int = 1
+    compared: bool = False
 
     def key(self, weights: str, model: ModelIdentity) -> str:
         """Name of what these ``weights`` made of the stream, in the model's arithmetic."""
         how = [weights, model.precision, model.preprocessing]
-        parts = [self.content, list(self.argv), astuple(self.pixels), self.ffmpeg, self.bit_depth, self.every]
+        # yuv420p is the same with and without a comparison, RGB not quite (see ``decode.build_measure_argv``).
+        compared = self.compared and self.pixels.layout == "rgb24"
+        parts = [self.content, list(self.argv), astuple(self.pixels), self.ffmpeg, self.bit_depth, self.every, compared]
         return content_key(*parts, *how)
 
 

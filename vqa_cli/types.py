@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -74,21 +75,49 @@ class MediaInfo:
     video_bytes: int
 
 
+Matrix = Literal["bt601", "bt709", "bt2020"]
+Layout = Literal["yuv420p", "rgb24"]
+
+
 @dataclass(frozen=True, slots=True)
 class FrameFormat:
-    """Layout of raw frames on a pipe: 8-bit planar yuv420p with even width and height.
+    """Layout of raw 8-bit frames on a pipe, with even width and height.
 
-    One frame is ``height * 3 // 2`` rows of ``width`` bytes: the Y plane, then U, then V at half size.
+    One frame of yuv420p is ``height * 3 // 2`` rows of ``width`` bytes: the Y plane, then U, then V at half size. One of
+    rgb24 is ``height`` rows of ``width`` pixels of three bytes; ``matrix`` is then the one it was made with.
     """
 
     width: int
     height: int
-    matrix: Literal["bt601", "bt709", "bt2020"] = "bt709"
+    matrix: Matrix = "bt709"
     full_range: bool = False
+    layout: Layout = "yuv420p"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one frame as an array of bytes."""
+        if self.layout == "rgb24":
+            return self.height, self.width, 3
+        return self.height * 3 // 2, self.width
 
     @property
     def frame_bytes(self) -> int:
-        return self.width * self.height * 3 // 2
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class PixelWish:
+    """Which pixels a model wants to be shown.
+
+    Attributes:
+        layout: yuv420p in limited range, or what ``ffmpeg -pix_fmt rgb24`` makes of the file.
+        untagged: the colour matrix of video that names none: ``"auto"`` is BT.709 from 720p up and BT.601 below, as players
+            assume; ``"reference"`` is always BT.601, as ffmpeg assumes and hence the authors' readers. Without effect on
+            yuv420p, which is handed over as it is.
+    """
+
+    layout: Layout = "yuv420p"
+    untagged: Literal["auto", "reference"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +151,7 @@ class ModelIdentity:
         verified: False when any weight file is not the registered one.
         preprocessing: one line that fixes the pixel path.
         pooling: name and parameters of the temporal pooling.
+        pixels: what the frames must be.
     """
 
     name: str
@@ -135,6 +165,7 @@ class ModelIdentity:
     pooling: str
     training_data: str
     licence: str
+    pixels: PixelWish = PixelWish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +212,17 @@ class Scorer(Protocol):
         every: int = 1,
         sink: FeatureSink | None = None,
     ) -> ClipScore:
-        """Score a stream of frame chunks, each of shape (n, height * 3 // 2, width), any n >= 1.
+        """Score a stream of frame chunks, each of shape (n, *frame_format.shape), any n >= 1.
 
         Args:
+            frame_format: in the layout that ``identity.pixels`` names.
             every: the stream holds each ``every``-th frame of the clip; tau is divided by it so that the
                 temporal windows keep their length in seconds.
             sink: where float16 frame features go, if they are to be kept.
 
         Raises:
             ModelError: a score is not finite.
-            InputError: the stream holds no frame.
+            InputError: the stream holds no frame, or frames of another layout.
         """
 
     def score_features(self, features: NDArray[np.float16], *, every: int = 1) -> ClipScore:

@@ -132,6 +132,10 @@ _MODEL_OPTIONS = (
         "--pooling", type=click.Choice(["hysteresis", "paper", "mean"]), default="hysteresis", show_default=True,
         help="Over time: as VSFA's code, as its paper, or the plain mean. Another one needs no new decode.",
     ),
+    click.option(
+        "--color", type=click.Choice(["auto", "reference"]), default="auto", show_default=True,
+        help="Untagged video, for models that see RGB: matrix by size as players do, or BT.601 as the authors' code.",
+    ),
 )  # fmt: skip
 JOBS_OPTION = click.option(
     "--jobs", type=click.IntRange(1), help="Rungs in work at once [cores / threads, at least 2]."
@@ -202,5 +206,6 @@ def load_chosen_scorer(model: str, options: dict[str, Any], *, threads: int | No
         "tau",
         "beta",
         "pooling",
+        "color",
     )
     return load_scorer(model, **{name: options[name] for name in names})

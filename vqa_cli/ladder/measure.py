@@ -29,7 +29,7 @@ from vqa_cli.run import EncodeResult, ModelScore, RungResult, RungStatus
 from vqa_cli.seen import Seen, Stream
 from vqa_cli.series import make_series
 from vqa_cli.settings import LadderSettings
-from vqa_cli.types import ClipScore, FrameFormat, Scorer, Size
+from vqa_cli.types import ClipScore, FrameFormat, PixelWish, Scorer, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,15 @@ class Bench:
 
     @property
     def order(self) -> MeasureOrder:
-        s = self.settings
-        return MeasureOrder(self.display, s.metrics, s.downscale, s.upscale, s.threads)
+        s, pixels = self.settings, self.pixels
+        return MeasureOrder(
+            self.display, s.metrics, s.downscale, s.upscale, s.threads, layout=pixels.layout, untagged=pixels.matrix
+        )
 
     @property
     def pixels(self) -> FrameFormat:
-        return frame_format(self.display, self.source.view.colour, self.source.info.size)
+        wish = self.scorer.identity.pixels if self.scorer else PixelWish()
+        return frame_format(self.display, self.source.view.colour, self.source.info.size, wish)
 
     @property
     def preparation(self) -> str:
@@ -88,11 +91,13 @@ class Bench:
             )
         )
 
-    def stream(self, view: SourceView, content: str, bit_depth: int = 8) -> Stream:
+    def stream(self, view: SourceView, content: str, bit_depth: int = 8, *, compared: bool = True) -> Stream:
         """What the model is shown of a file with this content."""
         argv = build_frames_argv(self.ffmpeg.path, view, self.order)
         names = {str(view.path): "FILE"}
-        return Stream(content, without_paths(argv, names), self.pixels, self.ffmpeg.sha256, bit_depth)
+        return Stream(
+            content, without_paths(argv, names), self.pixels, self.ffmpeg.sha256, bit_depth, compared=compared
+        )
 
 
 def measure_source(bench: Bench) -> tuple[ModelScore | None, FrameValues]:
@@ -101,7 +106,7 @@ def measure_source(bench: Bench) -> tuple[ModelScore | None, FrameValues]:
         return None, {}
     view = bench.source.view
     content = bench.source.sha256 + (bench.preparation if bench.source.steps else "")
-    stream = bench.stream(view, content)
+    stream = bench.stream(view, content, compared=False)
     clip = bench.seen.find(stream, bench.scorer)
     if clip is None:
         argv = build_frames_argv(bench.ffmpeg.path, view, bench.order)

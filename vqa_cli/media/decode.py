@@ -18,7 +18,7 @@ from vqa_cli.media.graph import (
     rate_text,
     to_size,
 )
-from vqa_cli.types import Size
+from vqa_cli.types import Layout, Matrix, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class MeasureOrder:
     """How frames of a file are brought to the scorer, and what is measured against the reference on the way.
 
     ``every`` keeps each ``every``-th frame; ``start_s`` and ``duration_s`` cut the input, decoding from a key frame.
+    ``layout`` is that of the frames that come out; for rgb24, ``untagged`` is the matrix of video that names none.
     """
 
     display: Size
@@ -36,6 +37,8 @@ class MeasureOrder:
     every: int = 1
     start_s: float | None = None
     duration_s: float | None = None
+    layout: Layout = "yuv420p"
+    untagged: Matrix = "bt601"
 
 
 # Names of the log files, in the working directory of the command.
@@ -44,11 +47,14 @@ _VMAF_MODELS = {"vmaf": "vmaf_v0.6.1", "vmaf_neg": "vmaf_v0.6.1neg"}
 
 
 def build_frames_argv(ffmpeg: Path, source: SourceView, order: MeasureOrder) -> tuple[str, ...]:
-    """Decode ``source`` alone to raw yuv420p frames at the display size on standard output."""
-    stream = _seen(source, order)
-    if order.every > 1:
-        stream = stream.filter("select", f"not(mod(n,{order.every}))")
-    return _raw_output(ffmpeg, stream.filter("format", "yuv420p"))
+    """Decode ``source`` alone to raw frames at the display size on standard output."""
+    if order.layout == "rgb24" and order.display == source.size:
+        # Straight from what the file holds, as ``ffmpeg -pix_fmt rgb24``: every format between would round once more.
+        return _raw_output(ffmpeg, _sampled(_opened(source, order), order), source, order)
+    stream = _sampled(_seen(source, order), order)
+    if order.layout == "rgb24":
+        stream = stream.filter("format", _compared(source))
+    return _raw_output(ffmpeg, stream, source, order)
 
 
 def build_measure_argv(ffmpeg: Path, encode: SourceView, reference: SourceView, order: MeasureOrder) -> tuple[str, ...]:
@@ -56,8 +62,10 @@ def build_measure_argv(ffmpeg: Path, encode: SourceView, reference: SourceView, 
 
     The comparison filters hand the encode's frames on, so that they form one chain: nothing is decoded twice and no
     branch can run ahead of the reader. To be run in a working directory of its own, where the logs of :data:`LOGS` go.
+    Full range and finer chroma than 4:2:0 have then been through what is compared, which :func:`build_frames_argv` spares
+    RGB at the file's own size: up to 3 levels.
     """
-    pix_fmt = "yuv420p10le" if max(encode.bit_depth, reference.bit_depth) > 8 else "yuv420p"
+    pix_fmt = _compared(encode, reference)
     filters = comparison_filters(order.metrics, order.threads)
     stream = _seen(encode, order).filter("format", pix_fmt)
     # An option of its own makes the second input a node of its own, even when a file is compared with itself.
@@ -68,9 +76,10 @@ def build_measure_argv(ffmpeg: Path, encode: SourceView, reference: SourceView, 
     )
     for index, (name, options) in enumerate(filters):
         stream = library().filter([stream, copies[index]], name, **options)
-    if order.every > 1:
-        stream = stream.filter("select", f"not(mod(n,{order.every}))")
-    return _raw_output(ffmpeg, stream.filter("format", "yuv420p"))
+    stream = _sampled(stream, order)
+    if order.layout == "rgb24":
+        stream = stream.filter("format", _compared(encode))
+    return _raw_output(ffmpeg, stream, encode, order)
 
 
 def comparison_filters(metrics: Iterable[str], threads: int) -> list[tuple[str, dict[str, str]]]:
@@ -138,19 +147,44 @@ def _tonemapped(stream: Any) -> Any:
     )
 
 
-def _seen(source: SourceView, order: MeasureOrder, **options: Any) -> Any:
+def _compared(*files: SourceView) -> str:
+    """Pixel format in which files are compared, as deep as the deepest."""
+    return "yuv420p10le" if any(file.bit_depth > 8 for file in files) else "yuv420p"
+
+
+def _opened(source: SourceView, order: MeasureOrder, **options: Any) -> Any:
     cut: dict[str, Any] = dict(options)
     if order.start_s is not None:
         cut["ss"] = order.start_s
     if order.duration_s is not None:
         cut["t"] = order.duration_s
-    stream = by_index(open_input(source.path, **cut)[str(source.stream_index)], source.fps)
+    return by_index(open_input(source.path, **cut)[str(source.stream_index)], source.fps)
+
+
+def _seen(source: SourceView, order: MeasureOrder, **options: Any) -> Any:
     return to_size(
-        stream, source.size, order.display,
+        _opened(source, order, **options), source.size, order.display,
         downscale=order.downscale, upscale=order.upscale, full_range=source.full_range,
     )  # fmt: skip
 
 
-def _raw_output(ffmpeg: Path, stream: Any) -> tuple[str, ...]:
-    argv = compile_argv(ffmpeg, stream.output("pipe:1", f="rawvideo", pix_fmt="yuv420p", fps_mode="passthrough"))
+def _sampled(stream: Any, order: MeasureOrder) -> Any:
+    return stream if order.every == 1 else stream.filter("select", f"not(mod(n,{order.every}))")
+
+
+def _raw_output(ffmpeg: Path, stream: Any, source: SourceView, order: MeasureOrder) -> tuple[str, ...]:
+    if order.layout == "rgb24":
+        stream = _to_rgb(stream, source, order)
+    stream = stream.filter("format", order.layout)
+    argv = compile_argv(ffmpeg, stream.output("pipe:1", f="rawvideo", pix_fmt=order.layout, fps_mode="passthrough"))
     return (*argv[:1], *GLOBAL, *argv[1:])
+
+
+def _to_rgb(stream: Any, source: SourceView, order: MeasureOrder) -> Any:
+    """To be followed by ``format=rgb24``: the conversion of ``ffmpeg -pix_fmt rgb24``, which is plain bicubic without exact
+    rounding. The published heads were trained on its pixels, up to 18 levels off exact ones where chroma is sharp.
+
+    The size is named for pixels that are not square; tagged matrix and range are taken from the frames.
+    """
+    named = {} if source.colour.matrix else {"in_color_matrix": order.untagged}
+    return stream.filter("scale", order.display.width, order.display.height, flags="bicubic", **named)

@@ -7,13 +7,13 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vqa_cli.errors import InputError
 from vqa_cli.media.process import Pipe, Runner
-from vqa_cli.types import ColourTags, FrameFormat, Size
+from vqa_cli.types import ColourTags, FrameFormat, Matrix, PixelWish, Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 # Large enough that a pipe read costs nothing beside the work on it, small enough to stay in the cache hierarchy.
 CHUNK_BYTES = 8 * 1024 * 1024
 _HD_SHORT_SIDE = 720
+_ANY_YUV = PixelWish()
 
 
 class FrameStream:
-    """Frames of one decode, shape (n, height * 3 // 2, width) uint8 per chunk, in order; iterate once."""
+    """Frames of one decode, shape (n, *format.shape) uint8 per chunk, in order; iterate once."""
 
     def __init__(self, pipe: Pipe, frame_format: FrameFormat, expected: int | None, what: str) -> None:
         self.format = frame_format
@@ -38,7 +39,7 @@ class FrameStream:
         size = self.format.frame_bytes
         per_chunk = max(1, min(64, CHUNK_BYTES // size))
         while True:
-            chunk = np.empty((per_chunk, self.format.height * 3 // 2, self.format.width), dtype=np.uint8)
+            chunk = np.empty((per_chunk, *self.format.shape), dtype=np.uint8)
             got = self._pipe.read_into(chunk.data.cast("B"))
             whole, rest = divmod(got, size)
             if rest:
@@ -120,17 +121,18 @@ def prefetch(chunks: Iterable[NDArray[np.uint8]], depth: int = 3) -> Iterator[ND
         stop.set()
 
 
-def frame_format(size: Size, colour: ColourTags, source: Size) -> FrameFormat:
-    """Format of frames at ``size``; the matrix comes from the tag, or from the source's size where there is none.
+def frame_format(size: Size, colour: ColourTags, source: Size, wish: PixelWish = _ANY_YUV) -> FrameFormat:
+    """Format of frames at ``size``; the matrix comes from the tag, or is assumed as ``wish`` says where there is none.
 
-    Untagged video is BT.709 from 720p up and BT.601 below, as players assume. All commands deliver limited range.
+    All commands deliver yuv420p in limited range, and RGB in full range as it always is.
     """
-    return FrameFormat(size.width, size.height, matrix=_matrix(colour.matrix, source), full_range=False)
+    matrix = _matrix(colour.matrix, source, wish)
+    return FrameFormat(size.width, size.height, matrix, full_range=wish.layout == "rgb24", layout=wish.layout)
 
 
-def _matrix(tag: str | None, source: Size) -> Literal["bt601", "bt709", "bt2020"]:
+def _matrix(tag: str | None, source: Size, wish: PixelWish) -> Matrix:
     if tag is None:
-        return "bt709" if source.short_side >= _HD_SHORT_SIDE else "bt601"
+        return "bt709" if wish.untagged == "auto" and source.short_side >= _HD_SHORT_SIDE else "bt601"
     if tag.startswith("bt2020"):
         return "bt2020"
     return "bt709" if tag == "bt709" else "bt601"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vqa_cli.errors import ModelError, first_line
 from vqa_cli.model.store import WeightFile, default_dir, sha256_of
-from vqa_cli.types import ModelIdentity, ScoreScale
+from vqa_cli.types import Layout, ModelIdentity, PixelWish, ScoreScale
 
 if TYPE_CHECKING:
     from vqa_cli.model.checkpoint import Scale
@@ -30,7 +30,8 @@ RESNET50 = WeightFile(
     licence="BSD-3-Clause (torchvision); trained on ImageNet-1k",
     citation="K. He et al.: Deep Residual Learning for Image Recognition. CVPR 2016",
 )
-_RESNET_PIXELS = "yuv420p -> RGB as ffmpeg does for rgb24, ImageNet mean and deviation, whole frame at the scoring size"
+_RESNET_PIXELS = "RGB as ffmpeg's rgb24, ImageNet mean and deviation, whole frame at the scoring size"
+_UNTAGGED = "video without a colour matrix read as BT.601"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ def load_scorer(
     beta: float | None = None,
     pooling: Pooling = "hysteresis",
     model_dir: Path | None = None,
+    color: Literal["auto", "reference"] = "auto",
 ) -> StreamingScorer:
     """Put a model together, ready to score.
 
@@ -109,6 +111,8 @@ def load_scorer(
         tau, beta: temporal pooling other than the model's own; window in frames, weight 0..1.
         pooling: ``"hysteresis"`` as the authors' code does it, ``"paper"`` as their paper writes it, or ``"mean"``.
         model_dir: where downloaded weights lie, the user's data folder by default.
+        color: the matrix of video that names none, for models that see RGB: ``"auto"`` by its size as players do,
+            ``"reference"`` BT.601 as the authors' readers do. vsfa-lite sees YUV as it is.
 
     Raises:
         ModelError: weights are missing, damaged or do not fit, or there is no such model.
@@ -130,10 +134,12 @@ def load_scorer(
         precision=arithmetic,
         device=str(place),
         verified=parts.verified,
-        preprocessing=parts.preprocessing,
+        preprocessing=parts.preprocessing
+        + (f"; {_UNTAGGED}" if parts.layout == "rgb24" and color == "reference" else ""),
         pooling=temporal.describe(),
         training_data=parts.training_data,
         licence=parts.licence,
+        pixels=PixelWish(parts.layout, color),
     )
     return StreamingScorer(
         FeatureExtractor(prepare_backbone(parts.backbone, place, DTYPES[arithmetic]), place, batch_size),
@@ -158,6 +164,7 @@ class _Parts:
     preprocessing: str
     training_data: str
     licence: str
+    layout: Layout
     tau: int = 12
     beta: float = 0.5
     # ResNet-50 in bf16 moved scores by 0.5 % and changed ranks, with generated weights; vsfa-lite by 0.17 %.
@@ -204,7 +211,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
         name=card.name, backbone=backbone, head=head, calibration=calibration_of(s),
         scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), hashes=hashes, extractor=extractor,
         verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
-        tau=card.tau, beta=card.beta, bf16_is_close=card.backbone == "lite",
+        layout="yuv420p" if card.backbone == "lite" else "rgb24", tau=card.tau, beta=card.beta, bf16_is_close=card.backbone == "lite",
     )  # fmt: skip
 
 
@@ -235,7 +242,7 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
     return _Parts(
         name=model.name, backbone=net, head=module, calibration=_calibration(model.name, state), scale=model.scale,
         hashes=(net_hash, head_hash), extractor=net_hash, preprocessing=_RESNET_PIXELS, training_data=model.training_data,
-        verified=head_hash == model.head.sha256 and net_hash == RESNET50.sha256, licence=model.head.licence,
+        verified=head_hash == model.head.sha256 and net_hash == RESNET50.sha256, licence=model.head.licence, layout="rgb24",
     )  # fmt: skip
 
 

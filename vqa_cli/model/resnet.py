@@ -8,39 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqa_cli.errors import ModelError, first_line
 from vqa_cli.types import FrameFormat
 
-# R = y + rv * v, G = y + gu * u + gv * v, B = y + bu * u; from the luma weights of ITU-R BT.601, BT.709 and BT.2020.
-_LUMA = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
-
-
-def yuv_to_rgb(frames: Tensor, frame_format: FrameFormat) -> Tensor:
-    """(n, height * 3 // 2, width) uint8 yuv420p -> (n, 3, height, width) float32, whole numbers in 0..255.
-
-    The published heads were trained on ffmpeg's plain yuv420p -> rgb24: chroma repeated, each product rounded down
-    before they are added. That is 1.3 levels darker in green than exact arithmetic, so it is done the same way here.
-    """
-    height, width = frame_format.height, frame_format.width
-    y = frames[:, :height].float()
-    chroma = frames[:, height:].reshape(len(frames), 2, height // 2, width // 2).float() - 128.0
-    if not frame_format.full_range:
-        y = (y - 16.0) * 255 / 219
-        chroma = chroma * 255 / 224
-    kr, kb = _LUMA[frame_format.matrix]
-    u, v = chroma[:, 0], chroma[:, 1]
-    kg = 1 - kr - kb
-    red = (2 * (1 - kr) * v).floor_()
-    green = (-2 * (1 - kb) * kb / kg * u).floor_() + (-2 * (1 - kr) * kr / kg * v).floor_()
-    blue = (2 * (1 - kb) * u).floor_()
-    # Rounded at a quarter of the pixels, then repeated.
-    colour = F.interpolate(torch.stack((red, green, blue), dim=1), scale_factor=2, mode="nearest")
-    return colour.add_(y.floor_().unsqueeze(1)).clamp_(0, 255)
 
 
 class ResNetBackbone(nn.Module):
@@ -60,8 +34,8 @@ class ResNetBackbone(nn.Module):
         self.register_buffer("spread", 255 * torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
-        """(n, height * 3 // 2, width) uint8 -> (n, 4096) float32: mean then deviation of each of 2048 channels."""
-        rgb = (yuv_to_rgb(frames, frame_format) - self.get_buffer("centre")) / self.get_buffer("spread")
+        """(n, height, width, 3) uint8 -> (n, 4096) float32: mean then deviation of each of 2048 channels."""
+        rgb = (frames.permute(0, 3, 1, 2) - self.get_buffer("centre")) / self.get_buffer("spread")
         dtype = next(self.parameters()).dtype
         x = self.layers(self.stem(rgb.to(dtype).contiguous(memory_format=torch.channels_last)))
         flat = x.float().flatten(2)

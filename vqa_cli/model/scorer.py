@@ -106,6 +106,8 @@ class StreamingScorer:
         sink: FeatureSink | None = None,
     ) -> ClipScore:
         """See :class:`vqa_cli.types.Scorer`."""
+        if frame_format.layout != (wanted := self._identity.pixels.layout):
+            raise InputError(f"{self._identity.name} is to be shown {wanted} frames, not {frame_format.layout}")
         stream = HeadStream(self._head)
         scores: list[Tensor] = []
         for features in self.extractor.features(frames, frame_format):
