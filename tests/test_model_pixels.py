@@ -166,11 +166,18 @@ def test_the_window_in_use_is_recorded(any_model: StreamingScorer, count: int) -
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_bf16_is_taken_unasked_only_where_it_is_native_and_close(monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
+@pytest.mark.parametrize("close", ["bf16", "mixed"])
+def test_less_than_fp32_is_taken_unasked_only_where_it_is_native(
+    monkeypatch: pytest.MonkeyPatch, native: bool, close: str
+) -> None:
     monkeypatch.setattr("vqa_cli.model.device.cpu_has_bf16", lambda: native)
     cpu = torch.device("cpu")
-    assert pick_precision("auto", cpu, bf16_is_close=True) == ("bf16" if native else "fp32")
-    assert pick_precision("auto", cpu, bf16_is_close=False) == "fp32"
-    assert pick_precision("bf16", cpu, bf16_is_close=False) == "bf16"
+    assert pick_precision("auto", cpu, close=close) == (close if native else "fp32")
+    assert pick_precision("bf16", cpu, close=close) == "bf16"
     with pytest.raises(UsageError, match="fp16 needs a GPU"):
-        pick_precision("fp16", cpu, bf16_is_close=True)
+        pick_precision("fp16", cpu, close=close)
+
+
+def test_mixed_is_no_arithmetic_of_lite() -> None:
+    with pytest.raises(UsageError, match="for ResNet models"):
+        load_scorer(device="cpu", precision="mixed")

@@ -92,7 +92,7 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
         "version": str(torch.__version__),
         "device": str(device),
         "name": name,
-        "precision": pick_precision("auto", device, bf16_is_close=True),
+        "precision": pick_precision("auto", device, close="bf16"),
     }
 
 

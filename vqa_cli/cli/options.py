@@ -117,8 +117,8 @@ _MODEL_OPTIONS = (
     click.option("--model", help="vsfa-lite, vsfa, mdtvsfa, a .safetensors file, or none."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
     click.option(
-        "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True,
-        help="Arithmetic of the backbone; auto is bf16 for vsfa-lite where the hardware has it, else fp32.",
+        "--precision", type=click.Choice(["auto", "fp32", "mixed", "bf16", "fp16"]), default="auto", show_default=True,
+        help="Arithmetic of the backbone. auto: where the hardware has bf16, that for vsfa-lite and mixed for ResNet; else fp32.",
     ),
     click.option("--batch-size", type=BatchSize(), default="auto", show_default=True, help="Frames per forward pass."),
     click.option(

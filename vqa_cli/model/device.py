@@ -8,7 +8,8 @@ import torch
 
 from vqa_cli.errors import UsageError
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# "mixed" is bf16 in ResNet-50's last two stages and fp32 before.
+DTYPES = {"fp32": torch.float32, "mixed": torch.bfloat16, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -35,22 +36,23 @@ def pick_device(wanted: str) -> torch.device:
     return device
 
 
-def pick_precision(wanted: str, device: torch.device, *, bf16_is_close: bool) -> str:
-    """``auto`` is bf16 where the hardware multiplies it natively and the model keeps its scores in it, else fp32.
+def pick_precision(wanted: str, device: torch.device, *, close: str) -> str:
+    """``auto`` is ``close`` where the hardware multiplies bf16 natively, else fp32.
 
     Args:
-        bf16_is_close: whether bf16 was seen to move this model's scores by less than 0.2 % of their scale.
+        close: the cheapest arithmetic that was seen to move this model's scores by less than 0.2 % of their scale:
+            ``"mixed"`` for ResNet models, ``"bf16"`` for vsfa-lite.
 
     Raises:
-        UsageError: an arithmetic that the device does not have.
+        UsageError: an arithmetic that the device or the model does not have.
     """
     if wanted == "auto":
-        if not bf16_is_close:
-            return "fp32"
         native = torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and cpu_has_bf16()
-        return "bf16" if native else "fp32"
+        return close if native else "fp32"
     if wanted not in DTYPES:
-        raise UsageError(f"unknown precision: {wanted}", hint="auto, fp32, bf16 or fp16")
+        raise UsageError(f"unknown precision: {wanted}", hint="auto, fp32, mixed, bf16 or fp16")
+    if wanted == "mixed" != close:
+        raise UsageError("mixed precision is for ResNet models", hint="use --precision bf16 or fp32")
     if wanted == "fp16" and device.type == "cpu":
         raise UsageError("fp16 needs a GPU", hint="use --precision bf16 or fp32 on a CPU")
     return wanted

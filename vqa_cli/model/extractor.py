@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from vqa_cli.errors import ModelError
+from vqa_cli.model.device import DTYPES
+from vqa_cli.model.resnet import ResNetBackbone
 from vqa_cli.types import FrameFormat
 
 if TYPE_CHECKING:
@@ -70,7 +72,8 @@ class FeatureExtractor:
         if self._batch_size != "auto":
             size = self._batch_size
         else:
-            budget = _CPU_BATCH_PX if self._device.type == "cpu" else _GPU_BATCH_PX
+            on_cpu = getattr(self._backbone, "cpu_batch_px", _CPU_BATCH_PX)
+            budget = on_cpu if self._device.type == "cpu" else _GPU_BATCH_PX
             size = max(1, budget // pixels)
         return size if self._memory_px is None else max(1, min(size, self._memory_px // pixels))
 
@@ -96,7 +99,11 @@ def rebatch(chunks: Iterable[NDArray[np.uint8]], size: Callable[[], int]) -> Ite
         yield np.ascontiguousarray(np.concatenate(waiting))
 
 
-def prepare_backbone(backbone: Any, device: torch.device, dtype: torch.dtype) -> nn.Module:
+def prepare_backbone(backbone: Any, device: torch.device, precision: str) -> nn.Module:
     """Fold, convert and move a backbone for inference."""
-    module: nn.Module = backbone.fold()
-    return module.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    module: nn.Module = backbone.fold().requires_grad_(False)
+    if isinstance(module, ResNetBackbone):
+        module.lower(precision)
+    else:
+        module.to(DTYPES[precision])
+    return module.to(device).eval()

@@ -104,8 +104,8 @@ def load_scorer(
     Args:
         model: ``"vsfa-lite"`` (ships with the package), ``"vsfa"``, ``"mdtvsfa"``, or the path of a file that
             ``vqa train`` wrote.
-        precision: ``"auto"`` (bf16 for lite models where the hardware has it, else fp32), ``"fp32"``, ``"bf16"`` or
-            ``"fp16"``.
+        precision: ``"auto"`` (where the hardware has bf16: that for lite models and ``"mixed"`` for ResNet models; else
+            fp32), ``"fp32"``, ``"mixed"``, ``"bf16"`` or ``"fp16"``.
         backbone_weights, head_weights: compatible state dicts in place of the registered files; the result is then
             marked unverified.
         tau, beta: temporal pooling other than the model's own; window in frames, weight 0..1.
@@ -118,13 +118,13 @@ def load_scorer(
         ModelError: weights are missing, damaged or do not fit, or there is no such model.
         UsageError: device or precision that cannot be had.
     """
-    from vqa_cli.model.device import DTYPES, pick_device, pick_precision
+    from vqa_cli.model.device import pick_device, pick_precision
     from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
     from vqa_cli.model.scorer import StreamingScorer, TemporalPooling
 
     parts = _parts(model, backbone_weights, head_weights, model_dir or default_dir())
     place = pick_device(device)
-    arithmetic = pick_precision(precision, place, bf16_is_close=parts.bf16_is_close)
+    arithmetic = pick_precision(precision, place, close="bf16" if parts.layout == "yuv420p" else "mixed")
     temporal = TemporalPooling(parts.tau if tau is None else tau, parts.beta if beta is None else beta, pooling)
     identity = ModelIdentity(
         name=parts.name,
@@ -142,7 +142,7 @@ def load_scorer(
         pixels=PixelWish(parts.layout, color),
     )
     return StreamingScorer(
-        FeatureExtractor(prepare_backbone(parts.backbone, place, DTYPES[arithmetic]), place, batch_size),
+        FeatureExtractor(prepare_backbone(parts.backbone, place, arithmetic), place, batch_size),
         parts.head.to(place).eval().requires_grad_(False),
         parts.calibration,
         identity,
@@ -167,8 +167,6 @@ class _Parts:
     layout: Layout
     tau: int = 12
     beta: float = 0.5
-    # ResNet-50 in bf16 moved scores by 0.5 % and changed ranks, with generated weights; vsfa-lite by 0.17 %.
-    bf16_is_close: bool = False
 
 
 def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
@@ -211,7 +209,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
         name=card.name, backbone=backbone, head=head, calibration=calibration_of(s),
         scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), hashes=hashes, extractor=extractor,
         verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
-        layout="yuv420p" if card.backbone == "lite" else "rgb24", tau=card.tau, beta=card.beta, bf16_is_close=card.backbone == "lite",
+        layout="yuv420p" if card.backbone == "lite" else "rgb24", tau=card.tau, beta=card.beta,
     )  # fmt: skip
 
 

@@ -1,0 +1,50 @@
+"""A convolution with the addition and the rectifier after it in one pass over memory, where oneDNN offers that.
+
+On two cores these two alone took 12 % of ResNet-50's time in fp32 and 43 % in bf16. The operators are the ones that
+``torch.compile`` puts in; they have no public name, hence the way without them, which gives the same numbers.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+
+def convolve(x: Tensor, layer: nn.Conv2d, *, relu: bool = True) -> Tensor:
+    """``relu(layer(x))``, or without the rectifier."""
+    if not _fusible(x):
+        y: Tensor = layer(x)
+        return y.relu_() if relu else y
+    done: Tensor = torch.ops.mkldnn._convolution_pointwise(
+        x, layer.weight, layer.bias, *_geometry(layer), "relu" if relu else "none", [], ""
+    )
+    return done
+
+
+def convolve_onto(shortcut: Tensor, x: Tensor, layer: nn.Conv2d) -> Tensor:
+    """``relu(shortcut + layer(x))``, written over ``shortcut``."""
+    if not _fusible(x):
+        return shortcut.add_(layer(x)).relu_()
+    done: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
+        shortcut, x, layer.weight, layer.bias, *_geometry(layer), "add", 1.0, "relu", [], ""
+    )
+    return done
+
+
+def _geometry(layer: nn.Conv2d) -> tuple[object, ...]:
+    return layer.padding, layer.stride, layer.dilation, layer.groups
+
+
+def _fusible(x: Tensor) -> bool:
+    return x.device.type == "cpu" and x.dtype in _fusible_types()
+
+
+@cache
+def _fusible_types() -> frozenset[torch.dtype]:
+    """Types that the operators take on this CPU; none where this torch has no such operators."""
+    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")):
+        return frozenset()
+    bf16 = {torch.bfloat16} if torch.ops.mkldnn._is_mkldnn_bf16_supported() else set()
+    return frozenset({torch.float32, *bf16})
