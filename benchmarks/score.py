@@ -27,6 +27,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vqa_cli.model.memory import keep_large_blocks
+
 VARIANTS = ("baseline", "fp32", "mixed", "bf16", "auto", "lite")
 _BATCH = 32
 
@@ -109,6 +111,8 @@ def _in_child(variant: str, options: argparse.Namespace) -> Timing:
 
 
 def _run(variant: str, options: argparse.Namespace) -> Timing:
+    if variant != "baseline":
+        keep_large_blocks()  # as the program does
     import torch
 
     torch.set_num_threads(options.threads)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vqa_cli.model.memory import keep_large_blocks
 from vqa_cli.settings import METRICS, parse_kbps
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -190,6 +191,7 @@ def load_chosen_scorer(model: str, options: dict[str, Any], *, threads: int | No
     # Read when torch loads. Spinning at barriers (the default) starves ffmpeg, which shares the machine with every
     # worker, and the network with it: with twice as many busy threads as cores, scoring took 3 to 5 times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_large_blocks()
     import torch
 
     from vqa_cli.model.registry import load_scorer
