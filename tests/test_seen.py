@@ -62,7 +62,7 @@ def test_another_head_starts_from_the_features(tmp_path: Path) -> None:
     assert found is not None and found.raw == pytest.approx(direct.raw, abs=1e-3)
 
 
-def test_a_damaged_entry_is_a_miss_and_a_failed_clip_is_none(tmp_path: Path) -> None:
+def test_a_damaged_entry_is_a_miss_and_a_failed_clip_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     seen, scorer = Seen(tmp_path), load_scorer(device="cpu", precision="fp32")
     with pytest.raises(InputError):
         seen.score(STREAM, scorer, [])
@@ -73,6 +73,9 @@ def test_a_damaged_entry_is_a_miss_and_a_failed_clip_is_none(tmp_path: Path) -> 
     file.write_bytes(bytes(file.stat().st_size))
     assert seen.find(STREAM, scorer) is None
     assert seen.features.usage().entries == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        f"warning: damaged cache entry, made again: {file.parent}"
+    ]
 
 
 def test_the_least_used_entries_go_first(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vqa_cli.errors import StorageError
+
+_log = logging.getLogger(__name__)
 
 # Raised whenever code changes what is measured.
 CODE_SCHEMA = 2
@@ -57,7 +60,8 @@ class Entries:
         return entry
 
     def drop(self, key: str) -> None:
-        """Forget a damaged entry, so that it is made again."""
+        """Forget a damaged entry, so that it is made again; a warning names it."""
+        _log.warning("warning: damaged cache entry, made again: %s", self._entry(key))
         shutil.rmtree(self._entry(key), ignore_errors=True)
 
     @contextmanager
