@@ -240,44 +240,44 @@ def test_published_heads_score_as_a_literal_transcription(name: str, tmp_path: P
     assert not got.model.verified
 
 
-def like_trained(path: Path, clip: np.ndarray) -> Path:
+def like_trained(path: Path, clip: np.ndarray, seed: int) -> Path:
     """Seeded weights with the normalisation statistics of real frames, without which every map explodes."""
     from torchvision.models import resnet50
 
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     net = resnet50(weights=None)
     mean, spread = torch.tensor([123.675, 116.28, 103.53]), torch.tensor([58.395, 57.12, 57.375])
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None
     with torch.inference_mode():
-        net.train()(((torch.from_numpy(clip[:, :144, :256]) - mean) / spread).permute(0, 3, 1, 2))
+        net.train()(((torch.from_numpy(clip) - mean) / spread).permute(0, 3, 1, 2))
     torch.save(net.state_dict(), path)
     return path
 
 
 @pytest.mark.shared
 @pytest.mark.ffmpeg
-def test_mixed_precision_keeps_scores_and_their_order(clip: Path, tmp_path: Path) -> None:
-    heads = {name: SHARED / "weights" / f"{name.upper()}.pt" for name in ("vsfa", "mdtvsfa")}
-    if not all(file.exists() for file in heads.values()):
+@pytest.mark.parametrize("seed", [1, 4])
+def test_mixed_precision_keeps_mdtvsfas_scores_and_their_order(clip: Path, tmp_path: Path, seed: int) -> None:
+    """Not VSFA's, which is why it stays in fp32: seed 4 moves it by 0.0021."""
+    head = SHARED / "weights" / "MDTVSFA.pt"
+    if not head.exists():
         pytest.skip("the published heads are not here")
     pixels, rungs = FrameFormat(320, 180, full_range=True, layout="rgb24"), []
     for crf in (10, 28, 40, 51):
         rung = tmp_path / f"{crf}.mp4"
-        ffmpeg("-i", clip, "-frames:v", "3", "-c:v", "libx264", "-crf", str(crf), rung)
+        ffmpeg("-i", clip, "-frames:v", "12", "-c:v", "libx264", "-crf", str(crf), rung)
         argv = [FFMPEG, "-v", "error", "-i", str(rung), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
         raw = subprocess.run(argv, check=True, capture_output=True).stdout
         rungs.append(np.frombuffer(raw, np.uint8).reshape(-1, *pixels.shape).copy())
-    weights = like_trained(tmp_path / "resnet.pth", rungs[0])
-    for name, head in heads.items():
-        scored = {}
-        for precision in ("fp32", "mixed"):
-            scorer = load_scorer(name, backbone_weights=weights, head_weights=head, precision=precision, device="cpu")
-            scored[precision] = np.array([scorer.score([rung], pixels).raw for rung in rungs])
-        assert np.abs(scored["mixed"] - scored["fp32"]).max() <= 0.002
-        assert np.any(scored["mixed"] != scored["fp32"])
-        assert np.argsort(scored["mixed"]).tolist() == np.argsort(scored["fp32"]).tolist()
+    weights = like_trained(tmp_path / "resnet.pth", rungs[0][:6], seed)
+    raws = {}
+    for precision in ("fp32", "mixed"):
+        scorer = load_scorer("mdtvsfa", backbone_weights=weights, head_weights=head, precision=precision, device="cpu")
+        raws[precision] = np.array([scorer.score([rung], pixels).raw for rung in rungs])
+    assert 0 < np.abs(raws["mixed"] - raws["fp32"]).max() <= 0.002
+    assert np.argsort(raws["mixed"]).tolist() == np.argsort(raws["fp32"]).tolist()
 
 
 def slow_score(features: np.ndarray, state: dict[str, np.ndarray]) -> float:

@@ -119,7 +119,7 @@ _MODEL_OPTIONS = (
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
     click.option(
         "--precision", type=click.Choice(["auto", "fp32", "mixed", "bf16", "fp16"]), default="auto", show_default=True,
-        help="Arithmetic of the backbone. auto: where the hardware has bf16, that for vsfa-lite and mixed for ResNet; else fp32.",
+        help="Arithmetic of the backbone. auto: where the hardware has bf16, that for vsfa-lite, mixed for mdtvsfa; else fp32.",
     ),
     click.option("--batch-size", type=BatchSize(), default="auto", show_default=True, help="Frames per forward pass."),
     click.option(

@@ -40,19 +40,16 @@ def pick_precision(wanted: str, device: torch.device, *, close: str) -> str:
     """``auto`` is ``close`` where the hardware multiplies bf16 natively, else fp32.
 
     Args:
-        close: the cheapest arithmetic that was seen to move this model's scores by less than 0.2 % of their scale:
-            ``"mixed"`` for ResNet models, ``"bf16"`` for vsfa-lite.
+        close: the cheapest arithmetic that was seen to move this model's scores by less than 0.2 % of their scale.
 
     Raises:
-        UsageError: an arithmetic that the device or the model does not have.
+        UsageError: an arithmetic that the device does not have.
     """
     if wanted == "auto":
         native = torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and cpu_has_bf16()
         return close if native else "fp32"
     if wanted not in DTYPES:
         raise UsageError(f"unknown precision: {wanted}", hint="auto, fp32, mixed, bf16 or fp16")
-    if wanted == "mixed" != close:
-        raise UsageError("mixed precision is for ResNet models", hint="use --precision bf16 or fp32")
     if wanted == "fp16" and device.type == "cpu":
         raise UsageError("fp16 needs a GPU", hint="use --precision bf16 or fp32 on a CPU")
     return wanted

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vqa_cli.errors import ModelError, first_line
+from vqa_cli.errors import ModelError, UsageError, first_line
 from vqa_cli.model.store import WeightFile, default_dir, sha256_of
 from vqa_cli.types import Layout, ModelIdentity, PixelWish, ScoreScale
 
@@ -42,6 +42,7 @@ class PublishedModel:
     head: WeightFile
     scale: ScoreScale
     training_data: str
+    close: str = "fp32"  # the cheapest arithmetic that keeps its scores: docs/performance.md
 
     @property
     def files(self) -> tuple[WeightFile, ...]:
@@ -66,6 +67,7 @@ PUBLISHED = {
         ),
         ScoreScale("MOS (KoNViD-1k)", 1.0, 5.0, True, "Mean opinion score of KoNViD-1k viewers, 1 bad to 5 excellent."),
         "KoNViD-1k, CVD2014, LIVE-Qualcomm, LIVE-VQC",
+        close="mixed",
     ),
 }  # fmt: skip
 MODEL_NAMES = (LITE, *PUBLISHED)
@@ -104,8 +106,7 @@ def load_scorer(
     Args:
         model: ``"vsfa-lite"`` (ships with the package), ``"vsfa"``, ``"mdtvsfa"``, or the path of a file that
             ``vqa train`` wrote.
-        precision: ``"auto"`` (where the hardware has bf16: that for lite models and ``"mixed"`` for ResNet models; else
-            fp32), ``"fp32"``, ``"mixed"``, ``"bf16"`` or ``"fp16"``.
+        precision: ``"auto"`` (where the hardware has bf16: that for lite models, ``"mixed"`` for mdtvsfa; else fp32), ``"fp32"``, ``"mixed"``, ``"bf16"`` or ``"fp16"``.
         backbone_weights, head_weights: compatible state dicts in place of the registered files; the result is then
             marked unverified.
         tau, beta: temporal pooling other than the model's own; window in frames, weight 0..1.
@@ -123,8 +124,10 @@ def load_scorer(
     from vqa_cli.model.scorer import StreamingScorer, TemporalPooling
 
     parts = _parts(model, backbone_weights, head_weights, model_dir or default_dir())
+    if precision == "mixed" and parts.layout != "rgb24":
+        raise UsageError("mixed precision is for ResNet models", hint="use --precision bf16 or fp32")
     place = pick_device(device)
-    arithmetic = pick_precision(precision, place, close="bf16" if parts.layout == "yuv420p" else "mixed")
+    arithmetic = pick_precision(precision, place, close=parts.close)
     temporal = TemporalPooling(parts.tau if tau is None else tau, parts.beta if beta is None else beta, pooling)
     identity = ModelIdentity(
         name=parts.name,
@@ -165,6 +168,7 @@ class _Parts:
     training_data: str
     licence: str
     layout: Layout
+    close: str = "fp32"
     tau: int = 12
     beta: float = 0.5
 
@@ -209,7 +213,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
         name=card.name, backbone=backbone, head=head, calibration=calibration_of(s),
         scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), hashes=hashes, extractor=extractor,
         verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
-        layout="yuv420p" if card.backbone == "lite" else "rgb24", tau=card.tau, beta=card.beta,
+        layout="yuv420p" if card.backbone == "lite" else "rgb24", close="bf16" if card.backbone == "lite" else "fp32", tau=card.tau, beta=card.beta,
     )  # fmt: skip
 
 
@@ -240,7 +244,7 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
     return _Parts(
         name=model.name, backbone=net, head=module, calibration=_calibration(model.name, state), scale=model.scale,
         hashes=(net_hash, head_hash), extractor=net_hash, preprocessing=_RESNET_PIXELS, training_data=model.training_data,
-        verified=head_hash == model.head.sha256 and net_hash == RESNET50.sha256, licence=model.head.licence, layout="rgb24",
+        verified=head_hash == model.head.sha256 and net_hash == RESNET50.sha256, licence=model.head.licence, layout="rgb24", close=model.close,
     )  # fmt: skip
 
 

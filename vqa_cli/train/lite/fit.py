@@ -140,7 +140,7 @@ def fit_head(data: list[Features], settings: FitSettings, log: Log) -> VsfaHead:
 
 def extract(takes: list[Take], folder: Path, backbone: LiteBackbone, log: Log) -> list[Features]:
     """Features of every version of the takes, by the folded backbone, as a stream gives them."""
-    extractor = FeatureExtractor(prepare_backbone(deepcopy(backbone), CPU, torch.float32), CPU, 2 * FRAMES)
+    extractor = FeatureExtractor(prepare_backbone(deepcopy(backbone), CPU, "fp32"), CPU, 2 * FRAMES)
     found = []
     for index, take in enumerate(takes):
         frames = take.frames(folder)
