@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from vqa_cli.errors import InputError, ModelError
-from vqa_cli.model.checkpoint import Card, Scale, load_model, save_model
+from vqa_cli.model.checkpoint import Card, Scale, backbone_sha256, load_model, save_model
 from vqa_cli.model.heads import make_head
 from vqa_cli.model.pooling import effective_tau
 from vqa_cli.model.registry import LITE, PUBLISHED, calibration_of, lite_path
@@ -108,7 +108,7 @@ def _one_origin(rated: tuple[Rated, ...]) -> Provenance:
 
 def _load_start(fit: Fit, path: Path, origin: Provenance) -> None:
     card, tensors, _ = load_model(path)
-    if card.training.get("extractor_sha256") != origin.extractor_sha256:
+    if _network(card, tensors) != origin.extractor_sha256:
         raise InputError(f"features of another network than the model's: {path}")
     state = {k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")}
     try:
@@ -127,7 +127,7 @@ def evaluate(model: Path, data: Dataset, features: Path, *, part: str = "auto") 
     Raises:
         InputError: the features are of another network, or ``test`` was asked of another database.
     """
-    card, tensors, digest = load_model(model)
+    card, tensors, _ = load_model(model)
     own = next((d for d in card.training.get("datasets", []) if d["sha256"] == data.sha256), None)
     if part == "test" and own is None:
         raise InputError(f"{model} was not trained on {data.name}: it has no test part there", hint="use --part all")
@@ -135,7 +135,7 @@ def evaluate(model: Path, data: Dataset, features: Path, *, part: str = "auto") 
     chosen = [i for i, name in enumerate(data.names) if name in wanted]
     names = tuple(data.names[i] for i in chosen)
     origin = common_provenance(features, names)
-    if origin.extractor_sha256 not in (card.training.get("extractor_sha256"), digest):
+    if origin.extractor_sha256 != _network(card, tensors):
         raise InputError(f"features of another network than the model's: {features}", hint="`vqa extract` with its own")
     head = make_head(card.head, card.head_config)
     head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
@@ -172,10 +172,16 @@ def _backbone(origin: Provenance) -> tuple[Card | None, dict[str, torch.Tensor]]
     if origin.extractor in PUBLISHED:
         return None, {}
     path = lite_path() if origin.extractor == LITE else Path(origin.extractor)
-    card, tensors, digest = load_model(path)
-    if card.backbone == "lite" and digest != origin.extractor_sha256:
+    card, tensors, _ = load_model(path)
+    if _network(card, tensors) != origin.extractor_sha256:
         raise ModelError(f"features were made by another version of {origin.extractor}", hint="run `vqa extract` again")
     return card, {k: v for k, v in tensors.items() if k.startswith("backbone.")}
+
+
+def _network(card: Card, tensors: dict[str, torch.Tensor]) -> str | None:
+    """Identity of the network whose features a model takes."""
+    known: str | None = card.training.get("extractor_sha256")
+    return backbone_sha256(card, tensors) if card.backbone == "lite" else known
 
 
 def _card(

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class Provenance(BaseModel):
-    """How features were made. What ``key`` covers must be equal for features to be used together."""
+    """How features were made. What ``key`` covers must be equal for features to be used together.
+
+    ``extractor`` is the name or file under which the network was asked for: it says where to find it again, while
+    ``extractor_sha256`` says what it is. One network may come in many models' files, with a head each.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,7 +38,7 @@ class Provenance(BaseModel):
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        return self.extractor, self.extractor_sha256, self.precision, self.every
+        return self.extractor_sha256, self.precision, self.preprocessing, self.every
 
 
 def features_path(folder: Path, video: str) -> Path:
