@@ -165,7 +165,7 @@ def test_extract_train_evaluate_score(vqa: Vqa, table: Path, tmp_path: Path) -> 
     data = ("--dataset", table, "--features", tmp_path / "f")
     train = vqa("train", *data, "-o", model, "--epochs", "20", "--lr", "1e-3", "--device", "cpu")
     assert train.returncode == 0, train.stderr
-    (figures,) = json.loads(vqa("evaluate", model, *data, "--format", "json").stdout)
+    (figures,) = json.loads(vqa("evaluate", model, *data, "--format", "json").stdout)["results"]
     assert figures["n"] == 2
     from vqa_cli.model.checkpoint import load_model
 
@@ -191,10 +191,10 @@ def test_a_bad_video_is_reported_and_the_others_go_on(vqa: Vqa, clip: Path, tmp_
 
 def test_correlate_prints_figures_and_undefined_ones_as_null(vqa: Vqa, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("score,mos\n1,1\n2,3\n3,2\n4,4\n5,5\n6,7\n")
-    (row,) = json.loads(vqa("correlate", tmp_path / "s.csv", "--format", "json").stdout)
+    (row,) = json.loads(vqa("correlate", tmp_path / "s.csv", "--format", "json").stdout)["results"]
     assert row["srocc"] == pytest.approx(1 - 6 * 2 / (6 * 35))
     (tmp_path / "c.csv").write_text("score,mos\n1,1\n1,3\n")
-    (row,) = json.loads(vqa("correlate", tmp_path / "c.csv", "--format", "json").stdout)
+    (row,) = json.loads(vqa("correlate", tmp_path / "c.csv", "--format", "json").stdout)["results"]
     assert (row["srocc"], row["reasons"]) == (None, ["all predictions are equal"])
 
 

@@ -109,6 +109,12 @@ def load_model(path: Path) -> tuple[Card, dict[str, Tensor], str]:
     return card, tensors, hashlib.sha256(data).hexdigest()
 
 
+def network_sha256(card: Card, tensors: dict[str, Tensor]) -> str | None:
+    """Identity of the network whose features the model's head takes, as extraction records it."""
+    outside: str | None = card.training.get("extractor_sha256")
+    return backbone_sha256(card, tensors) if card.backbone == "lite" else outside
+
+
 def backbone_sha256(card: Card, tensors: dict[str, Tensor]) -> str:
     """What makes the frame features of a model that carries its network: kind, sizes and weights, the head left out."""
     digest = hashlib.sha256(json.dumps([card.backbone, card.backbone_config], sort_keys=True).encode())

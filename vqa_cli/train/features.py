@@ -82,6 +82,19 @@ def read_provenance(path: Path) -> Provenance:
         raise InputError(f"not a feature file: {path}", detail=first_line(err)) from err
 
 
+def common_provenance(folder: Path, names: tuple[str, ...]) -> Provenance:
+    """How all features of ``names`` were made.
+
+    Raises:
+        InputError: a video has none, or they were not all made in the same way.
+    """
+    first = read_provenance(features_path(folder, names[0]))
+    for name in names[1:]:
+        if read_provenance(features_path(folder, name)).key != first.key:
+            raise InputError(f"features made in different ways: {names[0]} and {name} in {folder}")
+    return first
+
+
 def open_features(path: Path) -> NDArray[np.float16]:
     """Features of one video, shape (frames, dim), memory-mapped: nothing is read before it is used.
 
