@@ -122,30 +122,58 @@ def test_a_clip_scores_in_a_batch_as_alone(tmp_path: Path) -> None:
     assert together == pytest.approx(alone, abs=1e-6)
 
 
-@pytest.mark.ffmpeg
-def test_extract_train_evaluate_score(vqa: Vqa, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ratings of ten short clips of five sources, which lie beside the table."""
+    folder = tmp_path_factory.mktemp("database")
     rows = ["video,mos,ref_id"]
     for ref in range(5):
         for crf in (20, 50):
             name = f"{ref}_{crf}.mp4"
             args = ("-vf", f"hue=h={60 * ref}", "-c:v", "libx264", "-crf", str(crf), "-pix_fmt", "yuv420p")
-            make_clip(tmp_path / name, size="128x96", seconds=0.3, args=args)
+            make_clip(folder / name, size="128x96", seconds=0.3, args=args)
             rows.append(f"{name},{100 - crf},{ref}")
-    table, model = tmp_path / "set.csv", tmp_path / "m.safetensors"
-    table.write_text("\n".join(rows) + "\n")
-    extract = ("extract", table, "--videos", tmp_path, "-o", tmp_path / "f", "--device", "cpu")
+    (folder / "set.csv").write_text("\n".join(rows) + "\n")
+    return folder / "set.csv"
+
+
+@pytest.mark.ffmpeg
+def test_features_serve_every_head_of_their_network(vqa: Vqa, table: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    extract = ("extract", table, "--videos", table.parent, "--device", "cpu")
+    train = ("train", "--dataset", table, "--epochs", "2", "--lr", "1e-3", "--device", "cpu")
+    evaluate = ("evaluate", first, "--dataset", table, "--part", "all")
+    assert vqa(*extract, "-o", tmp_path / "f").returncode == 0
+    assert vqa(*train, "--features", tmp_path / "f", "-o", first).returncode == 0
+    # The trained model brings the same network: what is there stays, and what it makes is as good.
+    again = vqa(*extract, "-o", tmp_path / "f", "--model", first)
+    assert again.stdout == "0 extracted, 10 were there, 0 failed\n"
+    assert vqa(*extract, "-o", tmp_path / "g", "--model", first).returncode == 0
+    ours, theirs = (vqa(*evaluate, "--features", tmp_path / name) for name in ("f", "g"))
+    assert (ours.returncode, theirs.returncode, theirs.stdout) == (0, 0, ours.stdout), theirs.stderr
+    # Another head on them, from a model file that is its own network's only witness.
+    assert vqa(*train, "--features", tmp_path / "g", "-o", second).returncode == 0
+    assert vqa("evaluate", second, "--dataset", table, "--features", tmp_path / "f").returncode == 0
+
+
+@pytest.mark.ffmpeg
+def test_extract_train_evaluate_score(vqa: Vqa, table: Path, tmp_path: Path) -> None:
+    model = tmp_path / "m.safetensors"
+    extract = ("extract", table, "--videos", table.parent, "-o", tmp_path / "f", "--device", "cpu")
     assert vqa(*extract).stdout == "10 extracted, 0 were there, 0 failed\n"
     assert vqa(*extract).stdout == "0 extracted, 10 were there, 0 failed\n"
     data = ("--dataset", table, "--features", tmp_path / "f")
     train = vqa("train", *data, "-o", model, "--epochs", "20", "--lr", "1e-3", "--device", "cpu")
     assert train.returncode == 0, train.stderr
-    (figures,) = json.loads(vqa("evaluate", model, *data, "--format", "json").stdout)
+    (figures,) = json.loads(vqa("evaluate", model, *data, "--format", "json").stdout)["results"]
     assert figures["n"] == 2
     from vqa_cli.model.checkpoint import load_model
 
     card, _, _ = load_model(model)
     assert card.metrics["test_rmse"] == pytest.approx(figures["rmse"])
-    scores = [float(vqa("score", tmp_path / n, "--model", model).stdout) for n in card.training["datasets"][0]["test"]]
+    scores = [
+        float(vqa("score", table.parent / n, "--model", model).stdout) for n in card.training["datasets"][0]["test"]
+    ]
     rated = [100.0 - int(name[2:4]) for name in card.training["datasets"][0]["test"]]
     # The evaluation reads features in float16, scoring computes them anew.
     assert np.sqrt(np.mean(np.subtract(scores, rated) ** 2)) == pytest.approx(figures["rmse"], abs=0.5)
@@ -163,10 +191,10 @@ def test_a_bad_video_is_reported_and_the_others_go_on(vqa: Vqa, clip: Path, tmp_
 
 def test_correlate_prints_figures_and_undefined_ones_as_null(vqa: Vqa, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("score,mos\n1,1\n2,3\n3,2\n4,4\n5,5\n6,7\n")
-    (row,) = json.loads(vqa("correlate", tmp_path / "s.csv", "--format", "json").stdout)
+    (row,) = json.loads(vqa("correlate", tmp_path / "s.csv", "--format", "json").stdout)["results"]
     assert row["srocc"] == pytest.approx(1 - 6 * 2 / (6 * 35))
     (tmp_path / "c.csv").write_text("score,mos\n1,1\n1,3\n")
-    (row,) = json.loads(vqa("correlate", tmp_path / "c.csv", "--format", "json").stdout)
+    (row,) = json.loads(vqa("correlate", tmp_path / "c.csv", "--format", "json").stdout)["results"]
     assert (row["srocc"], row["reasons"]) == (None, ["all predictions are equal"])
 
 

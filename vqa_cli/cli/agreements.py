@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from vqa_cli.cli.console import table
 
@@ -14,33 +15,51 @@ if TYPE_CHECKING:
     from vqa_cli.train.correlation import Agreement
 
 FORMATS = ("text", "json", "csv", "markdown")
-_FIGURES = ("srocc", "krocc", "plcc", "plcc_fit", "rmse", "rmse_fit")
+Labels = dict[str, Any]
+Row = tuple[Labels, "Agreement"]
 
 
-def render(rows: list[tuple[str, Agreement]], output_format: str) -> str:
-    """A line for each named result, and mean ± standard deviation below several; NaN is ``nan`` or ``null``."""
+def render(rows: Sequence[Row], output_format: str, groups: Sequence[tuple[Labels, Sequence[Row]]] = ()) -> str:
+    """A line for each result with its labels, then mean ± standard deviation of each group; NaN is ``nan`` or ``null``.
+
+    A table for other programs (CSV) has the results alone, so that a column can be averaged.
+    """
+    from vqa_cli.train.correlation import FIGURES, spread
+
+    spreads = [(labels, len(members), spread([row for _, row in members])) for labels, members in groups]
     if output_format == "json":
-        return json.dumps([{"name": name, **row.document()} for name, row in rows], indent=1, allow_nan=False)
-    headers = ["name", "n", *_FIGURES, "srocc 95 %", "note"]
-    lines = [_line(name, row) for name, row in rows]
+        summary = [
+            {**labels, "results": count}
+            | {f"{name}_{kind}": _finite(value) for name, pair in figures.items() for kind, value in zip(("mean", "std"), pair, strict=True)}
+            for labels, count, figures in spreads
+        ]  # fmt: skip
+        document = {"results": [{**labels, **row.document()} for labels, row in rows], "summary": summary}
+        return json.dumps(document, indent=1, allow_nan=False)
+    headers = [*rows[0][0], "n", *FIGURES, "srocc 95 %", "note"]
+    lines = [_line(labels, row) for labels, row in rows]
     if output_format == "csv":
         buffer = io.StringIO()
         csv.writer(buffer, lineterminator="\n").writerows([headers, *lines])
         return buffer.getvalue().rstrip("\n")
-    if len(rows) > 1:
-        lines.append(["mean ± std", "", *(_spread([getattr(row, key) for _, row in rows]) for key in _FIGURES), "", ""])
+    for labels, count, figures in spreads:
+        values = [f"{mean:.4f} ± {deviation:.4f}" for mean, deviation in figures.values()]
+        lines.append([*map(_cell, labels.values()), "", *values, "", f"mean ± std of {count}"])
     if output_format == "markdown":
         return "\n".join("| " + " | ".join(line) + " |" for line in (headers, ["---"] * len(headers), *lines))
     return table(headers, lines)
 
 
-def _line(name: str, row: Agreement) -> list[str]:
-    figures = [f"{getattr(row, key):.4f}" for key in _FIGURES]
-    return [name, str(row.n), *figures, f"{row.srocc_low:.3f}..{row.srocc_high:.3f}", "; ".join(row.reasons)]
+def _line(labels: Labels, row: Agreement) -> list[str]:
+    from vqa_cli.train.correlation import FIGURES
+
+    figures = [f"{getattr(row, key):.4f}" for key in FIGURES]
+    interval = f"{row.srocc_low:.3f}..{row.srocc_high:.3f}"
+    return [*map(_cell, labels.values()), str(row.n), *figures, interval, "; ".join(row.reasons)]
 
 
-def _spread(values: list[float]) -> str:
-    """Over all rows or not at all: a mean without the undefined ones would flatter."""
-    mean = sum(values) / len(values)
-    deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
-    return f"{mean:.4f} ± {deviation:.4f}"
+def _cell(value: object) -> str:
+    return "all" if value is None else str(value)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -30,4 +30,4 @@ def command(file: Path, predicted: str, rated: str, output_format: str) -> None:
         if name not in data:
             raise InputError(f"no column {name}: {file}", hint=f"it has {', '.join(map(str, data.columns))}")
         columns.append(pd.to_numeric(data[name], errors="coerce").to_numpy(float))
-    click.echo(render([(file.stem, agreement(*columns))], output_format))
+    click.echo(render([({"name": file.stem}, agreement(*columns))], output_format))

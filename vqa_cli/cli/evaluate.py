@@ -3,28 +3,98 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vqa_cli.cli.agreements import FORMATS, render
+from vqa_cli.cli.agreements import FORMATS, Labels, Row, render
+from vqa_cli.cli.options import IdList
+from vqa_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from vqa_cli.report.scatter import Cloud
+    from vqa_cli.train.evaluate import Judgement
+
+_PLOTS = (".svg", ".png")
 
 
 @click.command(name="evaluate")
-@click.argument("models", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="MODEL...")
-@click.option("--dataset", type=click.Path(path_type=Path), required=True, help="info.mat, or CSV with video,mos.")
-@click.option("--features", type=click.Path(path_type=Path), required=True, help="What `vqa extract` wrote.")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option(
+    "--dataset", "datasets", type=click.Path(path_type=Path), required=True, multiple=True,
+    help="info.mat, or CSV with video,mos; several for a table across databases.",
+)  # fmt: skip
+@click.option(
+    "--features", type=click.Path(path_type=Path), required=True, multiple=True,
+    help="What `vqa extract` wrote, one for each --dataset.",
+)  # fmt: skip
 @click.option(
     "--part", type=click.Choice(["auto", "test", "all"]), default="auto", show_default=True,
     help="auto: the model's own test part on the data it was trained on, every video of other data.",
 )  # fmt: skip
+@click.option(
+    "--exp-ids", type=IdList(), metavar="0-9",
+    help="Test parts of these splits: each with the model that was trained for it; a model that has not seen the "
+    "database is judged on all of them.",
+)  # fmt: skip
+@click.option("--plot", type=click.Path(path_type=Path), help="Ratings against scores with the fit, *.svg or *.png.")
 @click.option("--format", "output_format", type=click.Choice(FORMATS), default="text", show_default=True)
-def command(models: tuple[Path, ...], dataset: Path, features: Path, part: str, output_format: str) -> None:
+def command(
+    models: tuple[str, ...], datasets: tuple[Path, ...], features: tuple[Path, ...], part: str,
+    exp_ids: tuple[int, ...] | None, plot: Path | None, output_format: str,
+) -> None:  # fmt: skip
     """Agreement of trained MODELs with ratings: SROCC, KROCC, PLCC, RMSE, also after VQEG's logistic fit.
 
-    Several models (one for each split) give mean and standard deviation too.
+    MODEL is a file that `vqa train` wrote, or vsfa-lite. Several results on a database give mean and standard deviation
+    too: of each model over its splits, or of the models where each has one.
     """
+    if len(datasets) != len(features):
+        raise UsageError(f"{len(datasets)} --dataset and {len(features)} --features", hint="give one for each")
+    if plot is not None and plot.suffix not in _PLOTS:
+        raise UsageError(f"a plot ends in .svg or .png: {plot}")
     from vqa_cli.train.datasets import read_dataset
     from vqa_cli.train.evaluate import evaluate
+    from vqa_cli.train.training import Rated
 
-    data = read_dataset(dataset)
-    click.echo(render([(path.stem, evaluate(path, data, features, part=part)) for path in models], output_format))
+    databases = [Rated(read_dataset(path), folder) for path, folder in zip(datasets, features, strict=True)]
+    judged = evaluate(models, databases, part=part, exp_ids=exp_ids)
+    if plot is not None:
+        from vqa_cli.report.scatter import write_scatter
+
+        write_scatter([_cloud(each) for each in judged], plot)
+    rows = [({"model": each.model, "dataset": each.dataset, "split": each.split}, each.agreement) for each in judged]
+    click.echo(render(rows, output_format, _groups(rows)))
+
+
+def _groups(rows: list[Row]) -> list[tuple[Labels, list[Row]]]:
+    """What to average: a model's splits of a database where it has several, else the models on it."""
+    groups: list[tuple[Labels, list[Row]]] = []
+    for dataset in dict.fromkeys(labels["dataset"] for labels, _ in rows):
+        here = [row for row in rows if row[0]["dataset"] == dataset]
+        by_model = [[row for row in here if row[0]["model"] == m] for m in dict.fromkeys(r[0]["model"] for r in here)]
+        single = [row for members in by_model if len(members) == 1 for row in members]
+        several = [(members[0][0]["model"], members) for members in by_model if len(members) > 1]
+        if len(single) > 1:
+            several.append((f"{len(single)} models", single))
+        groups += [({"model": name, "dataset": dataset, "split": "each"}, members) for name, members in several]
+    return groups
+
+
+def _cloud(judged: Judgement) -> Cloud:
+    import numpy as np
+
+    from vqa_cli.report.scatter import Cloud
+    from vqa_cli.train.correlation import logistic_fit
+
+    where = "every video" if judged.split is None else f"split {judged.split}"
+    x = np.linspace(judged.predicted.min(), judged.predicted.max(), 80)
+    try:
+        curve = list(zip(x.tolist(), logistic_fit(judged.predicted, judged.rated, x).tolist(), strict=True))
+    except ValueError:  # the reason stands in the table
+        curve = []
+    return Cloud(
+        title=f"{judged.model} on {judged.dataset}, {where}",
+        subtitle=f"SROCC {judged.agreement.srocc:.3f}, PLCC {judged.agreement.plcc_fit:.3f} after the fit, n = {judged.agreement.n}",
+        points=list(zip(judged.predicted.tolist(), judged.rated.tolist(), strict=True)),
+        curve=curve,
+    )  # fmt: skip

@@ -84,6 +84,23 @@ class IntList(_Type):
             self.fail(f"{value!r} is no list of sizes; write 360,540,720", param, ctx)
 
 
+class IdList(_Type):
+    """``0-9`` or ``0,3,5-7``: whole numbers, both ends of a range included."""
+
+    name = "ids"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, (tuple, list)):
+            return tuple(int(v) for v in value)
+        ids: list[int] = []
+        for part in str(value).split(","):
+            first, _, last = part.partition("-")
+            if not (first.isdigit() and (last or first).isdigit() and int(first) <= int(last or first) < 100_000):
+                self.fail(f"{value!r} is no list of splits; write 0-9 or 0,3,5", param, ctx)
+            ids += range(int(first), int(last or first) + 1)
+        return tuple(dict.fromkeys(ids))
+
+
 class MetricList(_Type):
     """``vmaf,psnr`` or ``none``."""
 

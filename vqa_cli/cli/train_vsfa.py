@@ -78,8 +78,8 @@ def train_head(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vqa_cli.model.device import pick_device
     from vqa_cli.train.datasets import read_dataset
-    from vqa_cli.train.evaluate import Rated, TrainOrder, train
     from vqa_cli.train.loop import TrainSettings
+    from vqa_cli.train.training import Rated, TrainOrder, train
 
     settings["head"] = "frame" if ablate == "gru" else {"gru": "vsfa"}.get(head, head)
     if pooling == "mean" or ablate == "pooling":
@@ -94,4 +94,4 @@ def train_head(
     with closing(progress):
         card, results = train(TrainOrder(rated, output, exp_id, fit, pick_device(device), start), watch)
     note(f"best epoch {card.training['best_epoch'] + 1}, validation SROCC {card.training['val_srocc']:.4f}: {output}")
-    click.echo(render([(f"{name} test", result) for name, result in results], "text"))
+    click.echo(render([({"dataset": name, "split": exp_id}, result) for name, result in results], "text"))

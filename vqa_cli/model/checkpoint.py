@@ -109,6 +109,22 @@ def load_model(path: Path) -> tuple[Card, dict[str, Tensor], str]:
     return card, tensors, hashlib.sha256(data).hexdigest()
 
 
+def network_sha256(card: Card, tensors: dict[str, Tensor]) -> str | None:
+    """Identity of the network whose features the model's head takes, as extraction records it."""
+    outside: str | None = card.training.get("extractor_sha256")
+    return backbone_sha256(card, tensors) if card.backbone == "lite" else outside
+
+
+def backbone_sha256(card: Card, tensors: dict[str, Tensor]) -> str:
+    """What makes the frame features of a model that carries its network: kind, sizes and weights, the head left out."""
+    digest = hashlib.sha256(json.dumps([card.backbone, card.backbone_config], sort_keys=True).encode())
+    for name in sorted(name for name in tensors if name.startswith("backbone.")):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def load_state(path: Path) -> dict[str, Any]:
     """A state dict in PyTorch's own format, without running any code that the file may hold.
 

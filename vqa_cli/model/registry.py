@@ -187,7 +187,7 @@ def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path
 
 def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified: bool) -> _Parts:
     """A model in our own format: the bundled one, or one that the user trained."""
-    from vqa_cli.model.checkpoint import load_model
+    from vqa_cli.model.checkpoint import backbone_sha256, load_model
     from vqa_cli.model.heads import make_head
     from vqa_cli.model.lite import LiteBackbone
     from vqa_cli.model.resnet import ResNetBackbone
@@ -196,12 +196,12 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     head = make_head(card.head, card.head_config)
     backbone: Any
     hashes: tuple[str, ...] = (digest,)
-    extractor = digest
     try:
         head.load_state_dict(_below(tensors, "head."))
         if card.backbone == "lite":
             backbone = LiteBackbone(**card.backbone_config)
             backbone.load_state_dict(_below(tensors, "backbone."))
+            extractor = backbone_sha256(card, tensors)
         else:
             backbone, extra = _resnet(backbone_weights, directory)
             assert isinstance(backbone, ResNetBackbone)

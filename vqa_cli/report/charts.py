@@ -192,10 +192,11 @@ def with_data(spec: Mapping[str, Any], data: Mapping[str, Sequence[Mapping[str, 
 
 def _finish(chart: Any, palette: Palette) -> dict[str, Any]:
     spec: dict[str, Any] = chart.properties(width="container", height=320).to_dict(validate=False)
-    return {**spec, "config": _config(palette), "background": palette.ground}
+    return {**spec, "config": chart_config(palette), "background": palette.ground}
 
 
-def _config(palette: Palette) -> dict[str, Any]:
+def chart_config(palette: Palette) -> dict[str, Any]:
+    """Type and colours that all charts share."""
     text = {"labelColor": palette.muted, "titleColor": palette.muted, "titleFontWeight": "normal"}
     axis = {
         **text,

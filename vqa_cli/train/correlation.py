@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,21 @@ class Agreement:
         """As plain data for JSON: NaN becomes ``None``."""
         values = asdict(self)
         return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+FIGURES = ("srocc", "krocc", "plcc", "plcc_fit", "rmse", "rmse_fit")
+
+
+def spread(results: Sequence[Agreement]) -> dict[str, tuple[float, float]]:
+    """Mean and sample standard deviation of each of :data:`FIGURES`, over all results or not at all.
+
+    One undefined figure leaves its mean undefined: a mean without it would flatter.
+    """
+    columns = {name: np.array([getattr(result, name) for result in results]) for name in FIGURES}
+    return {
+        name: (float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else math.nan)
+        for name, values in columns.items()
+    }
 
 
 def agreement(predicted: ArrayLike, rated: ArrayLike) -> Agreement:
@@ -93,8 +109,12 @@ def srocc_interval(srocc: float, n: int, confidence: float = 0.95) -> tuple[floa
     return math.tanh(math.atanh(srocc) - reach), math.tanh(math.atanh(srocc) + reach)
 
 
-def logistic_fit(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Predictions brought to the ratings' scale by VQEG's four-parameter logistic, least squares; shape (clips,).
+def logistic_fit(
+    x: NDArray[np.float64], y: NDArray[np.float64], at: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Predictions ``x`` brought to the scale of ratings ``y`` by VQEG's four-parameter logistic, least squares.
+
+    The fit is read at ``x`` itself, or at the predictions ``at``; shape (clips,), or that of ``at``.
 
     Source: VQEG, "Final report … validation of objective models of video quality assessment", 2000:
     b2 + (b1 - b2) / (1 + exp(-(x - b3) / |b4|)).
@@ -118,7 +138,7 @@ def logistic_fit(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.f
     fitted: NDArray[np.float64] = _logistic(z, *best)
     if not np.isfinite(fitted).all() or np.ptp(fitted) == 0:
         raise ValueError("the logistic fit is flat")
-    return fitted
+    return fitted if at is None else _logistic((at - x.mean()) / x.std(), *best)
 
 
 def _logistic(x: NDArray[np.float64], b1: float, b2: float, b3: float, b4: float) -> NDArray[np.float64]:

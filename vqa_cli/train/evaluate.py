@@ -1,229 +1,161 @@
-"""From data to a trained model's file, and from a model's file to its figures, on cached features."""
+"""Trained models judged on cached features: one database or several, on the splits that they were not trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from vqa_cli.errors import InputError, ModelError
-from vqa_cli.model.checkpoint import Card, Scale, load_model, save_model
-from vqa_cli.model.heads import make_head
+from vqa_cli.errors import InputError, UsageError
+from vqa_cli.model.checkpoint import Card, load_model, network_sha256
+from vqa_cli.model.heads import Head, make_head
 from vqa_cli.model.pooling import effective_tau
-from vqa_cli.model.registry import LITE, PUBLISHED, calibration_of, lite_path
-from vqa_cli.train.clips import Clips, Standard
+from vqa_cli.model.registry import LITE, calibration_of, lite_path
+from vqa_cli.train.clips import Clips
 from vqa_cli.train.correlation import Agreement, agreement
 from vqa_cli.train.datasets import Dataset
-from vqa_cli.train.features import Provenance, features_path, read_provenance
-from vqa_cli.train.loop import Epoch, Fit, TrainSettings, load_best, pooled_scores, predict, run_fit, start_fit
-from vqa_cli.train.objective import L1Objective, MixedObjective, Objective
-from vqa_cli.train.resume import resume_fit, save_fit
-from vqa_cli.train.splits import Split, make_split
+from vqa_cli.train.features import common_provenance
+from vqa_cli.train.loop import TrainSettings, pooled_scores
+from vqa_cli.train.splits import make_split
+from vqa_cli.train.training import Rated
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class Rated:
-    """A database and the folder of its features."""
-
-    data: Dataset
-    features: Path
+    Part = tuple[int | None, NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
-class TrainOrder:
-    """A training: one database (L1 loss) or several (MDTVSFA's losses), which split, where the model goes.
+class Judgement:
+    """Scores of a model beside ratings, both of shape (videos,); ``split`` is ``None`` where it is every video."""
 
-    ``start`` is a trained model whose head is trained on, e.g. one that saw a larger database.
-    """
+    model: str
+    dataset: str
+    split: int | None
+    predicted: NDArray[np.float64]
+    rated: NDArray[np.float64]
 
-    rated: tuple[Rated, ...]
-    output: Path
-    exp_id: int = 0
-    settings: TrainSettings = field(default_factory=TrainSettings)
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    start: Path | None = None
-
-
-def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, list[tuple[str, Agreement]]]:
-    """Train (or go on training), write the model file with the best epoch, judge it on each database's test part.
-
-    Raises:
-        InputError: features are missing, mixed, or a part of a split is empty.
-        ModelError: training gave no usable model, or the network of the features is not here.
-    """
-    settings = order.settings
-    splits = [make_split(each.data, order.exp_id) for each in order.rated]
-    origin = _one_origin(order.rated)
-    base, tensors = _backbone(origin)
-    trained, judged, tested = (
-        [_clips(each, getattr(split, part)) for each, split in zip(order.rated, splits, strict=True)]
-        for part in ("train", "val", "test")
-    )
-    standard = Standard.of(trained) if settings.standardise else None
-    fit = start_fit(trained[0].dim, settings, _objective(order.rated), order.device, standard)
-    task = f"{' '.join(each.data.sha256 for each in order.rated)} {order.exp_id} {origin.key} {order.start}"
-    if order.start is not None:
-        _load_start(fit, order.start, origin)
-    checkpoint = order.output.with_suffix(".checkpoint")
-    if checkpoint.exists():
-        resume_fit(fit, checkpoint, task)
-    for row in run_fit(fit, trained, judged, origin.every, lambda now: save_fit(now, checkpoint, task)):
-        watch(row)
-    load_best(fit)
-    tau = effective_tau(settings.tau, origin.every)
-    results = []
-    for index, (each, part) in enumerate(zip(order.rated, tested, strict=True)):
-        ratings = fit.objective.to_ratings(torch.from_numpy(predict(fit, part, tau)), index).detach()
-        results.append((each.data.name, agreement(ratings.numpy(), part.ratings.double().numpy())))
-    card = _card(order, splits, origin, base, fit, results)
-    head = {k: v.detach().cpu() for k, v in fit.head.state_dict().items()}
-    head = standard.folded(head) if standard else head
-    save_model(order.output, card, tensors | {f"head.{k}": v for k, v in head.items()})
-    checkpoint.unlink()
-    return card, results
+    @cached_property
+    def agreement(self) -> Agreement:
+        return agreement(self.predicted, self.rated)
 
 
-def _objective(rated: tuple[Rated, ...]) -> Objective:
-    for each in rated:
-        if each.data.mos.max() <= 0 or np.ptp(each.data.mos) == 0:
-            raise InputError(f"the largest rating must be above 0, and ratings must differ: {each.data.name}")
-    if len(rated) == 1:
-        return L1Objective(float(rated[0].data.mos.max()))
-    return MixedObjective(*zip(*((float(r.data.mos.min()), float(np.ptp(r.data.mos))) for r in rated), strict=True))
-
-
-def _one_origin(rated: tuple[Rated, ...]) -> Provenance:
-    origins = [common_provenance(each.features, each.data.names) for each in rated]
-    if any(origin.key != origins[0].key for origin in origins):
-        raise InputError("features of the databases were made in different ways")
-    return origins[0]
-
-
-def _load_start(fit: Fit, path: Path, origin: Provenance) -> None:
-    card, tensors, _ = load_model(path)
-    if card.training.get("extractor_sha256") != origin.extractor_sha256:
-        raise InputError(f"features of another network than the model's: {path}")
-    state = {k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")}
-    try:
-        fit.head.load_state_dict(fit.standard.unfolded(state) if fit.standard else state)
-    except RuntimeError as err:
-        raise InputError(f"a head of another shape: {path}", hint="repeat its --head, --reduce and --hidden") from err
-
-
-def evaluate(model: Path, data: Dataset, features: Path, *, part: str = "auto") -> Agreement:
-    """Judge a trained model on cached features.
+def evaluate(
+    models: Sequence[str], databases: Sequence[Rated], *, part: str = "auto", exp_ids: Sequence[int] | None = None
+) -> list[Judgement]:
+    """Judge each model on each database, never on videos that it may have learnt from unless ``part`` says so.
 
     Args:
-        part: ``"test"`` is the model's own test part, ``"all"`` every video, ``"auto"`` the former on the database that
+        models: files that training wrote, or ``vsfa-lite``.
+        part: ``"test"`` is the model's own test part, ``"all"`` every video, ``"auto"`` the former on a database that
             it was trained on and the latter on any other.
+        exp_ids: these splits' test parts instead. On a database that it was trained on a model stands for its own
+            split alone, so that each split needs its model there; any other model is judged on all of them.
 
     Raises:
-        InputError: the features are of another network, or ``test`` was asked of another database.
+        InputError: features are of another network, or ``test`` was asked of a database that is not the model's.
+        UsageError: a split has no model that was trained for it, or ``exp_ids`` meet ``"all"``.
     """
-    card, tensors, digest = load_model(model)
-    own = next((d for d in card.training.get("datasets", []) if d["sha256"] == data.sha256), None)
-    if part == "test" and own is None:
-        raise InputError(f"{model} was not trained on {data.name}: it has no test part there", hint="use --part all")
-    wanted = set(own["test"]) if own and part != "all" else set(data.names)
-    chosen = [i for i, name in enumerate(data.names) if name in wanted]
+    if exp_ids is not None and part == "all":
+        raise UsageError("every video is in no split", hint="give either --exp-ids or --part all")
+    opened = [_Model.read(model) for model in models]
+    results = []
+    for each in databases:
+        parts = [_parts(model, each.data, part, exp_ids) for model in opened]
+        _refuse_gaps(opened, parts, each.data, exp_ids)
+        for model, wanted in zip(opened, parts, strict=True):
+            results += _judge(model, each, wanted)
+    return results
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model file without its network."""
+
+    name: str
+    card: Card
+    head: Head
+    network: str | None
+
+    @classmethod
+    def read(cls, model: str) -> _Model:
+        path = lite_path() if model == LITE else Path(model)
+        card, tensors, _ = load_model(path)
+        head = make_head(card.head, card.head_config)
+        head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
+        return cls(model if model == LITE else path.stem, card, head, network_sha256(card, tensors))
+
+    def lessons(self, data: Dataset) -> list[dict[str, Any]]:
+        """How the database was split in each training of the model that used it."""
+        seen = [*self.card.training.get("datasets", []), *self.card.training.get("datasets_before", [])]
+        return [entry for entry in seen if entry["sha256"] == data.sha256]
+
+
+def _parts(model: _Model, data: Dataset, part: str, exp_ids: Sequence[int] | None) -> list[Part]:
+    lessons = model.lessons(data)
+    if part == "all" or (part == "auto" and not lessons and exp_ids is None):
+        return [(None, np.arange(len(data)))]
+    if not lessons:
+        if exp_ids is None:
+            raise InputError(
+                f"{model.name} was not trained on {data.name}: it has no test part there", hint="use --part all"
+            )
+        return [(exp_id, make_split(data, exp_id).test) for exp_id in exp_ids]
+    own: int = lessons[0]["exp_id"]
+    if exp_ids is not None and own not in exp_ids:
+        return []
+    unseen = set.intersection(*(set(lesson["test"]) for lesson in lessons))
+    if not unseen:
+        raise InputError(f"no video of {data.name} is unknown to {model.name}: it was trained on two splits of it")
+    return [(own, np.array([i for i, name in enumerate(data.names) if name in unseen]))]
+
+
+def _refuse_gaps(
+    models: Sequence[_Model], parts: Sequence[list[Part]], data: Dataset, exp_ids: Sequence[int] | None
+) -> None:
+    if exp_ids is None or not any(model.lessons(data) for model in models):
+        return
+    covered = {part[0][0] for model, part in zip(models, parts, strict=True) if part and model.lessons(data)}
+    missing = [str(exp_id) for exp_id in exp_ids if exp_id not in covered]
+    if missing:
+        raise UsageError(
+            f"no model was trained for split {', '.join(missing)} of {data.name}",
+            hint=f"a model knows the test videos of other splits; `vqa train --exp-id {missing[0]}` makes the one needed",
+        )
+
+
+def _judge(model: _Model, database: Rated, parts: Sequence[Part]) -> list[Judgement]:
+    """Each video is scored once, however many parts it is in."""
+    if not parts:
+        return []
+    data = database.data
+    chosen = np.unique(np.concatenate([indices for _, indices in parts]))
+    scores = np.full(len(data), np.nan)
+    scores[chosen] = _scores(model, database, chosen)
+    return [Judgement(model.name, data.name, split, scores[part], data.mos[part]) for split, part in parts]
+
+
+def _scores(model: _Model, database: Rated, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+    """On the database's own scale where the model has learnt it, else on the model's."""
+    data, card = database.data, model.card
     names = tuple(data.names[i] for i in chosen)
-    origin = common_provenance(features, names)
-    if origin.extractor_sha256 not in (card.training.get("extractor_sha256"), digest):
-        raise InputError(f"features of another network than the model's: {features}", hint="`vqa extract` with its own")
-    head = make_head(card.head, card.head_config)
-    head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
-    clips = Clips.of(features, names, data.mos[chosen].tolist())
+    origin = common_provenance(database.features, names)
+    if origin.extractor_sha256 != model.network:
+        raise InputError(
+            f"features of another network than that of {model.name}: {database.features}",
+            hint="`vqa extract` with its own",
+        )
+    clips = Clips.of(database.features, names, data.mos[chosen].tolist())
     settings = TrainSettings(tau=card.tau, beta=card.beta)
-    pooled = torch.from_numpy(pooled_scores(head, clips, settings, effective_tau(card.tau, origin.every)))
+    pooled = torch.from_numpy(pooled_scores(model.head, clips, settings, effective_tau(card.tau, origin.every)))
     calibration = calibration_of(card.scale)
     raw = calibration.raw(pooled)
     lines = {name: (gain, offset) for name, gain, offset in calibration.others}
     line = lines.get(data.name)
-    scores = raw * line[0] + line[1] if line else calibration.score(raw)
-    return agreement(scores.numpy(), data.mos[chosen])
-
-
-def common_provenance(folder: Path, names: tuple[str, ...]) -> Provenance:
-    """How all features of ``names`` were made.
-
-    Raises:
-        InputError: a video has none, or they were not all made in the same way.
-    """
-    first = read_provenance(features_path(folder, names[0]))
-    for name in names[1:]:
-        if read_provenance(features_path(folder, name)).key != first.key:
-            raise InputError(f"features made in different ways: {names[0]} and {name} in {folder}")
-    return first
-
-
-def _clips(rated: Rated, part: NDArray[np.int64]) -> Clips:
-    return Clips.of(rated.features, [rated.data.names[i] for i in part], rated.data.mos[part].tolist())
-
-
-def _backbone(origin: Provenance) -> tuple[Card | None, dict[str, torch.Tensor]]:
-    """Card and tensors of the network that made the features; a ResNet-50 stays outside the model file."""
-    if origin.extractor in PUBLISHED:
-        return None, {}
-    path = lite_path() if origin.extractor == LITE else Path(origin.extractor)
-    card, tensors, digest = load_model(path)
-    if card.backbone == "lite" and digest != origin.extractor_sha256:
-        raise ModelError(f"features were made by another version of {origin.extractor}", hint="run `vqa extract` again")
-    return card, {k: v for k, v in tensors.items() if k.startswith("backbone.")}
-
-
-def _card(
-    order: TrainOrder, splits: list[Split], origin: Provenance, base: Card | None, fit: Fit,
-    results: list[tuple[str, Agreement]],
-) -> Card:  # fmt: skip
-    settings = order.settings
-    figures = {f"test_{k}": v for k, v in results[0][1].document().items() if isinstance(v, (int, float))}
-    for name, result in results[1:]:
-        figures |= {f"{name}_test_{k}": v for k, v in result.document().items() if isinstance(v, (int, float))}
-    trained = [
-        {"name": r.data.name, "sha256": r.data.sha256, "exp_id": order.exp_id,
-         "test": [r.data.names[i] for i in split.test]}
-        for r, split in zip(order.rated, splits, strict=True)
-    ]  # fmt: skip
-    sizes = ", ".join(
-        f"{r.data.name} ({len(s.train)} of {len(r.data)} videos)" for r, s in zip(order.rated, splits, strict=True)
-    )
-    return Card(
-        name=order.output.stem,
-        backbone=base.backbone if base else "resnet50",
-        backbone_config=base.backbone_config if base else {},
-        head=settings.head,
-        head_config={"dim": fit.head.ann["fc0"].in_features, **settings.head_config},
-        scale=_scale(order.rated, fit.objective),
-        tau=settings.tau,
-        beta=settings.beta,
-        preprocessing=origin.preprocessing,
-        training_data=f"{sizes}, split {order.exp_id}",
-        licence="that of the training data and of the feature network",
-        metrics={k: float(v) for k, v in figures.items()},
-        training={
-            "datasets": trained, "settings": asdict(settings), "start": str(order.start) if order.start else None,
-            "extractor": origin.extractor, "extractor_sha256": origin.extractor_sha256, "every": origin.every,
-            "best_epoch": fit.best_epoch, "val_srocc": fit.best_srocc,
-        },
-    )  # fmt: skip
-
-
-def _scale(rated: tuple[Rated, ...], objective: Objective) -> Scale:
-    data = rated[0].data
-    low, high = float(data.mos.min()), float(data.mos.max())
-    text = f"Rating as in {data.name}, whose videos lie between {low:g} and {high:g}."
-    scale = Scale(name=f"MOS ({data.name})", minimum=low, maximum=high, gain=high, description=text)
-    if isinstance(objective, L1Objective):
-        return scale
-    slope, shift = objective.inner.detach().cpu().tolist()
-    lines = objective.lines.detach().cpu().tolist()
-    others = tuple((r.data.name, *line) for r, line in zip(rated, lines, strict=True))
-    change = {"gain": lines[0][0], "offset": lines[0][1], "bound": (slope, shift), "others": others[1:]}
-    return scale.model_copy(update=change)
+    scores: NDArray[np.float64] = (raw * line[0] + line[1] if line else calibration.score(raw)).numpy()
+    return scores

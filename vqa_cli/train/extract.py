@@ -71,7 +71,7 @@ def _one(name: str, order: ExtractOrder, runner: Runner, ffmpeg: Ffmpeg) -> Extr
             raise ModelError(f"a feature is beyond float16: {source}")
         model = order.scorer.identity
         origin = Provenance(
-            extractor=order.extractor, extractor_sha256=model.sha256, precision=model.precision,
+            extractor=order.extractor, extractor_sha256=model.extractor, precision=model.precision,
             preprocessing=model.preprocessing, every=order.every, video=name, video_bytes=source.stat().st_size,
             width=done.size.width, height=done.size.height,
         )  # fmt: skip
@@ -90,7 +90,7 @@ def _is_current(target: Path, source: Path, order: ExtractOrder) -> bool:
     except InputError:
         return False
     model = order.scorer.identity
-    wanted = (order.extractor, model.sha256, model.precision, order.every)
+    wanted = (model.extractor, model.precision, model.preprocessing, order.every)
     return found.key == wanted and found.video_bytes == source.stat().st_size
 
 

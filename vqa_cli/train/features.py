@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class Provenance(BaseModel):
-    """How features were made. What ``key`` covers must be equal for features to be used together."""
+    """How features were made. What ``key`` covers must be equal for features to be used together.
+
+    ``extractor`` is the name or file under which the network was asked for: it says where to find it again, while
+    ``extractor_sha256`` says what it is. One network may come in many models' files, with a head each.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,7 +38,7 @@ class Provenance(BaseModel):
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        return self.extractor, self.extractor_sha256, self.precision, self.every
+        return self.extractor_sha256, self.precision, self.preprocessing, self.every
 
 
 def features_path(folder: Path, video: str) -> Path:
@@ -76,6 +80,19 @@ def read_provenance(path: Path) -> Provenance:
             return Provenance.model_validate_json(file.metadata()["provenance"])
     except (SafetensorError, OSError, KeyError, TypeError, ValidationError) as err:
         raise InputError(f"not a feature file: {path}", detail=first_line(err)) from err
+
+
+def common_provenance(folder: Path, names: tuple[str, ...]) -> Provenance:
+    """How all features of ``names`` were made.
+
+    Raises:
+        InputError: a video has none, or they were not all made in the same way.
+    """
+    first = read_provenance(features_path(folder, names[0]))
+    for name in names[1:]:
+        if read_provenance(features_path(folder, name)).key != first.key:
+            raise InputError(f"features made in different ways: {names[0]} and {name} in {folder}")
+    return first
 
 
 def open_features(path: Path) -> NDArray[np.float16]:

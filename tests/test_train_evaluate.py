@@ -1,0 +1,163 @@
+"""Judging trained models: which videos count, on which scale, and what is printed and drawn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Vqa
+from rated import write_database
+
+from vqa_cli.errors import InputError, UsageError
+from vqa_cli.model.checkpoint import Card
+from vqa_cli.report.charts import LIGHT
+from vqa_cli.train.correlation import logistic_fit
+from vqa_cli.train.evaluate import evaluate
+from vqa_cli.train.loop import TrainSettings
+from vqa_cli.train.splits import make_split
+from vqa_cli.train.training import Rated, TrainOrder, train
+
+SETTINGS = TrainSettings(epochs=4, learning_rate=3e-3, batch_size=8, reduced=8, hidden=4)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Tensors here are tiny: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Two databases, a model for each of three splits of the first, and one of both."""
+
+    folder: Path
+    ours: Rated
+    other: Rated
+    cards: list[Card]
+    mixed: Card
+
+    def model(self, name: str) -> str:
+        return str(self.folder / f"{name}.safetensors")
+
+    def args(self, *names: str) -> list[str | Path]:
+        return [a for n in names for a in ("--dataset", self.folder / f"{n}.csv", "--features", self.folder / n)]
+
+
+def _train(folder: Path, name: str, *rated: Rated, exp_id: int = 0, start: Path | None = None) -> Card:
+    return train(TrainOrder(rated, folder / f"{name}.safetensors", exp_id, SETTINGS, start=start), lambda row: None)[0]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    folder = tmp_path_factory.mktemp("bench")
+    ours, other = write_database(folder, "ours"), write_database(folder, "other", high=90.0, low=-5.0, seed=8)
+    cards = [_train(folder, f"m{exp_id}", ours, exp_id=exp_id) for exp_id in range(3)]
+    return Bench(folder, ours, other, cards, _train(folder, "mixed", ours, other))
+
+
+def test_each_split_is_judged_with_the_model_that_was_trained_for_it(bench: Bench, vqa: Vqa) -> None:
+    models = [bench.model(f"m{i}") for i in (2, 0, 1)]
+    done = vqa("evaluate", *models, *bench.args("ours"), "--exp-ids", "0-1", "--format", "json")
+    document = json.loads(done.stdout)
+    assert [(row["model"], row["split"], row["n"]) for row in document["results"]] == [("m0", 0, 6), ("m1", 1, 6)]
+    expected = [bench.cards[i].metrics["test_srocc"] for i in (0, 1)]
+    assert [row["srocc"] for row in document["results"]] == pytest.approx(expected)
+    (summary,) = document["summary"]
+    assert (summary["model"], summary["results"]) == ("2 models", 2)
+    assert summary["srocc_mean"] == pytest.approx(np.mean(expected))
+    assert summary["srocc_std"] == pytest.approx(np.std(expected, ddof=1))
+
+
+def test_a_split_without_its_model_is_refused(bench: Bench, vqa: Vqa) -> None:
+    done = vqa("evaluate", bench.model("m0"), *bench.args("ours"), "--exp-ids", "0,2-3")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        2,
+        [
+            "error: no model was trained for split 2, 3 of ours",
+            "hint: a model knows the test videos of other splits; `vqa train --exp-id 2` makes the one needed",
+        ],
+    )
+
+
+def test_another_database_is_judged_whole_or_on_every_split(bench: Bench) -> None:
+    (whole,) = evaluate([bench.model("m0")], [bench.other])
+    assert (whole.split, len(whole.rated)) == (None, 30)
+    splits = evaluate([bench.model("m0")], [bench.other], exp_ids=[0, 4])
+    assert [each.split for each in splits] == [0, 4]
+    for each in splits:
+        test = make_split(bench.other.data, each.split or 0).test
+        assert each.predicted.tolist() == whole.predicted[test].tolist()
+        assert each.rated.tolist() == bench.other.data.mos[test].tolist()
+    with pytest.raises(InputError, match="m0 was not trained on other"):
+        evaluate([bench.model("m0")], [bench.other], part="test")
+    with pytest.raises(UsageError, match="every video is in no split"):
+        evaluate([bench.model("m0")], [bench.other], part="all", exp_ids=[0])
+
+
+def test_a_model_of_two_databases_scores_on_the_scale_of_each(bench: Bench) -> None:
+    ours, other = evaluate([bench.model("mixed")], [bench.ours, bench.other])
+    metrics = bench.mixed.metrics
+    for judged, prefix in ((ours, ""), (other, "other_")):
+        assert judged.split == 0
+        assert judged.agreement.srocc == pytest.approx(metrics[f"{prefix}test_srocc"])
+        assert judged.agreement.rmse == pytest.approx(metrics[f"{prefix}test_rmse"], rel=1e-4)
+    # The scales are -5..90 and 1..5: scores of one taken for the other's would be far off.
+    assert 0 < other.predicted.mean() < 90 and np.ptp(ours.predicted) < 5
+    assert other.agreement.rmse < 40
+
+
+def test_a_model_that_was_trained_on_is_not_judged_on_what_it_learnt_before(bench: Bench, tmp_path: Path) -> None:
+    _train(tmp_path, "tuned", bench.other, start=Path(bench.model("m1")))
+    (judged,) = evaluate([str(tmp_path / "tuned.safetensors")], [bench.ours])
+    assert judged.split == 1
+    assert judged.rated.tolist() == bench.ours.data.mos[make_split(bench.ours.data, 1).test].tolist()
+
+
+def test_tables_across_databases(bench: Bench, vqa: Vqa) -> None:
+    args = ("evaluate", bench.model("m0"), bench.model("m1"), *bench.args("ours", "other"))
+    markdown = vqa(*args, "--format", "markdown").stdout.splitlines()
+    assert [line.split(" | ")[:3] for line in markdown[2:]] == [
+        ["| m0", "ours", "0"], ["| m1", "ours", "1"], ["| m0", "other", "all"], ["| m1", "other", "all"],
+        ["| 2 models", "ours", "each"], ["| 2 models", "other", "each"],
+    ]  # fmt: skip
+    assert "±" in markdown[-1] and markdown[-1].endswith("mean ± std of 2 |")
+    table = vqa(*args, "--format", "csv").stdout.splitlines()
+    assert len(table) == 5 and table[0].startswith("model,dataset,split,n,srocc,")
+    unseen = vqa("evaluate", bench.model("m0"), *bench.args("other"), "--exp-ids", "0-2").stdout.splitlines()
+    assert unseen[-1].split()[:3] == ["m0", "other", "each"] and unseen[-1].endswith("mean ± std of 3")
+
+
+def test_features_of_another_network_are_refused(bench: Bench, vqa: Vqa) -> None:
+    done = vqa("evaluate", "vsfa-lite", *bench.args("ours"))
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        3,
+        f"error: features of another network than that of vsfa-lite: {bench.folder / 'ours'}",
+    )
+
+
+def test_scatter_plots_show_every_video_and_the_fit(bench: Bench, vqa: Vqa, tmp_path: Path) -> None:
+    args = ("evaluate", bench.model("m0"), *bench.args("ours", "other"), "--plot")
+    assert vqa(*args, tmp_path / "p.svg").returncode == 0
+    svg = (tmp_path / "p.svg").read_text()
+    assert "m0 on ours, split 0" in svg and "m0 on other, every video" in svg
+    blue, orange = LIGHT.series[:2]
+    assert (svg.count(f'fill="{blue}"'), svg.count(f'stroke="{orange}"')) == (6 + 30, 2)
+    assert vqa(*args, tmp_path / "p.png").returncode == 0
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    wrong = vqa(*args, tmp_path / "p.pdf")
+    assert (wrong.returncode, wrong.stderr) == (2, f"error: a plot ends in .svg or .png: {tmp_path / 'p.pdf'}\n")
+
+
+def test_the_fit_can_be_read_anywhere() -> None:
+    x = np.linspace(-2.0, 3.0, 12)
+    y = 10 + 80 / (1 + np.exp(-(x - 0.4) / 0.7))
+    between = np.linspace(-1.5, 2.5, 7)
+    assert logistic_fit(x, y, between) == pytest.approx(10 + 80 / (1 + np.exp(-(between - 0.4) / 0.7)), rel=1e-4)

@@ -1,0 +1,184 @@
+"""From rated features to a trained model's file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from vqa_cli.errors import InputError, ModelError
+from vqa_cli.model.checkpoint import Card, Scale, load_model, network_sha256, save_model
+from vqa_cli.model.pooling import effective_tau
+from vqa_cli.model.registry import LITE, PUBLISHED, lite_path
+from vqa_cli.train.clips import Clips, Standard
+from vqa_cli.train.correlation import Agreement, agreement
+from vqa_cli.train.datasets import Dataset
+from vqa_cli.train.features import Provenance, common_provenance
+from vqa_cli.train.loop import Epoch, Fit, TrainSettings, load_best, predict, run_fit, start_fit
+from vqa_cli.train.objective import L1Objective, MixedObjective, Objective
+from vqa_cli.train.resume import resume_fit, save_fit
+from vqa_cli.train.splits import Split, make_split
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A database and the folder of its features."""
+
+    data: Dataset
+    features: Path
+
+
+@dataclass(frozen=True)
+class TrainOrder:
+    """A training: one database (L1 loss) or several (MDTVSFA's losses), which split, where the model goes.
+
+    ``start`` is a trained model whose head is trained on, e.g. one that saw a larger database.
+    """
+
+    rated: tuple[Rated, ...]
+    output: Path
+    exp_id: int = 0
+    settings: TrainSettings = field(default_factory=TrainSettings)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    start: Path | None = None
+
+
+def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, list[tuple[str, Agreement]]]:
+    """Train (or go on training), write the model file with the best epoch, judge it on each database's test part.
+
+    Raises:
+        InputError: features are missing, mixed, or a part of a split is empty.
+        ModelError: training gave no usable model, or the network of the features is not here.
+    """
+    settings = order.settings
+    splits = [make_split(each.data, order.exp_id) for each in order.rated]
+    origin = _one_origin(order.rated)
+    base, tensors = _backbone(origin)
+    trained, judged, tested = (
+        [_clips(each, getattr(split, part)) for each, split in zip(order.rated, splits, strict=True)]
+        for part in ("train", "val", "test")
+    )
+    standard = Standard.of(trained) if settings.standardise else None
+    fit = start_fit(trained[0].dim, settings, _objective(order.rated), order.device, standard)
+    task = f"{' '.join(each.data.sha256 for each in order.rated)} {order.exp_id} {origin.key} {order.start}"
+    earlier = _load_start(fit, order.start, origin) if order.start is not None else []
+    checkpoint = order.output.with_suffix(".checkpoint")
+    if checkpoint.exists():
+        resume_fit(fit, checkpoint, task)
+    for row in run_fit(fit, trained, judged, origin.every, lambda now: save_fit(now, checkpoint, task)):
+        watch(row)
+    load_best(fit)
+    tau = effective_tau(settings.tau, origin.every)
+    results = []
+    for index, (each, part) in enumerate(zip(order.rated, tested, strict=True)):
+        ratings = fit.objective.to_ratings(torch.from_numpy(predict(fit, part, tau)), index).detach()
+        results.append((each.data.name, agreement(ratings.numpy(), part.ratings.double().numpy())))
+    card = _card(order, splits, origin, base, fit, results, earlier)
+    head = {k: v.detach().cpu() for k, v in fit.head.state_dict().items()}
+    head = standard.folded(head) if standard else head
+    save_model(order.output, card, tensors | {f"head.{k}": v for k, v in head.items()})
+    checkpoint.unlink()
+    return card, results
+
+
+def _objective(rated: tuple[Rated, ...]) -> Objective:
+    for each in rated:
+        if each.data.mos.max() <= 0 or np.ptp(each.data.mos) == 0:
+            raise InputError(f"the largest rating must be above 0, and ratings must differ: {each.data.name}")
+    if len(rated) == 1:
+        return L1Objective(float(rated[0].data.mos.max()))
+    return MixedObjective(*zip(*((float(r.data.mos.min()), float(np.ptp(r.data.mos))) for r in rated), strict=True))
+
+
+def _one_origin(rated: tuple[Rated, ...]) -> Provenance:
+    origins = [common_provenance(each.features, each.data.names) for each in rated]
+    if any(origin.key != origins[0].key for origin in origins):
+        raise InputError("features of the databases were made in different ways")
+    return origins[0]
+
+
+def _load_start(fit: Fit, path: Path, origin: Provenance) -> list[dict[str, Any]]:
+    """Take the head of the model at ``path``; gives the databases that it has seen, the latest first."""
+    card, tensors, _ = load_model(path)
+    if network_sha256(card, tensors) != origin.extractor_sha256:
+        raise InputError(f"features of another network than the model's: {path}")
+    state = {k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")}
+    try:
+        fit.head.load_state_dict(fit.standard.unfolded(state) if fit.standard else state)
+    except RuntimeError as err:
+        raise InputError(f"a head of another shape: {path}", hint="repeat its --head, --reduce and --hidden") from err
+    return [*card.training.get("datasets", []), *card.training.get("datasets_before", [])]
+
+
+def _clips(rated: Rated, part: NDArray[np.int64]) -> Clips:
+    return Clips.of(rated.features, [rated.data.names[i] for i in part], rated.data.mos[part].tolist())
+
+
+def _backbone(origin: Provenance) -> tuple[Card | None, dict[str, torch.Tensor]]:
+    """Card and tensors of the network that made the features; a ResNet-50 stays outside the model file."""
+    if origin.extractor in PUBLISHED:
+        return None, {}
+    path = lite_path() if origin.extractor == LITE else Path(origin.extractor)
+    card, tensors, _ = load_model(path)
+    if network_sha256(card, tensors) != origin.extractor_sha256:
+        raise ModelError(f"features were made by another version of {origin.extractor}", hint="run `vqa extract` again")
+    return card, {k: v for k, v in tensors.items() if k.startswith("backbone.")}
+
+
+def _card(
+    order: TrainOrder, splits: list[Split], origin: Provenance, base: Card | None, fit: Fit,
+    results: list[tuple[str, Agreement]], earlier: list[dict[str, Any]],
+) -> Card:  # fmt: skip
+    settings = order.settings
+    figures = {f"test_{k}": v for k, v in results[0][1].document().items() if isinstance(v, (int, float))}
+    for name, result in results[1:]:
+        figures |= {f"{name}_test_{k}": v for k, v in result.document().items() if isinstance(v, (int, float))}
+    trained = [
+        {"name": r.data.name, "sha256": r.data.sha256, "exp_id": order.exp_id,
+         "test": [r.data.names[i] for i in split.test]}
+        for r, split in zip(order.rated, splits, strict=True)
+    ]  # fmt: skip
+    sizes = ", ".join(
+        f"{r.data.name} ({len(s.train)} of {len(r.data)} videos)" for r, s in zip(order.rated, splits, strict=True)
+    )
+    return Card(
+        name=order.output.stem,
+        backbone=base.backbone if base else "resnet50",
+        backbone_config=base.backbone_config if base else {},
+        head=settings.head,
+        head_config={"dim": fit.head.ann["fc0"].in_features, **settings.head_config},
+        scale=_scale(order.rated, fit.objective),
+        tau=settings.tau,
+        beta=settings.beta,
+        preprocessing=origin.preprocessing,
+        training_data=f"{sizes}, split {order.exp_id}",
+        licence="that of the training data and of the feature network",
+        metrics={k: float(v) for k, v in figures.items()},
+        training={
+            "datasets": trained, "settings": asdict(settings), "start": str(order.start) if order.start else None,
+            "datasets_before": earlier,
+            "extractor": origin.extractor, "extractor_sha256": origin.extractor_sha256, "every": origin.every,
+            "best_epoch": fit.best_epoch, "val_srocc": fit.best_srocc,
+        },
+    )  # fmt: skip
+
+
+def _scale(rated: tuple[Rated, ...], objective: Objective) -> Scale:
+    data = rated[0].data
+    low, high = float(data.mos.min()), float(data.mos.max())
+    text = f"Rating as in {data.name}, whose videos lie between {low:g} and {high:g}."
+    scale = Scale(name=f"MOS ({data.name})", minimum=low, maximum=high, gain=high, description=text)
+    if isinstance(objective, L1Objective):
+        return scale
+    slope, shift = objective.inner.detach().cpu().tolist()
+    lines = objective.lines.detach().cpu().tolist()
+    others = tuple((r.data.name, *line) for r, line in zip(rated, lines, strict=True))
+    change = {"gain": lines[0][0], "offset": lines[0][1], "bound": (slope, shift), "others": others[1:]}
+    return scale.model_copy(update=change)
