@@ -73,7 +73,9 @@ def find_sources(media: Path, groups: Path | None, per_group: int | None) -> lis
     else:
         table = pd.read_csv(groups, dtype=str, keep_default_na=False).drop_duplicates("file")
         splits = table["split"] if "split" in table else [""] * len(table)
-        found = [Source(*row) for row in zip(table["file"], table["group"], splits, strict=True)]
+        listed = [Source(*row) for row in zip(table["file"], table["group"], splits, strict=True)]
+        # A manifest may also name pictures that are drawn by a program and lie nowhere.
+        found = [source for source in listed if (media / source.file).exists()]
     kept: dict[str, list[Source]] = {}
     for source in found:
         kept.setdefault(source.group, []).append(source)
