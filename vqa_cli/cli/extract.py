@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vqa_cli.cli.console import note
 from vqa_cli.cli.options import FFMPEG_OPTION, load_chosen_scorer, model_options
 from vqa_cli.errors import ExitCode, UsageError
+from vqa_cli.types import Size
+
+if TYPE_CHECKING:
+    from vqa_cli.model.extractor import FeatureExtractor
+    from vqa_cli.types import ModelIdentity
 
 
 @click.command(name="extract")
@@ -20,25 +25,40 @@ from vqa_cli.errors import ExitCode, UsageError
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for the features.")
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take each N-th frame.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Videos at once.")
+@click.option(
+    "--shard", metavar="I/N", help="The I-th of N shares of the videos, so that N processes or GPUs fill one folder."
+)
+@click.option("--yuv-size", metavar="WxH", help="Frame size of headerless .yuv files [the info.mat's].")
+@click.option("--yuv-pix-fmt", default="yuv420p", show_default=True, help="Pixel format of .yuv files.")
 @model_options
 @FFMPEG_OPTION
 def command(
-    dataset: Path, videos: Path, output: Path, every: int, jobs: int, ffmpeg: str | None, **options: Any
-) -> int:
+    dataset: Path, videos: Path, output: Path, every: int, jobs: int, shard: str | None, yuv_size: str | None,
+    yuv_pix_fmt: str, ffmpeg: str | None, **options: Any,
+) -> int:  # fmt: skip
     """Frame features of the videos in DATASET (an info.mat, or a CSV with video,mos), one file each.
 
-    Videos whose features are there already are skipped; a bad video is reported and the others go on (exit 8).
+    Videos whose features are there already are skipped; a bad video is reported and the others go on (exit 8). Beside the
+    models, --model takes brisque: hand-made statistics that know no content, for `vqa train --ablate content`.
     """
     from vqa_cli.media.binaries import find_ffmpeg
     from vqa_cli.media.process import Runner
+    from vqa_cli.media.raw import RawFormat
     from vqa_cli.train.datasets import read_dataset
     from vqa_cli.train.extract import ExtractOrder, extract
+    from vqa_cli.train.extract import shard as take_shard
 
     model = options["model"] or "vsfa-lite"
     if model == "none":
         raise UsageError("vqa extract needs a model's network", hint="leave --model out")
-    names = read_dataset(dataset).names
-    order = ExtractOrder(videos, output, load_chosen_scorer(model, options), model, every)
+    share = _parse_shard(shard)
+    given = _parse_size(yuv_size) if yuv_size else None
+    data = read_dataset(dataset)
+    names = take_shard(data.names, *share)
+    raw = RawFormat(given, yuv_pix_fmt) if given else data.raw
+    if raw is not None:
+        raw.components()
+    order = ExtractOrder(videos, output, *_network(model, options), model, every, raw)
     done = kept = failed = 0
     with Runner() as runner:
         for result in extract(names, order, runner=runner, ffmpeg=find_ffmpeg(runner, ffmpeg), jobs=jobs):
@@ -53,3 +73,30 @@ def command(
             note(f"[{done + failed}/{len(names)}] {result.video}: {text}")
     click.echo(f"{done - kept} extracted, {kept} were there, {failed} failed")
     return int(ExitCode.PARTIAL if failed else ExitCode.OK)
+
+
+def _network(model: str, options: dict[str, Any]) -> tuple[FeatureExtractor, ModelIdentity]:
+    if model == "brisque":
+        from vqa_cli.model.brisque import brisque_network
+        from vqa_cli.model.device import pick_device
+
+        return brisque_network(pick_device(options["device"]), options["batch_size"])
+    scorer = load_chosen_scorer(model, options)
+    return scorer.extractor, scorer.identity
+
+
+def _parse_shard(text: str | None) -> tuple[int, int]:
+    """``2/3`` is the second of three shares."""
+    if text is None:
+        return 1, 1
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise UsageError(f"no share of the videos: {text}", hint="--shard 1/4 is the first of four")
+    return int(index), int(count)
+
+
+def _parse_size(text: str) -> Size:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise UsageError(f"no frame size: {text}", hint="--yuv-size 1920x1080")
+    return Size(int(width), int(height))

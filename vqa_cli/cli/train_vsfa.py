@@ -35,7 +35,11 @@ _OPTIONS = (
     click.option("--batch", "batch_size", type=click.IntRange(1), default=16, show_default=True),
     click.option("--weight-decay", type=click.FloatRange(0), default=0.0, show_default=True),
     click.option("--head", type=click.Choice(["gru", "transformer"]), default="gru", show_default=True),
-    click.option("--ablate", type=click.Choice(["gru", "pooling"]), help="Leave a part out, to see what it is worth."),
+    click.option(
+        "--ablate",
+        type=click.Choice(["content", "gru", "pooling"]),
+        help="Leave a part out, to see what it is worth; content: features of `vqa extract --model brisque`.",
+    ),
     click.option("--start", type=_FILE, help="Train on from the head of this model, e.g. of a larger database."),
     click.option(
         "--standardise", is_flag=True, help="Centre and scale features by the training part (not in the paper)."
@@ -91,7 +95,10 @@ def train_head(
         progress(row.epoch + 1, f"loss {row.train_loss:.4f}, validation SROCC {row.val_srocc:.4f}")
 
     rated = tuple(Rated(read_dataset(data), folder) for data, folder in zip(datasets, features, strict=True))
+    order = TrainOrder(
+        rated, output, exp_id, fit, pick_device(device), start=start, without_content=ablate == "content"
+    )
     with closing(progress):
-        card, results = train(TrainOrder(rated, output, exp_id, fit, pick_device(device), start), watch)
+        card, results = train(order, watch)
     note(f"best epoch {card.training['best_epoch'] + 1}, validation SROCC {card.training['val_srocc']:.4f}: {output}")
     click.echo(render([({"dataset": name, "split": exp_id}, result) for name, result in results], "text"))

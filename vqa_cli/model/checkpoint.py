@@ -40,7 +40,7 @@ class Scale(BaseModel):
 class Card(BaseModel):
     """What a model is and how it is rebuilt.
 
-    ``backbone`` is ``"lite"`` or ``"resnet50"``; ``backbone_config`` and ``head_config`` are the constructors'
+    ``backbone`` is ``"lite"``, ``"resnet50"`` or ``"brisque"``; ``backbone_config`` and ``head_config`` are the constructors'
     arguments, ``head`` a name of ``heads.HEADS``. A file of a ResNet-50 model holds the head alone: its backbone is
     torchvision's.
     """

@@ -187,6 +187,7 @@ def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path
 
 def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified: bool) -> _Parts:
     """A model in our own format: the bundled one, or one that the user trained."""
+    from vqa_cli.model.brisque import BRISQUE, BRISQUE_SHA256, BrisqueBackbone
     from vqa_cli.model.checkpoint import backbone_sha256, load_model
     from vqa_cli.model.heads import make_head
     from vqa_cli.model.lite import LiteBackbone
@@ -198,7 +199,9 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     hashes: tuple[str, ...] = (digest,)
     try:
         head.load_state_dict(_below(tensors, "head."))
-        if card.backbone == "lite":
+        if card.backbone == BRISQUE:
+            backbone, extractor = BrisqueBackbone(), BRISQUE_SHA256
+        elif card.backbone == "lite":
             backbone = LiteBackbone(**card.backbone_config)
             backbone.load_state_dict(_below(tensors, "backbone."))
             extractor = backbone_sha256(card, tensors)
@@ -213,7 +216,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
         name=card.name, backbone=backbone, head=head, calibration=calibration_of(s),
         scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), hashes=hashes, extractor=extractor,
         verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
-        layout="yuv420p" if card.backbone == "lite" else "rgb24", close="bf16" if card.backbone == "lite" else "fp32", tau=card.tau, beta=card.beta,
+        layout="rgb24" if card.backbone == "resnet50" else "yuv420p", close="bf16" if card.backbone == "lite" else "fp32", tau=card.tau, beta=card.beta,
     )  # fmt: skip
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vqa_cli.errors import InputError, first_line
+from vqa_cli.media.raw import RawFormat
+from vqa_cli.types import Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +32,7 @@ class Dataset:
             database brings none.
         parts: ``train``, ``val`` or ``test`` of each video, where the table says so.
         sha256: of the label file.
+        raw: format of the videos where they are headerless files and the database says what is in them.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Dataset:
     permutations: NDArray[np.int64] | None
     parts: tuple[str, ...] | None
     sha256: str
+    raw: RawFormat | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -84,9 +88,18 @@ def _read_mat(path: Path) -> dict[str, Any]:
             names = tuple("".join(map(chr, file[ref][()].ravel())) for ref in file["video_names"][0])
             mos, refs = np.asarray(file["scores"][0], float), np.asarray(file["ref_ids"][0]).astype(np.int64)
             orders = np.asarray(file["index"]).astype(np.int64)
+            raw = _raw_format(file)
     except (OSError, KeyError, ValueError) as err:
         raise InputError(f"not an info file of a rating database: {path}", detail=first_line(err)) from err
-    return {"names": names, "mos": mos, "ref_ids": refs, "permutations": orders, "parts": None}
+    return {"names": names, "mos": mos, "ref_ids": refs, "permutations": orders, "parts": None, "raw": raw}
+
+
+def _raw_format(file: Any) -> RawFormat | None:
+    """``YUV420`` and one size for all, as in LIVE-Qualcomm."""
+    if "".join(map(chr, np.asarray(file["video_format"]).ravel())) != "YUV420":
+        return None
+    width, height = (np.asarray(file[side]).ravel() for side in ("width", "height"))
+    return RawFormat(Size(int(width[0]), int(height[0]))) if width.size == height.size == 1 else None
 
 
 def _read_table(path: Path) -> dict[str, Any]:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vqa_cli.errors import InputError, ModelError, VqaError
+from vqa_cli.media.decode import MeasureOrder
+from vqa_cli.media.frames import frame_format, open_frames, prefetch
+from vqa_cli.media.raw import SUFFIXES, RawFormat, build_raw_argv, count_raw_frames
 from vqa_cli.score import ScoreRequest, score_file
 from vqa_cli.train.features import Provenance, features_path, read_provenance, write_features
-from vqa_cli.types import ClipScore, FeatureSink, FrameFormat, ModelIdentity, Scorer
+from vqa_cli.types import ClipScore, ColourTags, FeatureSink, FrameFormat, ModelIdentity, Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vqa_cli.media.binaries import Ffmpeg
     from vqa_cli.media.process import Runner
+    from vqa_cli.model.extractor import FeatureExtractor
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +39,23 @@ class Extracted:
 
 @dataclass(frozen=True)
 class ExtractOrder:
-    """Videos below ``videos`` to features below ``features``, of the network of ``scorer``, each ``every``-th frame."""
+    """Videos below ``videos`` to features below ``features``, by a network, of each ``every``-th frame.
+
+    ``extractor`` is the name or file by which the network is found again; ``raw`` says what headerless files hold.
+    """
 
     videos: Path
     features: Path
-    scorer: Scorer
+    network: FeatureExtractor
+    model: ModelIdentity
     extractor: str
     every: int = 1
+    raw: RawFormat | None = None
+
+
+def shard(names: Sequence[str], index: int, count: int) -> tuple[str, ...]:
+    """The ``index``-th (from 1) of ``count`` shares: every name is in one, and all are of about the same length."""
+    return tuple(names[index - 1 :: count])
 
 
 def extract(
@@ -63,17 +78,20 @@ def _one(name: str, order: ExtractOrder, runner: Runner, ffmpeg: Ffmpeg) -> Extr
             raise InputError(f"no such video: {source}")
         if _is_current(target, source, order):
             return Extracted(name, kept=True)
-        sink = _Sink()
-        tap = _Tap(order.scorer, sink)
-        done = score_file(source, ScoreRequest(every=order.every), scorer=tap, runner=runner, ffmpeg=ffmpeg)
-        features = np.concatenate(sink.parts)
+        tap = _Tap(order.network, order.model)
+        if source.suffix.lower() in SUFFIXES:
+            size = _read_raw(source, order, tap, runner, ffmpeg)
+        else:
+            request = ScoreRequest(every=order.every)
+            size = score_file(source, request, scorer=tap, runner=runner, ffmpeg=ffmpeg).size
+        features = np.concatenate(tap.parts)
         if not np.isfinite(features).all():
             raise ModelError(f"a feature is beyond float16: {source}")
-        model = order.scorer.identity
+        model = order.model
         origin = Provenance(
             extractor=order.extractor, extractor_sha256=model.extractor, precision=model.precision,
             preprocessing=model.preprocessing, every=order.every, video=name, video_bytes=source.stat().st_size,
-            width=done.size.width, height=done.size.height,
+            width=size.width, height=size.height,
         )  # fmt: skip
         write_features(target, features, origin)
     except VqaError as err:
@@ -89,38 +107,52 @@ def _is_current(target: Path, source: Path, order: ExtractOrder) -> bool:
         found = read_provenance(target)
     except InputError:
         return False
-    model = order.scorer.identity
+    model = order.model
     wanted = (model.extractor, model.precision, model.preprocessing, order.every)
     return found.key == wanted and found.video_bytes == source.stat().st_size
 
 
-class _Sink:
-    """Collects the features of one video."""
-
-    def __init__(self) -> None:
-        self.parts: list[NDArray[np.float16]] = []
-
-    def append(self, features: NDArray[np.float16]) -> None:
-        self.parts.append(features)
+def _read_raw(source: Path, order: ExtractOrder, tap: _Tap, runner: Runner, ffmpeg: Ffmpeg) -> Size:
+    raw = order.raw
+    if raw is None:
+        raise InputError(f"nothing says what size the frames are: {source}", hint="--yuv-size WxH")
+    frames = -(-count_raw_frames(source, raw) // order.every)
+    pixels = frame_format(raw.size, ColourTags(), raw.size, order.model.pixels)
+    wanted = MeasureOrder(raw.size, every=order.every, layout=pixels.layout, untagged=pixels.matrix)
+    argv = build_raw_argv(ffmpeg.path, source, raw, wanted)
+    with open_frames(runner, argv, pixels, expected=frames, what=str(source)) as stream:
+        tap.score(prefetch(stream), pixels, every=order.every)
+    return raw.size
 
 
 class _Tap:
-    """A scorer whose features also go to ``sink``, so that extraction reads video exactly as scoring does."""
+    """In the place of a scorer, so that extraction reads video exactly as scoring does: keeps features, judges nothing."""
 
-    def __init__(self, scorer: Scorer, sink: FeatureSink) -> None:
-        self._scorer, self._sink = scorer, sink
-
-    @property
-    def identity(self) -> ModelIdentity:
-        return self._scorer.identity
+    def __init__(self, network: FeatureExtractor, identity: ModelIdentity) -> None:
+        self.parts: list[NDArray[np.float16]] = []
+        self.identity = identity
+        self._network = network
 
     def score(
-        self, frames: Any, frame_format: FrameFormat, *, every: int = 1, sink: FeatureSink | None = None
+        self,
+        frames: Iterable[NDArray[np.uint8]],
+        frame_format: FrameFormat,
+        *,
+        every: int = 1,
+        sink: FeatureSink | None = None,
     ) -> ClipScore:
-        return self._scorer.score(frames, frame_format, every=every, sink=self._sink)
+        for features in self._network.features(frames, frame_format):
+            self.parts.append(features.cpu().numpy().astype(np.float16))
+        if not self.parts:
+            raise InputError("no frame to take features of")
+        return self._unjudged(sum(map(len, self.parts)))
 
     def score_features(self, features: NDArray[np.float16], *, every: int = 1) -> ClipScore:
-        return self._scorer.score_features(features, every=every)
+        return self._unjudged(len(features))
 
     def pool(self, frame_outputs: NDArray[np.float64], *, every: int = 1) -> ClipScore:
-        return self._scorer.pool(frame_outputs, every=every)
+        return self._unjudged(len(frame_outputs))
+
+    def _unjudged(self, frames: int) -> ClipScore:
+        nothing = np.full(frames, math.nan)
+        return ClipScore(math.nan, math.nan, nothing, nothing, self.identity, {})

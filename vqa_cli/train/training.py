@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from vqa_cli.errors import InputError, ModelError
+from vqa_cli.model.brisque import BRISQUE, BRISQUE_SHA256
 from vqa_cli.model.checkpoint import Card, Scale, load_model, network_sha256, save_model
 from vqa_cli.model.pooling import effective_tau
 from vqa_cli.model.registry import LITE, PUBLISHED, lite_path
@@ -39,7 +40,8 @@ class Rated:
 class TrainOrder:
     """A training: one database (L1 loss) or several (MDTVSFA's losses), which split, where the model goes.
 
-    ``start`` is a trained model whose head is trained on, e.g. one that saw a larger database.
+    ``start`` is a trained model whose head is trained on, e.g. one that saw a larger database. ``without_content`` is the
+    ablation that takes no features of a network that was trained on content.
     """
 
     rated: tuple[Rated, ...]
@@ -48,6 +50,7 @@ class TrainOrder:
     settings: TrainSettings = field(default_factory=TrainSettings)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     start: Path | None = None
+    without_content: bool = False
 
 
 def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, list[tuple[str, Agreement]]]:
@@ -60,6 +63,11 @@ def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, list
     settings = order.settings
     splits = [make_split(each.data, order.exp_id) for each in order.rated]
     origin = _one_origin(order.rated)
+    if order.without_content and origin.extractor_sha256 != BRISQUE_SHA256:
+        raise InputError(
+            f"features that know content: {order.rated[0].features}",
+            hint=f"`vqa extract --model {BRISQUE}` makes others",
+        )
     base, tensors = _backbone(origin)
     trained, judged, tested = (
         [_clips(each, getattr(split, part)) for each, split in zip(order.rated, splits, strict=True)]
@@ -122,8 +130,8 @@ def _clips(rated: Rated, part: NDArray[np.int64]) -> Clips:
 
 
 def _backbone(origin: Provenance) -> tuple[Card | None, dict[str, torch.Tensor]]:
-    """Card and tensors of the network that made the features; a ResNet-50 stays outside the model file."""
-    if origin.extractor in PUBLISHED:
+    """Card and tensors of the network that made the features; ResNet-50 and BRISQUE stay outside the model file."""
+    if origin.extractor in PUBLISHED or origin.extractor_sha256 == BRISQUE_SHA256:
         return None, {}
     path = lite_path() if origin.extractor == LITE else Path(origin.extractor)
     card, tensors, _ = load_model(path)
@@ -150,7 +158,7 @@ def _card(
     )
     return Card(
         name=order.output.stem,
-        backbone=base.backbone if base else "resnet50",
+        backbone=base.backbone if base else BRISQUE if origin.extractor_sha256 == BRISQUE_SHA256 else "resnet50",
         backbone_config=base.backbone_config if base else {},
         head=settings.head,
         head_config={"dim": fit.head.ann["fc0"].in_features, **settings.head_config},

@@ -1,0 +1,150 @@
+"""Extraction: headerless files, shares, hand-made features."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Vqa, ffmpeg, make_clip
+from PIL import Image
+from scipy.ndimage import correlate1d
+from scipy.special import gamma
+
+from vqa_cli.model.brisque import BrisqueBackbone
+from vqa_cli.train.extract import shard
+from vqa_cli.train.features import features_path, open_features
+from vqa_cli.types import FrameFormat
+
+
+def _table(folder: Path, *names: str) -> Path:
+    path = folder / "t.csv"
+    path.write_text("video,mos\n" + "".join(f"{name},{i + 1}\n" for i, name in enumerate(names)))
+    return path
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le"])
+def test_headerless_files_give_the_features_of_what_they_hold(vqa: Vqa, tmp_path: Path, pix_fmt: str) -> None:
+    lossless = ("-c:v", "ffv1", "-pix_fmt", pix_fmt)
+    make_clip(tmp_path / "a.mkv", size="128x96", seconds=0.4, args=lossless)
+    ffmpeg("-i", tmp_path / "a.mkv", "-f", "rawvideo", "-pix_fmt", pix_fmt, tmp_path / "a.yuv")
+    whole = (tmp_path / "a.yuv").read_bytes()
+    (tmp_path / "cut.yuv").write_bytes(whole[:-100])
+    told = ("--yuv-size", "128x96", "--yuv-pix-fmt", pix_fmt, "--every", "2", "--device", "cpu")
+    table = _table(tmp_path, "a.mkv", "a.yuv", "cut.yuv")
+    done = vqa("extract", table, "--videos", tmp_path, "-o", tmp_path / "f", *told)
+    assert (done.returncode, done.stdout) == (8, "2 extracted, 0 were there, 1 failed\n")
+    assert "cut.yuv: FAILED: truncated, or of another format" in done.stderr
+    ours, theirs = (open_features(features_path(tmp_path / "f", name)) for name in ("a.yuv", "a.mkv"))
+    assert len(ours) == 6 and np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--yuv-size", "128"), "error: no frame size: 128"),
+        (("--yuv-size", "127x96"), "error: raw frames need even sides: 127x96"),
+        (("--yuv-size", "128x96", "--yuv-pix-fmt", "i420p"), "error: no such pixel format: i420p"),
+        (("--shard", "3/2"), "error: no share of the videos: 3/2"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(vqa: Vqa, tmp_path: Path, args: tuple[str, ...], message: str) -> None:
+    table = _table(tmp_path, "a.yuv")
+    done = vqa("extract", table, "--videos", tmp_path, "-o", tmp_path / "f", *args)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, message)
+
+
+def test_shares_are_all_of_it_once() -> None:
+    names = [str(i) for i in range(11)]
+    shares = [shard(names, index, 4) for index in range(1, 5)]
+    assert sorted(sum(shares, ()), key=int) == names
+    assert {len(share) for share in shares} == {2, 3}
+
+
+@pytest.mark.ffmpeg
+def test_processes_fill_one_folder(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    names = [f"{i}.mp4" for i in range(4)]
+    for name in names:
+        (tmp_path / name).write_bytes(clip.read_bytes())
+    table = _table(tmp_path, *names)
+    same = ("extract", table, "--videos", tmp_path, "-o", tmp_path / "f", "--every", "20", "--device", "cpu")
+    # Two shares, and a third process that meets them at the same files.
+    with ThreadPoolExecutor(3) as pool:
+        one, two, all_of_it = pool.map(lambda args: vqa(*same, *args), [("--shard", "1/2"), ("--shard", "2/2"), ()])
+    assert [each.returncode for each in (one, two, all_of_it)] == [0, 0, 0]
+    assert sorted(p.name for p in (tmp_path / "f").iterdir()) == sorted(f"{name}.safetensors" for name in names)
+    assert [len(open_features(features_path(tmp_path / "f", name))) for name in names] == [3] * 4
+    assert vqa(*same).stdout == "0 extracted, 4 were there, 0 failed\n"
+
+
+def _plain_brisque(luma: np.ndarray) -> list[float]:
+    """18 features of one scale, as the paper writes them (secs. III-A and III-B)."""
+    taps = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
+    taps /= taps.sum()
+
+    def smooth(x: np.ndarray) -> np.ndarray:
+        return correlate1d(correlate1d(x, taps, 0, mode="nearest"), taps, 1, mode="nearest")
+
+    mean = smooth(luma)
+    normal = (luma - mean) / (np.sqrt(np.abs(smooth(luma**2) - mean**2)) + 1)
+    shapes = np.arange(0.2, 10, 0.001)
+    inverse = gamma(2 / shapes) ** 2 / (gamma(1 / shapes) * gamma(3 / shapes))
+    nearest = np.argmin(np.abs(inverse - np.mean(np.abs(normal)) ** 2 / np.mean(normal**2)))
+    values = [shapes[nearest], np.mean(normal**2)]
+    for down, right in ((0, 1), (1, 0), (1, 1), (-1, 1)):
+        pair = normal * np.roll(normal, (down, right), (0, 1))
+        left, right_side = np.sqrt(np.mean(pair[pair < 0] ** 2)), np.sqrt(np.mean(pair[pair > 0] ** 2))
+        skew, ratio = left / right_side, np.mean(np.abs(pair)) ** 2 / np.mean(pair**2)
+        ratio *= (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
+        shape = shapes[np.argmin((inverse - ratio) ** 2)]
+        centre = (right_side - left) * gamma(2 / shape) / np.sqrt(gamma(1 / shape) * gamma(3 / shape))
+        values += [shape, centre, left**2, right_side**2]
+    return values
+
+
+def test_brisque_is_what_the_paper_writes() -> None:
+    rng = np.random.default_rng(3)
+    smooth = correlate1d(correlate1d(rng.normal(0, 60, (2, 120, 160)), np.ones(5) / 5, 1), np.ones(5) / 5, 2)
+    luma = np.clip(128 + smooth + rng.normal(0, [[[2]], [[9]]], smooth.shape), 16, 235).astype(np.uint8)
+    frames = np.concatenate([luma, np.full((2, 60, 160), 128, np.uint8)], axis=1)
+    ours = BrisqueBackbone()(torch.from_numpy(frames), FrameFormat(160, 120, full_range=False)).numpy()
+    for got, picture in zip(ours, luma, strict=True):
+        full = (picture.astype(float) - 16) * 255 / 219
+        half = np.asarray(Image.fromarray(full.astype(np.float32)).resize((80, 60), Image.Resampling.BICUBIC), float)
+        assert got[:18] == pytest.approx(_plain_brisque(full), abs=2e-3)
+        assert got[18:] == pytest.approx(_plain_brisque(half), abs=2e-3)
+    assert not np.allclose(ours[0], ours[1], atol=0.05)
+
+
+def test_brisque_of_a_flat_picture_is_finite() -> None:
+    flat = torch.full((1, 144, 128), 80, dtype=torch.uint8)
+    assert torch.isfinite(BrisqueBackbone()(flat, FrameFormat(128, 96))).all()
+
+
+@pytest.mark.ffmpeg
+def test_training_without_content_takes_brisque_and_gives_a_model_that_scores(vqa: Vqa, tmp_path: Path) -> None:
+    names = [f"{i}.mp4" for i in range(5)]
+    for i, name in enumerate(names):
+        args = ("-c:v", "libx264", "-crf", str(15 + 8 * i), "-pix_fmt", "yuv420p")
+        make_clip(tmp_path / name, size="128x96", seconds=0.3, args=args)
+    table, model = _table(tmp_path, *names), tmp_path / "m.safetensors"
+    for network, folder in (("brisque", "b"), ("vsfa-lite", "l")):
+        done = vqa("extract", table, "--videos", tmp_path, "-o", tmp_path / folder, "--model", network)
+        assert done.returncode == 0, done.stderr
+    lines = ["video,mos,split", *(f"{n},{i},{p}" for i, (n, p) in enumerate(zip(names, ("train", "val", "val", "test", "test"), strict=True)))]  # fmt: skip
+    table.write_text("\n".join(lines) + "\n")
+    train = ("train", "--dataset", table, "--ablate", "content", "-o", model, "--epochs", "2", "--standardise")
+    refused = vqa(*train, "--features", tmp_path / "l")
+    assert (refused.returncode, refused.stderr.splitlines()[0]) == (
+        3,
+        f"error: features that know content: {tmp_path / 'l'}",
+    )
+    done = vqa(*train, "--features", tmp_path / "b")
+    assert done.returncode == 0, done.stderr
+    assert vqa("evaluate", model, "--dataset", table, "--features", tmp_path / "b").returncode == 0
+    score = vqa("score", tmp_path / names[0], "--model", model)
+    assert score.returncode == 0 and np.isfinite(float(score.stdout))
+    assert vqa("score", tmp_path / names[0], "--model", "brisque").returncode == 5
