@@ -14,6 +14,7 @@ from scipy.ndimage import correlate1d
 from scipy.special import gamma
 
 from vqa_cli.model.brisque import BrisqueBackbone
+from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.train.extract import shard
 from vqa_cli.train.features import features_path, open_features
 from vqa_cli.types import FrameFormat
@@ -40,6 +41,24 @@ def test_headerless_files_give_the_features_of_what_they_hold(vqa: Vqa, tmp_path
     assert "cut.yuv: FAILED: truncated, or of another format" in done.stderr
     ours, theirs = (open_features(features_path(tmp_path / "f", name)) for name in ("a.yuv", "a.mkv"))
     assert len(ours) == 6 and np.array_equal(ours, theirs)
+
+
+@pytest.mark.ffmpeg
+def test_headerless_files_are_shown_to_resnet_as_rgb(vqa: Vqa, tmp_path: Path) -> None:
+    from torchvision.models import resnet50
+
+    make_clip(tmp_path / "a.mkv", size="128x96", seconds=0.1, args=("-c:v", "ffv1", "-pix_fmt", "yuv420p"))
+    ffmpeg("-i", tmp_path / "a.mkv", "-f", "rawvideo", "-pix_fmt", "yuv420p", tmp_path / "a.yuv")
+    torch.manual_seed(2)
+    torch.save(resnet50(weights=None).state_dict(), tmp_path / "resnet.pth")
+    torch.save(VsfaHead(dim=4096).state_dict(), tmp_path / "head.pt")
+    weights = ("--backbone-weights", tmp_path / "resnet.pth", "--head-weights", tmp_path / "head.pt")
+    table = _table(tmp_path, "a.mkv", "a.yuv")
+    told = ("--yuv-size", "128x96", "--model", "vsfa", "--device", "cpu", *weights)
+    done = vqa("extract", table, "--videos", tmp_path, "-o", tmp_path / "f", *told)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (open_features(features_path(tmp_path / "f", name)) for name in ("a.yuv", "a.mkv"))
+    assert ours.shape == (3, 4096) and np.array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(
