@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from torchvision.models import resnet50
 
 from vqa_cli.errors import InputError, ModelError, UsageError
+from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.device import pick_precision
 from vqa_cli.model.extractor import FeatureExtractor, rebatch
 from vqa_cli.model.registry import load_scorer
@@ -115,7 +116,7 @@ def test_rebatching_keeps_every_frame_in_order(chunks: list[int], sizes: list[in
     assert np.array_equal(np.concatenate([frames[:0], *batches]), frames)
 
 
-class SmallMemory(torch.nn.Module):
+class SmallMemory(Backbone):
     """A backbone whose device holds ``room`` frames."""
 
     def __init__(self, room: int) -> None:
@@ -129,7 +130,7 @@ class SmallMemory(torch.nn.Module):
         return frames.float().flatten(1)[:, :8] / 255
 
 
-def scorer(backbone: torch.nn.Module, tmp: StreamingScorer) -> StreamingScorer:
+def scorer(backbone: Backbone, tmp: StreamingScorer) -> StreamingScorer:
     torch.manual_seed(0)
     cpu = torch.device("cpu")
     extractor = FeatureExtractor(backbone, cpu, 16)

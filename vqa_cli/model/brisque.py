@@ -13,8 +13,9 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.extractor import FeatureExtractor
 from vqa_cli.types import FrameFormat, ModelIdentity, ScoreScale
 
@@ -26,7 +27,7 @@ _WINDOW, _SIGMA = 7, 7 / 6
 _SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
-class BrisqueBackbone(nn.Module):
+class BrisqueBackbone(Backbone):
     """Frames to 36 features; nothing in it is learnt.
 
     The authors' code goes on with zeros beyond the picture's edge, here its last pixels are repeated. Constants are no
@@ -54,10 +55,6 @@ class BrisqueBackbone(nn.Module):
             luma = (luma - 16) * (255 / 219)
         half = F.interpolate(luma, scale_factor=0.5, mode="bicubic", antialias=True, align_corners=False)
         return torch.cat([self._scale(luma), self._scale(half)], dim=1).float()
-
-    def fold(self) -> BrisqueBackbone:
-        """Nothing to fold."""
-        return self
 
     def _scale(self, luma: Tensor) -> Tensor:
         normal = self._normalised(luma)[:, 0]

@@ -109,6 +109,11 @@ def load_model(path: Path) -> tuple[Card, dict[str, Tensor], str]:
     return card, tensors, hashlib.sha256(data).hexdigest()
 
 
+def below(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The part of a state dict whose names begin with ``prefix``, by what follows it."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
 def network_sha256(card: Card, tensors: dict[str, Tensor]) -> str | None:
     """Identity of the network whose features the model's head takes, as extraction records it."""
     outside: str | None = card.training.get("extractor_sha256")

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vqa_cli.errors import ModelError
-from vqa_cli.model.device import DTYPES
-from vqa_cli.model.resnet import ResNetBackbone
+from vqa_cli.model.backbone import Backbone
 from vqa_cli.types import FrameFormat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Pixels of luma that go through the backbone at once on a CPU: beyond this the maps leave the cache and nothing is won.
-_CPU_BATCH_PX = 4 * 960 * 540
 _GPU_BATCH_PX = 24 * 1920 * 1080
 
 
@@ -26,16 +23,14 @@ class FeatureExtractor:
     """Features of a stream of frames.
 
     Args:
-        backbone: folded module; ``backbone(frames, frame_format)`` gives (n, dim) float32. If it has ``looks_back``, it is
-            shown that many frames before the first one too; before a clip's first frame that is the first frame itself.
+        backbone: folded, see :func:`prepare_backbone`.
         batch_size: frames per forward pass, or ``"auto"`` by picture size.
     """
 
-    def __init__(self, backbone: nn.Module, device: torch.device, batch_size: int | Literal["auto"] = "auto") -> None:
+    def __init__(self, backbone: Backbone, device: torch.device, batch_size: int | Literal["auto"] = "auto") -> None:
         self._backbone = backbone
         self._device = device
         self._batch_size = batch_size
-        self._looks_back = int(getattr(backbone, "looks_back", 0))
         self._memory_px: int | None = None
 
     def features(self, frames: Iterable[NDArray[np.uint8]], frame_format: FrameFormat) -> Iterator[Tensor]:
@@ -46,7 +41,7 @@ class FeatureExtractor:
         """
         before: NDArray[np.uint8] | None = None
         for batch in rebatch(frames, lambda: self._batch(frame_format)):
-            if self._looks_back:
+            if self._backbone.looks_back:
                 seen = batch[:1] if before is None else before
                 before = batch[-1:].copy()
                 batch = np.concatenate((seen, batch))
@@ -59,12 +54,12 @@ class FeatureExtractor:
                 features: Tensor = self._backbone(frames.to(self._device, non_blocking=True), frame_format)
                 return features
         except torch.cuda.OutOfMemoryError as err:
-            if len(frames) - self._looks_back == 1:
+            if len(frames) - self._backbone.looks_back == 1:
                 raise ModelError("GPU memory does not hold one frame", hint="use --device cpu") from err
         torch.cuda.empty_cache()
-        half = (len(frames) - self._looks_back) // 2
+        half = (len(frames) - self._backbone.looks_back) // 2
         self._memory_px = half * frame_format.width * frame_format.height
-        parts = (frames[: half + self._looks_back], frames[half:])
+        parts = (frames[: half + self._backbone.looks_back], frames[half:])
         return torch.cat([self._forward(part, frame_format) for part in parts])
 
     def _batch(self, frame_format: FrameFormat) -> int:
@@ -72,8 +67,7 @@ class FeatureExtractor:
         if self._batch_size != "auto":
             size = self._batch_size
         else:
-            on_cpu = getattr(self._backbone, "cpu_batch_px", _CPU_BATCH_PX)
-            budget = on_cpu if self._device.type == "cpu" else _GPU_BATCH_PX
+            budget = self._backbone.cpu_batch_px if self._device.type == "cpu" else _GPU_BATCH_PX
             size = max(1, budget // pixels)
         return size if self._memory_px is None else max(1, min(size, self._memory_px // pixels))
 
@@ -99,11 +93,8 @@ def rebatch(chunks: Iterable[NDArray[np.uint8]], size: Callable[[], int]) -> Ite
         yield np.ascontiguousarray(np.concatenate(waiting))
 
 
-def prepare_backbone(backbone: Any, device: torch.device, precision: str) -> nn.Module:
+def prepare_backbone(backbone: Backbone, device: torch.device, precision: str) -> Backbone:
     """Fold, convert and move a backbone for inference."""
-    module: nn.Module = backbone.fold().requires_grad_(False)
-    if isinstance(module, ResNetBackbone):
-        module.lower(precision)
-    else:
-        module.to(DTYPES[precision])
+    module = backbone.fold().requires_grad_(False)
+    module.lower(precision)
     return module.to(device).eval()

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from vqa_cli.model.backbone import Backbone
 from vqa_cli.types import FrameFormat
 
 _CELL = 4
@@ -38,16 +39,13 @@ class _Block(nn.Sequential):
         return nn.Sequential(folded, nn.ReLU(inplace=True))
 
 
-class LiteBackbone(nn.Module):
+class LiteBackbone(Backbone):
     """Frames to features.
 
     Args:
         widths: channels of each block; the map halves at each ``True`` of ``halve``.
         taps: blocks whose output is pooled into the features, by index.
         motion: whether the change of luma since the frame before is seen.
-
-    Attributes:
-        looks_back: how many frames before the first one :meth:`forward` wants to see.
     """
 
     def __init__(
@@ -101,7 +99,7 @@ class LiteBackbone(nn.Module):
                 pooled += _mean_and_deviation(x)
         return torch.cat(pooled, dim=1)
 
-    def fold(self) -> LiteBackbone:
+    def fold(self) -> Self:
         """Fold batch normalisation into the convolutions, for inference."""
         self.blocks = nn.ModuleList(b.fold() if isinstance(b, _Block) else b for b in self.eval().blocks)
         return self.to(memory_format=torch.channels_last)

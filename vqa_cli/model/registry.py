@@ -13,6 +13,9 @@ from vqa_cli.model.store import WeightFile, default_dir, sha256_of
 from vqa_cli.types import Layout, ModelIdentity, PixelWish, ScoreScale
 
 if TYPE_CHECKING:
+    import torch
+
+    from vqa_cli.model.backbone import Backbone
     from vqa_cli.model.checkpoint import Scale
     from vqa_cli.model.heads import Head
     from vqa_cli.model.pooling import Pooling
@@ -129,26 +132,11 @@ def load_scorer(
     place = pick_device(device)
     arithmetic = pick_precision(precision, place, close=parts.close)
     temporal = TemporalPooling(parts.tau if tau is None else tau, parts.beta if beta is None else beta, pooling)
-    identity = ModelIdentity(
-        name=parts.name,
-        sha256=hashlib.sha256("".join(parts.hashes).encode()).hexdigest() if len(parts.hashes) > 1 else parts.hashes[0],
-        extractor=parts.extractor,
-        scale=parts.scale,
-        precision=arithmetic,
-        device=str(place),
-        verified=parts.verified,
-        preprocessing=parts.preprocessing
-        + (f"; {_UNTAGGED}" if parts.layout == "rgb24" and color == "reference" else ""),
-        pooling=temporal.describe(),
-        training_data=parts.training_data,
-        licence=parts.licence,
-        pixels=PixelWish(parts.layout, color),
-    )
     return StreamingScorer(
         FeatureExtractor(prepare_backbone(parts.backbone, place, arithmetic), place, batch_size),
         parts.head.to(place).eval().requires_grad_(False),
         parts.calibration,
-        identity,
+        parts.identity(arithmetic, place, temporal.describe(), color),
         device=place,
         pooling=temporal,
     )
@@ -157,7 +145,7 @@ def load_scorer(
 @dataclass(frozen=True)
 class _Parts:
     name: str
-    backbone: Any
+    backbone: Backbone
     head: Head
     calibration: Calibration
     scale: ScoreScale
@@ -171,6 +159,28 @@ class _Parts:
     close: str = "fp32"
     tau: int = 12
     beta: float = 0.5
+
+    def identity(
+        self, precision: str, device: torch.device, pooling: str, color: Literal["auto", "reference"]
+    ) -> ModelIdentity:
+        """What results record of the model, once it is known how it will run."""
+        reference = self.layout == "rgb24" and color == "reference"
+        return ModelIdentity(
+            name=self.name,
+            sha256=hashlib.sha256("".join(self.hashes).encode()).hexdigest()
+            if len(self.hashes) > 1
+            else self.hashes[0],
+            extractor=self.extractor,
+            scale=self.scale,
+            precision=precision,
+            device=str(device),
+            verified=self.verified,
+            preprocessing=f"{self.preprocessing}; {_UNTAGGED}" if reference else self.preprocessing,
+            pooling=pooling,
+            training_data=self.training_data,
+            licence=self.licence,
+            pixels=PixelWish(self.layout, color),
+        )
 
 
 def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
@@ -188,22 +198,22 @@ def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path
 def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified: bool) -> _Parts:
     """A model in our own format: the bundled one, or one that the user trained."""
     from vqa_cli.model.brisque import BRISQUE, BRISQUE_SHA256, BrisqueBackbone
-    from vqa_cli.model.checkpoint import backbone_sha256, load_model
+    from vqa_cli.model.checkpoint import backbone_sha256, below, load_model
     from vqa_cli.model.heads import make_head
     from vqa_cli.model.lite import LiteBackbone
     from vqa_cli.model.resnet import ResNetBackbone
 
     card, tensors, digest = load_model(path)
     head = make_head(card.head, card.head_config)
-    backbone: Any
+    backbone: Backbone
     hashes: tuple[str, ...] = (digest,)
     try:
-        head.load_state_dict(_below(tensors, "head."))
+        head.load_state_dict(below(tensors, "head."))
         if card.backbone == BRISQUE:
             backbone, extractor = BrisqueBackbone(), BRISQUE_SHA256
         elif card.backbone == "lite":
             backbone = LiteBackbone(**card.backbone_config)
-            backbone.load_state_dict(_below(tensors, "backbone."))
+            backbone.load_state_dict(below(tensors, "backbone."))
             extractor = backbone_sha256(card, tensors)
         else:
             backbone, extra = _resnet(backbone_weights, directory)
@@ -299,7 +309,3 @@ def calibration_of(scale: Scale) -> Calibration:
     from vqa_cli.model.scorer import Calibration
 
     return Calibration(scale.gain, scale.offset, scale.bound, scale.others, scale.knee)
-
-
-def _below(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

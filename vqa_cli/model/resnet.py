@@ -6,13 +6,14 @@ Source: D. Li et al., ACM MM 2019, sec. 3.1, eqs. 1-2. The deviation is unbiased
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqa_cli.errors import ModelError, first_line
+from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.device import DTYPES
 from vqa_cli.model.fused import convolve, convolve_onto
 from vqa_cli.types import FrameFormat
@@ -25,7 +26,7 @@ _STD = (0.229, 0.224, 0.225)
 _EXACT_STAGES = 2
 
 
-class ResNetBackbone(nn.Module):
+class ResNetBackbone(Backbone):
     """ResNet-50 without its classifier: frames to 4096 features. To be folded before it is called."""
 
     dim = 4096
@@ -54,7 +55,7 @@ class ResNetBackbone(nn.Module):
                 x = _bottleneck(x, block)
         return _mean_and_deviation(x)
 
-    def fold(self) -> ResNetBackbone:
+    def fold(self) -> Self:
         """Fold batch normalisation into the convolutions, for inference."""
         self.eval()
         _fold_pairs(self.stem, [("0", "1")])
@@ -68,7 +69,7 @@ class ResNetBackbone(nn.Module):
         return self.to(memory_format=torch.channels_last)
 
     def lower(self, precision: str) -> None:
-        """Bring the folded network to an arithmetic of :data:`vqa_cli.model.device.DTYPES`.
+        """See :meth:`Backbone.lower`.
 
         The stem stays in fp32: it is 3 % of the work, and its input has more digits than bf16.
         """

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from vqa_cli.errors import InputError, UsageError
-from vqa_cli.model.checkpoint import Card, load_model, network_sha256
+from vqa_cli.model.checkpoint import Card, below, load_model, network_sha256
 from vqa_cli.model.heads import Head, make_head
 from vqa_cli.model.pooling import effective_tau
 from vqa_cli.model.registry import LITE, calibration_of, lite_path
@@ -87,7 +87,7 @@ class _Model:
         path = lite_path() if model == LITE else Path(model)
         card, tensors, _ = load_model(path)
         head = make_head(card.head, card.head_config)
-        head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
+        head.load_state_dict(below(tensors, "head."))
         return cls(model if model == LITE else path.stem, card, head, network_sha256(card, tensors))
 
     def lessons(self, data: Dataset) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import torch
 
 from vqa_cli.errors import InputError, ModelError
 from vqa_cli.model.brisque import BRISQUE, BRISQUE_SHA256
-from vqa_cli.model.checkpoint import Card, Scale, load_model, network_sha256, save_model
+from vqa_cli.model.checkpoint import Card, Scale, below, load_model, network_sha256, save_model
 from vqa_cli.model.pooling import effective_tau
 from vqa_cli.model.registry import LITE, PUBLISHED, lite_path
 from vqa_cli.train.clips import Clips, Standard
@@ -117,7 +117,7 @@ def _load_start(fit: Fit, path: Path, origin: Provenance) -> list[dict[str, Any]
     card, tensors, _ = load_model(path)
     if network_sha256(card, tensors) != origin.extractor_sha256:
         raise InputError(f"features of another network than the model's: {path}")
-    state = {k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")}
+    state = below(tensors, "head.")
     try:
         fit.head.load_state_dict(fit.standard.unfolded(state) if fit.standard else state)
     except RuntimeError as err:

@@ -1,0 +1,37 @@
+"""What every backbone is, so that none of the code around it asks which one it has."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from torch import Tensor, nn
+
+from vqa_cli.model.device import DTYPES
+from vqa_cli.types import FrameFormat
+
+
+class Backbone(nn.Module):
+    """Frames to features; subclasses say what differs.
+
+    Attributes:
+        dim: features per frame.
+        looks_back: how many frames before the first one :meth:`forward` is shown; before a clip's first frame that is the
+            first frame itself.
+        cpu_batch_px: pixels that go through at once on a CPU: beyond this the maps leave the cache and nothing is won.
+    """
+
+    dim: int
+    looks_back = 0
+    cpu_batch_px = 4 * 960 * 540
+
+    def forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
+        """(looks_back + n, *frame_format.shape) uint8 -> (n, dim) float32."""
+        raise NotImplementedError
+
+    def fold(self) -> Self:
+        """Bring the network to the shape in which it is fastest, for inference."""
+        return self
+
+    def lower(self, precision: str) -> None:
+        """Bring the folded network to an arithmetic of :data:`vqa_cli.model.device.DTYPES`."""
+        self.to(DTYPES[precision])
