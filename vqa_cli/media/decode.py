@@ -46,12 +46,16 @@ LOGS = {"vmaf": "vmaf.json", "psnr": "psnr.log", "ssim": "ssim.log", "xpsnr": "x
 _VMAF_MODELS = {"vmaf": "vmaf_v0.6.1", "vmaf_neg": "vmaf_v0.6.1neg"}
 
 
-def build_frames_argv(ffmpeg: Path, source: SourceView, order: MeasureOrder) -> tuple[str, ...]:
-    """Decode ``source`` alone to raw frames at the display size on standard output."""
+def build_frames_argv(ffmpeg: Path, source: SourceView, order: MeasureOrder, **told: Any) -> tuple[str, ...]:
+    """Decode ``source`` alone to raw frames at the display size on standard output.
+
+    Args:
+        told: options of ffmpeg's that say what is in a file without a header.
+    """
     if order.layout == "rgb24" and order.display == source.size:
         # Straight from what the file holds, as ``ffmpeg -pix_fmt rgb24``: every format between would round once more.
-        return _raw_output(ffmpeg, _sampled(_opened(source, order), order), source, order)
-    stream = _sampled(_seen(source, order), order)
+        return _raw_output(ffmpeg, _sampled(_opened(source, order, **told), order), source, order)
+    stream = _sampled(_seen(source, order, **told), order)
     if order.layout == "rgb24":
         stream = stream.filter("format", _compared(source))
     return _raw_output(ffmpeg, stream, source, order)

@@ -66,16 +66,7 @@ def build_raw_argv(ffmpeg: Path, path: Path, layout: RawFormat, order: MeasureOr
     view = SourceView(
         path.absolute(), 0, _RATE, layout.size, ColourTags(), full_range=False, bit_depth=layout.components()[0].bits
     )
-    argv = build_frames_argv(ffmpeg, view, order)
-    told = (
-        "-f",
-        "rawvideo",
-        "-video_size",
-        str(layout.size),
-        "-pixel_format",
-        layout.pix_fmt,
-        "-framerate",
-        rate_text(_RATE),
-    )
-    place = argv.index("-i")
-    return (*argv[:place], *told, *argv[place:])
+    return build_frames_argv(
+        ffmpeg, view, order,
+        f="rawvideo", video_size=(layout.size.width, layout.size.height), pixel_format=layout.pix_fmt, framerate=rate_text(_RATE),
+    )  # fmt: skip
