@@ -31,6 +31,7 @@ from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
 from vqa_cli.model.registry import load_scorer
 from vqa_cli.settings import CodecSettings, LadderSettings
+from vqa_cli.train.lite.make_data import cut_arguments
 from vqa_cli.train.lite.material import LiteSource, read_sources
 
 CODECS = (
@@ -93,29 +94,8 @@ def make_reference(runner: Runner, ffmpeg: str, media: Path, source: LiteSource,
     """Write the lossless clip at display size that encodes of ``source`` are made from and compared with."""
     path = media / source.file
     size = probe(path).size.with_short_side(source.short_side)
-    last = source.start_frame + source.frames
-    chain = (
-        f"trim=start_frame={source.start_frame}:end_frame={last},settb=1/25,setpts=N,"
-        f"scale={size.width}:{size.height}:flags=lanczos+accurate_rnd+full_chroma_int:out_range=tv,setsar=1"
-    )
-    lossless = ("-an", "-c:v", "ffv1", "-level", "3", "-g", "1", "-pix_fmt", "yuv420p", "-threads", "1")
-    quiet = ("-hide_banner", "-nostdin", "-loglevel", "level+error", "-y")
-    runner.run(
-        [
-            ffmpeg,
-            *quiet,
-            "-i",
-            str(path),
-            "-map",
-            "0:v:0",
-            "-vf",
-            chain,
-            "-fps_mode",
-            "passthrough",
-            *lossless,
-            str(out),
-        ]
-    )
+    cut = cut_arguments(path, source.start_frame, source.frames, size, out)
+    runner.run([ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "level+error", "-y", *cut])
 
 
 def within(rungs: Sequence[Rung]) -> float:

@@ -174,7 +174,7 @@ def test_labels_pair_frames_and_follow_quality(data: tuple[Path, list[str]]) -> 
         assert take.vmaf.shape == (len(take.recipes) + 1, FRAMES)
         psnr = [_psnr(version, frames[-1]) for version in frames[:-1]]
         # libvmaf measured the very frames that are kept, in their order.
-        assert psnr == pytest.approx([float(np.mean(values)) for values in take.labels["psnr_y"]], abs=0.1)
+        assert psnr == pytest.approx([float(np.mean(values)) for values in take.labels["psnr"]], abs=0.1)
         for ladder in {recipe.ladder for recipe in take.recipes}:
             means = [v.mean() for r, v in zip(take.recipes, take.vmaf, strict=False) if r.ladder == ladder]
             # Recipes run from hardly visible to ruined; a wrong pairing of frames would leave no such order.

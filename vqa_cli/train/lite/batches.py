@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vqa_cli.train.lite.takes import FRAMES, WINDOW, Take
+from vqa_cli.train.lite.takes import FRAMES, WINDOW, WINDOW_FORMAT, Take
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,11 +58,10 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class Features:
-    """Frame features of all versions of one take: (versions, frames, dim), VMAF in 0..1 (versions, frames)."""
+    """Frame features of all versions of one take: (versions, frames, dim)."""
 
     take: Take
     values: Tensor
-    vmaf: Tensor
 
 
 def draw_chances(vmaf: Sequence[NDArray[np.float32]], flatten: float) -> list[NDArray[np.float64]]:
@@ -133,7 +132,7 @@ class FrameBatches:
             picks = rng.choice(len(take.vmaf), settings.versions_per_take, replace=False, p=self._chances[index])
             frame = int(rng.integers(FRAMES))
             earlier = max(0, frame - (2 if rng.random() < settings.skip else 1))
-            both = self._frames[index][picks][:, [frame, earlier]].reshape(-1, WINDOW.height * 3 // 2, WINDOW.width)
+            both = self._frames[index][picks][:, [frame, earlier]].reshape(-1, *WINDOW_FORMAT.shape)
             if rng.random() < settings.recolour:
                 both = recolour(both, WINDOW.height, rng)
             if rng.random() < 0.5:
@@ -152,14 +151,15 @@ def clip_batch(
     features, targets, lengths = [], [], []
     for index in draw_takes([each.take.kind for each in data], settings, rng):
         source = data[index]
-        drawn = rng.choice(len(source.vmaf), settings.versions_per_take, replace=False, p=chances[index])
+        vmaf = torch.from_numpy(source.take.vmaf)
+        drawn = rng.choice(len(vmaf), settings.versions_per_take, replace=False, p=chances[index])
         picks = torch.from_numpy(drawn)
-        count = source.vmaf.shape[1]
+        count = vmaf.shape[1]
         length = int(rng.integers(2, settings.longest_sequence + 1))
         walk = torch.tensor([t if t < count else 2 * count - 1 - t for t in range(2 * count)])
         steps = walk[(int(rng.integers(2 * count)) + torch.arange(length)) % (2 * count)]
         pad = settings.longest_sequence - length
         features.append(F.pad(source.values[picks][:, steps].float(), (0, 0, 0, pad)))
-        targets.append(F.pad(source.vmaf[picks][:, steps], (0, pad)))
+        targets.append(F.pad(vmaf[picks][:, steps], (0, pad)))
         lengths += [length] * settings.versions_per_take
     return torch.cat(features), torch.cat(targets), torch.tensor(lengths)

@@ -64,11 +64,7 @@ def fit_backbone(
     backbone = start.train().to(memory_format=torch.channels_last)
     head = nn.Sequential(nn.Linear(backbone.dim, 64), nn.ReLU(), nn.Linear(64, 1))
     model = nn.ModuleList([backbone, head])
-    average = deepcopy(model)
-    optimiser = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.learning_rate, total_steps=settings.backbone_steps, pct_start=0.1
-    )
+    descent = _Descent(model, settings.learning_rate, settings.backbone_steps, settings)
     running = 0.0
     with ThreadPoolExecutor(1) as ahead:
         drawn = ahead.submit(batches.draw, rng)
@@ -81,22 +77,17 @@ def fit_backbone(
             loss = F.smooth_l1_loss(predicted, target, beta=0.05) + settings.rank_weight * rank_loss(
                 predicted, target, settings
             )
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            _update_average(average, model, min(settings.ema, (step + 1) / (step + 10)))
+            descent.step(loss)
             running = 0.99 * running + 0.01 * float(loss.detach()) if step else float(loss.detach())
             if step % 100 == 0:
                 log(f"backbone step {step} loss {running:.4f}")
             if step % 1000 == 999:
-                keep(_backbone_of(average))
-    return _backbone_of(average).eval()
+                keep(_backbone_of(descent.average))
+    return _backbone_of(descent.average).eval()
 
 
-def _backbone_of(model: nn.ModuleList) -> LiteBackbone:
-    backbone = model[0]
+def _backbone_of(model: nn.Module) -> LiteBackbone:
+    backbone = model.get_submodule("0")
     assert isinstance(backbone, LiteBackbone)
     return backbone
 
@@ -110,11 +101,7 @@ def fit_head(data: list[Features], settings: FitSettings, log: Log) -> VsfaHead:
     head = VsfaHead(len(centre), settings.reduced, settings.hidden)
     nn.init.constant_(head.q.bias, 0.7)
     chances = draw_chances([d.take.vmaf.mean(axis=1) for d in data], settings.flatten)
-    average = deepcopy(head)
-    optimiser = torch.optim.AdamW(head.parameters(), settings.head_learning_rate, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.head_learning_rate, total_steps=settings.head_steps, pct_start=0.1
-    )
+    descent = _Descent(head, settings.head_learning_rate, settings.head_steps, settings)
     for step in range(settings.head_steps):
         features, target, lengths = clip_batch(data, chances, settings, rng)
         scores, _ = head((features - centre) / spread)
@@ -127,14 +114,11 @@ def fit_head(data: list[Features], settings: FitSettings, log: Log) -> VsfaHead:
             + 0.3 * F.smooth_l1_loss(scores[real], target[real], beta=0.05)
             + settings.rank_weight * rank_loss(pooled.reshape(shape), goal.reshape(shape), settings)
         )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(head.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        _update_average(average, head, min(settings.ema, (step + 1) / (step + 10)))
+        descent.step(loss)
         if step % 250 == 0:
             log(f"head step {step} loss {float(loss.detach()):.4f}")
+    average = descent.average
+    assert isinstance(average, VsfaHead)
     return _unfold_standardisation(average, centre, spread)
 
 
@@ -145,7 +129,7 @@ def extract(takes: list[Take], folder: Path, backbone: LiteBackbone, log: Log) -
     for index, take in enumerate(takes):
         frames = take.frames(folder)
         values = [torch.cat(list(extractor.features([version], WINDOW_FORMAT))) for version in frames]
-        found.append(Features(take, torch.stack(values).clone(), torch.from_numpy(take.vmaf)))
+        found.append(Features(take, torch.stack(values).clone()))
         if index % 50 == 0:
             log(f"features {index}/{len(takes)}")
     return found
@@ -182,13 +166,34 @@ def fit(out: Path, settings: FitSettings, *, log: Log, start: Path | None = None
     torch.save(saved, out / "fit.pt")
 
 
-@torch.no_grad()
-def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    for kept, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if kept.dtype.is_floating_point:
-            kept.lerp_(new, 1 - decay)
-        else:
-            kept.copy_(new)
+class _Descent:
+    """AdamW in one cycle of its learning rate, and the running average of the weights, which is what is kept."""
+
+    def __init__(self, model: nn.Module, rate: float, steps: int, settings: FitSettings) -> None:
+        self.average = deepcopy(model)
+        self._model = model
+        self._ema = settings.ema
+        self._done = 0
+        self._optimiser = torch.optim.AdamW(model.parameters(), rate, weight_decay=settings.weight_decay)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(self._optimiser, rate, total_steps=steps, pct_start=0.1)
+
+    def step(self, loss: Tensor) -> None:
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
+        self._optimiser.step()
+        self._schedule.step()
+        # Short at first, so that the average soon forgets where it started.
+        self._follow(min(self._ema, (self._done + 1) / (self._done + 10)))
+        self._done += 1
+
+    @torch.no_grad()
+    def _follow(self, decay: float) -> None:
+        for kept, new in zip(self.average.state_dict().values(), self._model.state_dict().values(), strict=True):
+            if kept.dtype.is_floating_point:
+                kept.lerp_(new, 1 - decay)
+            else:
+                kept.copy_(new)
 
 
 @torch.no_grad()

@@ -7,27 +7,31 @@ in one array, and one line of labels.
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vqa_cli.errors import InputError, VqaError
+from vqa_cli.errors import VqaError
 from vqa_cli.media.binaries import find_ffmpeg
+from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv
+from vqa_cli.media.fidelity import read_logs
+from vqa_cli.media.frames import open_frames
+from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
 from vqa_cli.train.lite.camera import film
 from vqa_cli.train.lite.material import LiteSource, read_sources
 from vqa_cli.train.lite.pictures import draw_picture, open_photo
 from vqa_cli.train.lite.recipes import CODERS, Recipe, draw
-from vqa_cli.train.lite.takes import FRAMES, WINDOW, Take, append_take, frames_path, read_takes
-from vqa_cli.types import FrameFormat
+from vqa_cli.train.lite.takes import FRAMES, WINDOW, WINDOW_FORMAT, Take, append_take, frames_path, read_takes
+from vqa_cli.types import ColourTags, Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,8 +44,8 @@ _SCALING = "accurate_rnd+full_chroma_int"
 # Every take of a source that training sees is another window, size and move; held-out ones need fewer.
 _TAKES = {"clip": (10, 2), "photo": (2, 1), "drawn": (1, 1)}
 _SMALLEST = 64
-# libvmaf's names of what is kept beside VMAF, and ours.
-METRICS = {"vmaf": "vmaf", "vmaf_neg": "neg", "psnr_y": "psnr_y", "ssim": "float_ssim"}
+METRICS = ("vmaf", "vmaf_neg", "psnr", "ssim")
+_RATE = Fraction(25)
 
 
 def make_data(media: Path, out: Path, *, seed: int, jobs: int, limit: int | None = None) -> Iterator[str]:
@@ -54,7 +58,7 @@ def make_data(media: Path, out: Path, *, seed: int, jobs: int, limit: int | None
     random.Random(seed).shuffle(todo)  # so that data made so far is always a fair sample
     todo = todo[:limit]
     with Runner() as runner, ThreadPoolExecutor(jobs) as pool:
-        studio = Studio(runner, str(find_ffmpeg(runner).path), media, out, sources, seed)
+        studio = Studio(runner, find_ffmpeg(runner).path, media, out, sources, seed)
         futures = {pool.submit(studio.make, source, number): _key(source, number) for source, number in todo}
         for count, future in enumerate(as_completed(futures), 1):
             key = futures[future]
@@ -76,11 +80,34 @@ def _span(take: Take) -> str:
     return f"{means.min():.0f} to {means.max():.0f}"
 
 
+def cut_arguments(path: Path, first: int, count: int, size: Size, out: Path, then: str = "") -> list[str]:
+    """What ffmpeg is told to cut ``count`` frames out of a clip, at ``size`` and without loss.
+
+    Args:
+        then: a filter that follows the scaling, with a comma before it.
+    """
+    chain = (
+        f"trim=start_frame={first}:end_frame={first + count},settb=1/{_RATE},setpts=N,"
+        f"scale={size.width}:{size.height}:flags=lanczos+{_SCALING}:out_range=tv{then},setsar=1"
+    )
+    return ["-i", str(path), "-map", "0:v:0", "-vf", chain, *_PASS, *_LOSSLESS, str(out)]
+
+
+def _coded_size(recipe: Recipe) -> Size:
+    height = max(_SMALLEST, round(WINDOW.height * recipe.scale / 2) * 2)
+    return Size(round(WINDOW.width * height / WINDOW.height / 2) * 2, height)
+
+
+def _view(path: Path, size: Size, bit_depth: int = 8) -> SourceView:
+    """All files of a take are numbered at one rate, so that frames are paired by number."""
+    return SourceView(path, 0, _RATE, size, ColourTags(), full_range=False, bit_depth=bit_depth)
+
+
 class Studio:
     """Makes takes: one at a time in each thread."""
 
     def __init__(
-        self, runner: Runner, ffmpeg: str, media: Path, out: Path, sources: list[LiteSource], seed: int
+        self, runner: Runner, ffmpeg: Path, media: Path, out: Path, sources: list[LiteSource], seed: int
     ) -> None:
         self._runner = runner
         self._ffmpeg = ffmpeg
@@ -113,11 +140,11 @@ class Studio:
             for recipe in recipes:
                 encode = folder / "encode.mkv"
                 self._encode(reference, encode, recipe)
-                pictures, measured = self._measure(encode, reference, recipe.up, folder)
+                pictures, measured = self._measure(encode, reference, recipe, folder)
                 frames.append(pictures)
-                for name in METRICS:
-                    labels[name].append(measured[name])
-            frames.append(self._decode(reference))
+                for name, values in measured.items():
+                    labels[name].append(tuple(values.tolist()))
+            frames.append(self._decode(reference, folder))
             path = frames_path(self._out, key)
             path.parent.mkdir(exist_ok=True)
             with path.with_suffix(".tmp").open("wb") as file:
@@ -135,12 +162,8 @@ class Studio:
         x, y = (
             2 * int(rng.integers((room // 2) + 1)) for room in (size.width - WINDOW.width, size.height - WINDOW.height)
         )
-        chain = (
-            f"trim=start_frame={first}:end_frame={first + FRAMES},settb=1/25,setpts=N,"
-            f"scale={size.width}:{size.height}:flags=lanczos+{_SCALING}:out_range=tv,"
-            f"crop={WINDOW.width}:{WINDOW.height}:{x}:{y},setsar=1"
-        )
-        self._run(["-i", str(self._media / source.file), "-map", "0:v:0", "-vf", chain, *_PASS, *_LOSSLESS, str(out)])
+        window = f",crop={WINDOW.width}:{WINDOW.height}:{x}:{y}"
+        self._run(cut_arguments(self._media / source.file, first, FRAMES, size, out, then=window))
 
     def _film(self, source: LiteSource, out: Path, rng: np.random.Generator) -> None:
         """A camera move over a still picture."""
@@ -149,7 +172,7 @@ class Studio:
         frames = film(self._picture(source), self._picture(other), FRAMES, WINDOW, rng)
         raw = out.with_suffix(".rgb")
         raw.write_bytes(frames.tobytes())
-        described = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WINDOW.width}x{WINDOW.height}", "-r", "25"]
+        described = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WINDOW.width}x{WINDOW.height}", "-r", str(_RATE)]
         colour = f"scale=flags=bicubic+{_SCALING}:out_color_matrix=bt709:out_range=tv"
         self._run([*described, "-i", str(raw), "-vf", colour, *_LOSSLESS, str(out)])
 
@@ -158,62 +181,48 @@ class Studio:
 
     def _encode(self, reference: Path, out: Path, recipe: Recipe) -> None:
         coder = CODERS[recipe.coder]
-        height = max(_SMALLEST, round(WINDOW.height * recipe.scale / 2) * 2)
-        width = round(WINDOW.width * height / WINDOW.height / 2) * 2
-        scale = f"scale={width}:{height}:flags={recipe.down}+{_SCALING}"
+        size = _coded_size(recipe)
+        scale = f"scale={size.width}:{size.height}:flags={recipe.down}+{_SCALING}"
         chain = ",".join(part for part in (recipe.before, scale) if part)
         origin = reference
         if recipe.first is not None:
             origin = out.with_name("first.nut")
             first = ["-c:v", "libx264", "-preset", "fast", "-crf", f"{recipe.first:g}", "-threads", "1"]
-            self._run(["-r", "25", "-i", str(reference), *first, str(origin)])
+            self._run(["-r", str(_RATE), "-i", str(reference), *first, str(origin)])
         if coder.rate:
-            knob = [
-                coder.knob,
-                f"{recipe.quality:g}k",
-                "-maxrate",
-                f"{recipe.quality:g}k",
-                "-bufsize",
-                f"{recipe.quality / 2:g}k",
-            ]
+            rate = f"{recipe.quality:g}k"
+            knob = [coder.knob, rate, "-maxrate", rate, "-bufsize", f"{recipe.quality / 2:g}k"]
         else:
             knob = [coder.knob, f"{recipe.quality:g}"]
-        deep = "yuv420p10le" if coder.encoder == "libvvenc" else "yuv420p"
-        coding = ["-c:v", coder.encoder, *recipe.speed, *coder.options, *knob, "-g", str(recipe.gop), "-pix_fmt", deep]
-        self._run(["-r", "25", "-i", str(origin), "-vf", chain, *coding, *_PASS, "-threads", "1", str(out)])
+        pix_fmt = "yuv420p10le" if coder.bit_depth > 8 else "yuv420p"
+        coding = [
+            "-c:v",
+            coder.encoder,
+            *recipe.speed,
+            *coder.options,
+            *knob,
+            "-g",
+            str(recipe.gop),
+            "-pix_fmt",
+            pix_fmt,
+        ]
+        self._run(["-r", str(_RATE), "-i", str(origin), "-vf", chain, *coding, *_PASS, "-threads", "1", str(out)])
 
     def _measure(
-        self, encode: Path, reference: Path, kernel: str, folder: Path
-    ) -> tuple[NDArray[np.uint8], dict[str, tuple[float, ...]]]:
-        """Frames as shown, and their labels, frames paired by number."""
-        shown = f"scale={WINDOW.width}:{WINDOW.height}:flags={kernel}+{_SCALING},setsar=1,format=yuv420p"
-        graph = (
-            f"[0:v]settb=1/25,setpts=N,{shown},split[a][out];[1:v]settb=1/25,setpts=N,setsar=1,format=yuv420p[b];"
-            "[a][b]libvmaf=log_fmt=json:log_path=vmaf.json:n_threads=1:"
-            "model=version=vmaf_v0.6.1\\\\:name=vmaf|version=vmaf_v0.6.1neg\\\\:name=neg:"
-            "feature=name=psnr|name=float_ssim[judged]"
-        )
-        raw = folder / "shown.yuv"
-        argv = [
-            self._ffmpeg, *_QUIET, "-threads", "1", "-i", str(encode), "-threads", "1", "-i", str(reference), "-filter_complex", graph,
-            "-map", "[judged]", "-f", "null", "-", "-map", "[out]", "-f", "rawvideo", "-fps_mode", "passthrough", str(raw),
-        ]  # fmt: skip
-        self._runner.run(argv, cwd=folder)
-        log = json.loads((folder / "vmaf.json").read_text(encoding="utf-8"))
-        labels = {name: tuple(frame["metrics"][key] for frame in log["frames"]) for name, key in METRICS.items()}
-        return _frames(raw.read_bytes()), labels
+        self, encode: Path, reference: Path, recipe: Recipe, folder: Path
+    ) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.float64]]]:
+        """Frames as shown and what they score beside the reference, by the pipeline that measures rungs."""
+        order = MeasureOrder(WINDOW, METRICS, upscale=recipe.up, threads=1)
+        view = _view(encode, _coded_size(recipe), CODERS[recipe.coder].bit_depth)
+        frames = self._frames(build_measure_argv(self._ffmpeg, view, _view(reference, WINDOW), order), folder)
+        return frames, read_logs(folder, METRICS, frames=FRAMES, bit_depth=view.bit_depth)
 
-    def _decode(self, path: Path) -> NDArray[np.uint8]:
-        raw = path.with_suffix(".yuv")
-        self._run(["-i", str(path), *_PASS, "-f", "rawvideo", "-pix_fmt", "yuv420p", str(raw)])
-        return _frames(raw.read_bytes())
+    def _decode(self, path: Path, folder: Path) -> NDArray[np.uint8]:
+        return self._frames(build_frames_argv(self._ffmpeg, _view(path, WINDOW), MeasureOrder(WINDOW)), folder)
 
-    def _run(self, arguments: list[str]) -> None:
-        self._runner.run([self._ffmpeg, *_QUIET, *arguments])
+    def _frames(self, argv: tuple[str, ...], folder: Path) -> NDArray[np.uint8]:
+        with open_frames(self._runner, argv, WINDOW_FORMAT, expected=FRAMES, what=argv[-1], cwd=folder) as frames:
+            return np.concatenate(list(frames))
 
-
-def _frames(raw: bytes) -> NDArray[np.uint8]:
-    frame_format = FrameFormat(WINDOW.width, WINDOW.height)
-    if len(raw) != FRAMES * frame_format.frame_bytes:
-        raise InputError(f"{len(raw) / frame_format.frame_bytes:g} frames came out of {FRAMES}")
-    return np.frombuffer(raw, np.uint8).reshape(FRAMES, WINDOW.height * 3 // 2, WINDOW.width)
+    def _run(self, arguments: Sequence[str]) -> None:
+        self._runner.run([str(self._ffmpeg), *_QUIET, *arguments])

@@ -19,6 +19,7 @@ class Coder:
         rate: the knob is a bitrate in kb/s, spread evenly in its logarithm, with a buffer of half a second to starve in.
         speeds: options of which one set is drawn.
         weight: how often it is drawn.
+        bit_depth: of what it codes.
     """
 
     encoder: str
@@ -29,6 +30,7 @@ class Coder:
     speeds: tuple[tuple[str, ...], ...]
     rate: bool = False
     options: tuple[str, ...] = ()
+    bit_depth: int = 8
 
 
 def _presets(*names: str) -> tuple[tuple[str, ...], ...]:
@@ -50,7 +52,7 @@ CODERS: dict[str, Coder] = {
         options=("-deadline", "good", "-b:v", "0"),
     ),
     "mpeg4": Coder("mpeg4", "-q:v", 2, 31, 1, ((),)),
-    "vvc": Coder("libvvenc", "-qp", 22, 52, 0.3, _presets("faster")),
+    "vvc": Coder("libvvenc", "-qp", 22, 52, 0.3, _presets("faster"), bit_depth=10),
 }  # fmt: skip
 _SCALES = (1.0, 1.0, 1.0, 0.75, 0.667, 0.5, 0.5, 0.375, 0.25)
 _DOWN = ("bicubic", "lanczos", "bilinear")
