@@ -21,17 +21,19 @@ if TYPE_CHECKING:
 class FitSettings:
     """Hyper-parameters; all of them end up in the model's card.
 
-    ``widths``, ``halve``, ``taps`` and ``motion`` are the backbone's. ``flatten`` says how far rare VMAF values are drawn
+    ``widths`` to ``logarithm`` are the backbone's. ``flatten`` says how far rare VMAF values are drawn
     more often: 0 as they come, 1 until every tenth of the scale is drawn equally often. ``clip_weight`` says how many
     times more often a take of a real clip is drawn than one of a picture; ``recolour`` is the share of takes whose
     contrast, brightness and saturation are changed; ``skip`` the share whose frame before is the last but one.
     """
 
     seed: int = 1
-    widths: tuple[int, ...] = (32, 48, 64, 96, 128)
-    halve: tuple[bool, ...] = (False, True, False, True, False)
-    taps: tuple[int, ...] = (0, 2, 4)
+    widths: tuple[int, ...] = (32, 64, 64, 128, 128, 192, 192)
+    halve: tuple[bool, ...] = (False, True, False, True, False, True, False)
+    taps: tuple[int, ...] = (0, 2, 4, 6)
     motion: bool = True
+    gates: int = 4
+    logarithm: bool = True
     backbone_steps: int = 6000
     head_steps: int = 4000
     takes_per_step: int = 8
@@ -132,7 +134,7 @@ class FrameBatches:
             picks = rng.choice(len(take.vmaf), settings.versions_per_take, replace=False, p=self._chances[index])
             frame = int(rng.integers(FRAMES))
             earlier = max(0, frame - (2 if rng.random() < settings.skip else 1))
-            both = self._frames[index][picks][:, [frame, earlier]].reshape(-1, *WINDOW_FORMAT.shape)
+            both = self._frames[index][picks[:, None], [frame, earlier]].reshape(-1, *WINDOW_FORMAT.shape)
             if rng.random() < settings.recolour:
                 both = recolour(both, WINDOW.height, rng)
             if rng.random() < 0.5:

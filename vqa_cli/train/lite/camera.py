@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 # Sampled at twice the size and averaged: at one sample a pixel, a fraction of a pixel would blur some frames only.
 _OVERSAMPLING = 2
 _SHARPEST = 0.75
+_SOFTEST = 1.3
+# A view of less deviation (in code values) shows a bare wall, from which nothing is learnt; another is looked for, so often.
+_BARE = 20.0
+_ATTEMPTS = 8
 
 
 @dataclass(frozen=True)
@@ -38,24 +42,33 @@ class Move:
 
 
 def film(
-    picture: NDArray[np.uint8], other: NDArray[np.uint8], count: int, size: Size, rng: np.random.Generator
+    picture: NDArray[np.uint8],
+    other: NDArray[np.uint8],
+    count: int,
+    size: Size,
+    rng: np.random.Generator,
+    soft: bool = False,
 ) -> NDArray[np.uint8]:
     """A take of ``count`` frames.
 
     Args:
         picture: (height, width, 3) RGB, what the take shows.
         other: the same of another picture, for things that move before the first one and for what comes after a cut.
+        soft: film as phones and small cameras do: all that the picture's own pixels show or less, out of focus here and
+            there, sharpened afterwards at times. Without, the picture is reduced until it is sharp.
 
     Returns:
         (count, size.height, size.width, 3) RGB.
     """
-    frames = _pan(picture, count, size, rng)
+    frames = _pan(picture, count, size, rng, soft)
     if rng.random() < 0.3:
         frames = _with_object(frames, other, size, rng)
     if rng.random() < 0.06:
         cut = int(rng.integers(2, count - 1))
-        frames = torch.cat((frames[:cut], _pan(other, count - cut, size, rng)))
-    if rng.random() < 0.5:
+        frames = torch.cat((frames[:cut], _pan(other, count - cut, size, rng, soft)))
+    if soft:
+        frames = _soften(frames, rng)
+    elif rng.random() < 0.5:
         frames = _lens(frames, float(rng.uniform(0.3, 1.3)))
     frames = _exposure(frames, rng)
     if rng.random() < 0.45:
@@ -64,17 +77,30 @@ def film(
     return _with_caption(pictures, rng) if rng.random() < 0.12 else pictures
 
 
-def _pan(picture: NDArray[np.uint8], count: int, size: Size, rng: np.random.Generator) -> Tensor:
+def _pan(picture: NDArray[np.uint8], count: int, size: Size, rng: np.random.Generator, soft: bool) -> Tensor:
     """A camera move over the whole frame, (count, 3, height, width) float32 in 0..255."""
     height, width = picture.shape[:2]
     margin = 1.12
     covering = max(margin * size.width / width, margin * size.height / height)
-    reduction = float(np.exp(rng.uniform(np.log(covering), np.log(max(covering, _SHARPEST)))))
+    least, most = (_SHARPEST, _SOFTEST) if soft else (covering, _SHARPEST)
+    reduction = float(np.exp(rng.uniform(np.log(max(covering, least)), np.log(max(covering, most)))))
     layer = _reduced(picture, reduction * _OVERSAMPLING)
     room = (layer.shape[2] / _OVERSAMPLING - size.width, layer.shape[1] / _OVERSAMPLING - size.height)
-    move = _move(count, room, size, rng)
+    for _ in range(_ATTEMPTS if soft else 1):  # a reduced picture seldom shows a bare wall
+        move = _move(count, room, size, rng)
+        if _view(layer, move, size).std() > _BARE:
+            break
     steps = int(rng.integers(2, 4)) if rng.random() < 0.4 else 1
     return _sample(layer, move, size, steps)
+
+
+def _view(layer: Tensor, move: Move, size: Size) -> Tensor:
+    """About what the middle frame shows."""
+    left, top = (
+        max(0, round((float(path.mean()) - side / 2) * _OVERSAMPLING))
+        for path, side in ((move.x, size.width), (move.y, size.height))
+    )
+    return layer[:, top : top + size.height * _OVERSAMPLING, left : left + size.width * _OVERSAMPLING]
 
 
 def _move(count: int, room: tuple[float, float], size: Size, rng: np.random.Generator) -> Move:
@@ -161,6 +187,22 @@ def _lens(frames: Tensor, sigma: float) -> Tensor:
     taps = (taps / taps.sum()).expand(3, 1, -1)
     padded = F.pad(frames, (reach, reach, reach, reach), mode="replicate")
     return F.conv2d(F.conv2d(padded, taps[:, :, None, :], groups=3), taps[:, :, :, None], groups=3)
+
+
+def _soften(frames: Tensor, rng: np.random.Generator) -> Tensor:
+    """A lens that is not at its best, a depth of field that ends, and what a camera does about it."""
+    if rng.random() < 0.5:
+        frames = _lens(frames, float(np.exp(rng.uniform(np.log(0.5), np.log(1.8)))))
+    if rng.random() < 0.35:
+        rows, cols = frames.shape[2:]
+        y, x = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, cols), indexing="ij")
+        middle, reach = rng.uniform(-0.7, 0.7, 2), rng.uniform(0.25, 1.0, 2)
+        distance = torch.hypot((x - middle[0]) / reach[0], (y - middle[1]) / reach[1])
+        sharp = ((1 - distance) * rng.uniform(1.0, 6.0) + 0.5).clamp(0, 1)
+        frames = sharp * frames + (1 - sharp) * _lens(frames, float(rng.uniform(1.5, 5.0)))
+    if rng.random() < 0.3:
+        frames = frames + rng.uniform(0.3, 1.2) * (frames - _lens(frames, float(rng.uniform(0.8, 2.0))))
+    return frames
 
 
 def _exposure(frames: Tensor, rng: np.random.Generator) -> Tensor:

@@ -27,7 +27,7 @@ from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
 from vqa_cli.train.lite.camera import film
-from vqa_cli.train.lite.material import LiteSource, read_sources
+from vqa_cli.train.lite.material import Kind, LiteSource, read_sources
 from vqa_cli.train.lite.pictures import draw_picture, open_photo
 from vqa_cli.train.lite.recipes import CODERS, Recipe, draw
 from vqa_cli.train.lite.takes import FRAMES, WINDOW, WINDOW_FORMAT, Take, append_take, frames_path, read_takes
@@ -41,8 +41,17 @@ _LOSSLESS = ("-an", "-c:v", "ffv1", "-level", "3", "-g", "1", "-pix_fmt", "yuv42
 # Frames are paired by number: none may be doubled or left out for the sake of timestamps.
 _PASS = ("-fps_mode", "passthrough")
 _SCALING = "accurate_rnd+full_chroma_int"
-# Every take of a source that training sees is another window, size and move; held-out ones need fewer.
-_TAKES = {"clip": (10, 2), "photo": (2, 1), "drawn": (1, 1)}
+# How many takes a source gives, sharp ones and soft ones; each is another window, size and move. Soft ones teach that
+# footage may be soft or a little compressed by its camera without a fault of the encode. Held-out sources need fewer.
+_TAKES: dict[Kind, dict[str, tuple[int, int]]] = {
+    "clip": {"train": (10, 5), "test": (2, 1)},
+    "photo": {"train": (2, 2), "test": (1, 1)},
+    "drawn": {"train": (1, 1), "test": (1, 1)},
+}
+# Size of a soft take of a clip over the size at which the clip is clean.
+_ENLARGED = 1.6
+# CRF of x264 as a camera would compress: hardly visible.
+_CAMERA_CRF = (4, 14)
 _SMALLEST = 64
 METRICS = ("vmaf", "vmaf_neg", "psnr", "ssim")
 _RATE = Fraction(25)
@@ -53,7 +62,7 @@ def make_data(media: Path, out: Path, *, seed: int, jobs: int, limit: int | None
     out.mkdir(parents=True, exist_ok=True)
     done = {take.key for take in read_takes(out)} if (out / "labels.jsonl").exists() else set()
     sources = read_sources()
-    todo = [(source, number) for source in sources for number in range(_TAKES[source.kind][source.split != "train"])]
+    todo = [(source, number) for source in sources for number in range(sum(_TAKES[source.kind][source.split]))]
     todo = [(source, number) for source, number in todo if _key(source, number) not in done]
     random.Random(seed).shuffle(todo)  # so that data made so far is always a fair sample
     todo = todo[:limit]
@@ -128,13 +137,14 @@ class Studio:
         key = _key(source, number)
         rng = np.random.default_rng([self._seed, zlib.crc32(key.encode())])
         recipes = draw(key, source.kind, self._seed)
+        soft = number >= _TAKES[source.kind][source.split][0]
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             reference = folder / "reference.nut"
             if source.kind == "clip":
-                self._cut(source, reference, rng)
+                self._cut(source, reference, rng, soft)
             else:
-                self._film(source, reference, rng)
+                self._film(source, reference, rng, soft)
             labels: dict[str, list[tuple[float, ...]]] = {name: [] for name in METRICS}
             frames = []
             for recipe in recipes:
@@ -152,11 +162,13 @@ class Studio:
             path.with_suffix(".tmp").replace(path)
         return Take(key, source.group, source.split, source.kind, source.clean, tuple(recipes), labels)
 
-    def _cut(self, source: LiteSource, out: Path, rng: np.random.Generator) -> None:
-        """A window of a real clip, which is reduced by between nothing and a third."""
+    def _cut(self, source: LiteSource, out: Path, rng: np.random.Generator, soft: bool) -> None:
+        """A window of a real clip, which is reduced until it is clean and by up to a third more, or to more than that size."""
         whole = probe(self._media / source.file).size
-        least = max(WINDOW.height, WINDOW.width * whole.short_side / whole.width, 0.67 * source.short_side)
-        side = round(rng.uniform(least, max(least, source.short_side)) / 2 + 0.5) * 2
+        clean = source.short_side
+        low, high = (clean, min(_ENLARGED * clean, whole.short_side)) if soft else (0.67 * clean, clean)
+        least = max(WINDOW.height, WINDOW.width * whole.short_side / whole.width, low)
+        side = round(rng.uniform(least, max(least, high)) / 2 + 0.5) * 2
         size = whole.with_short_side(side)
         first = source.start_frame + int(rng.integers(max(1, source.frames - FRAMES + 1)))
         x, y = (
@@ -165,16 +177,23 @@ class Studio:
         window = f",crop={WINDOW.width}:{WINDOW.height}:{x}:{y}"
         self._run(cut_arguments(self._media / source.file, first, FRAMES, size, out, then=window))
 
-    def _film(self, source: LiteSource, out: Path, rng: np.random.Generator) -> None:
+    def _film(self, source: LiteSource, out: Path, rng: np.random.Generator, soft: bool) -> None:
         """A camera move over a still picture."""
         stills = self._stills[source.split] or [source]
         other = stills[int(rng.integers(len(stills)))]
-        frames = film(self._picture(source), self._picture(other), FRAMES, WINDOW, rng)
+        frames = film(self._picture(source), self._picture(other), FRAMES, WINDOW, rng, soft)
         raw = out.with_suffix(".rgb")
         raw.write_bytes(frames.tobytes())
         described = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WINDOW.width}x{WINDOW.height}", "-r", str(_RATE)]
         colour = f"scale=flags=bicubic+{_SCALING}:out_color_matrix=bt709:out_range=tv"
-        self._run([*described, "-i", str(raw), "-vf", colour, *_LOSSLESS, str(out)])
+        if not soft or rng.random() < 0.5:
+            self._run([*described, "-i", str(raw), "-vf", colour, *_LOSSLESS, str(out)])
+            return
+        recorded = out.with_name("camera.nut")
+        crf = f"{rng.uniform(*_CAMERA_CRF):.1f}"
+        camera = ["-c:v", "libx264", "-preset", "fast", "-crf", crf, "-pix_fmt", "yuv420p", "-threads", "1"]
+        self._run([*described, "-i", str(raw), "-vf", colour, *camera, str(recorded)])
+        self._run(["-i", str(recorded), *_PASS, *_LOSSLESS, str(out)])
 
     def _picture(self, source: LiteSource) -> NDArray[np.uint8]:
         return draw_picture(Path(source.file).name) if source.kind == "drawn" else open_photo(self._media / source.file)
