@@ -24,8 +24,6 @@ _LUMAS = _CELL * _CELL
 _IN_CHANNELS = _LUMAS + 2 * (_CELL // 2) ** 2
 # Changes between frames are small beside the frames themselves.
 _CHANGE_GAIN = 4.0
-# Added before the logarithm: what lies far below it says nothing.
-_FAINT = 1e-2
 
 
 class _Block(nn.Sequential):
@@ -48,30 +46,22 @@ class LiteBackbone(Backbone):
         widths: channels of each block; the map halves at each ``True`` of ``halve``.
         taps: blocks whose output is pooled into the features, by index.
         motion: whether the change of luma since the frame before is seen.
-        gates: into how many parts the channels of the last block are divided, each of which is pooled once more with
-            weights of its own over the frame; they divide its width. 0 pools evenly only.
-        logarithm: whether features are logarithms.
     """
 
     def __init__(
         self,
-        widths: Sequence[int] = (32, 64, 64, 128, 128, 192, 192),
+        widths: Sequence[int] = (32, 48, 64, 96, 128, 192, 192),
         halve: Sequence[bool] = (False, True, False, True, False, True, False),
         taps: Sequence[int] = (0, 2, 4, 6),
         motion: bool = True,
-        gates: int = 4,
-        logarithm: bool = True,
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
-            "widths": list(widths), "halve": list(halve), "taps": list(taps), "motion": motion,
-            "gates": gates, "logarithm": logarithm,
+            "widths": list(widths), "halve": list(halve), "taps": list(taps), "motion": motion
         }  # fmt: skip
         self.taps = frozenset(taps)
         self.looks_back = int(motion)
-        self.dim = 2 * (sum(widths[tap] for tap in taps) + widths[-1] * bool(gates))
-        self._logarithm = logarithm
-        self.gate = nn.Conv2d(widths[-1], gates, 1) if gates else None
+        self.dim = 2 * sum(widths[tap] for tap in taps)
         pairs = pairwise((_IN_CHANNELS + _LUMAS * motion, *widths))
         blocks = [_Block(before, after, 2 if half else 1) for (before, after), half in zip(pairs, halve, strict=True)]
         self.blocks = nn.ModuleList(blocks)
@@ -107,10 +97,7 @@ class LiteBackbone(Backbone):
             x = block(x)
             if index in self.taps:
                 pooled += _mean_and_deviation(x)
-        if self.gate is not None:
-            pooled += _gated_mean_and_deviation(x, self.gate(x))
-        features = torch.cat(pooled, dim=1)
-        return (features + _FAINT).log() if self._logarithm else features
+        return torch.cat(pooled, dim=1)
 
     def fold(self) -> Self:
         """Fold batch normalisation into the convolutions, for inference."""
@@ -168,16 +155,3 @@ def _mean_and_deviation(x: Tensor) -> tuple[Tensor, Tensor]:
     mean = torch.stack(means)
     variance = (torch.stack(squares) - mean.square()).clamp_min(0.0) * (count / max(1, count - 1))
     return mean, (variance + 1e-12).sqrt()
-
-
-def _gated_mean_and_deviation(x: Tensor, gates: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of (n, channels, rows, cols) over the frame, weighted: of each equal part of the channels by the
-    softmax of its own map in ``gates``, (n, parts, rows, cols). Each (n, channels) float32.
-
-    A sky or a blurred background says little about an encode, and VMAF weighs by information too.
-    """
-    weights = gates.float().flatten(2).softmax(dim=2)[:, :, None]
-    values = x.float().flatten(2).unflatten(1, (gates.shape[1], -1))
-    mean = (values * weights).sum(dim=3)
-    variance = ((values - mean[..., None]).square() * weights).sum(dim=3)
-    return mean.flatten(1), (variance + 1e-12).sqrt().flatten(1)

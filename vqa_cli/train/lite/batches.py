@@ -21,23 +21,21 @@ if TYPE_CHECKING:
 class FitSettings:
     """Hyper-parameters; all of them end up in the model's card.
 
-    ``widths`` to ``logarithm`` are the backbone's. ``flatten`` says how far rare VMAF values are drawn
+    ``widths``, ``halve``, ``taps`` and ``motion`` are the backbone's. ``flatten`` says how far rare VMAF values are drawn
     more often: 0 as they come, 1 until every tenth of the scale is drawn equally often. ``clip_weight`` says how many
     times more often a take of a real clip is drawn than one of a picture; ``recolour`` is the share of takes whose
     contrast, brightness and saturation are changed; ``skip`` the share whose frame before is the last but one.
     """
 
     seed: int = 1
-    widths: tuple[int, ...] = (32, 64, 64, 128, 128, 192, 192)
+    widths: tuple[int, ...] = (32, 48, 64, 96, 128, 192, 192)
     halve: tuple[bool, ...] = (False, True, False, True, False, True, False)
     taps: tuple[int, ...] = (0, 2, 4, 6)
     motion: bool = True
-    gates: int = 4
-    logarithm: bool = True
     backbone_steps: int = 6000
     head_steps: int = 4000
-    takes_per_step: int = 8
-    versions_per_take: int = 6
+    takes_per_step: int = 10
+    versions_per_take: int = 5
     learning_rate: float = 2e-3
     head_learning_rate: float = 2e-3
     weight_decay: float = 0.02

@@ -41,9 +41,7 @@ def rank_loss(predicted: Tensor, target: Tensor, settings: FitSettings) -> Tenso
 def new_backbone(settings: FitSettings, before: dict[str, Any] | None) -> LiteBackbone:
     """A backbone as the settings describe it; what an earlier fit of the same shapes knew, it starts from."""
     torch.manual_seed(settings.seed)
-    backbone = LiteBackbone(
-        settings.widths, settings.halve, settings.taps, settings.motion, settings.gates, settings.logarithm
-    )
+    backbone = LiteBackbone(settings.widths, settings.halve, settings.taps, settings.motion)
     if before is not None:
         own = backbone.state_dict()
         known = {
