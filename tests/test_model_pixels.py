@@ -60,14 +60,12 @@ class Watcher:
 
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize("compared", [False, True])
-@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "yuvj420p", "yuv422p"])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "yuvj420p", "yuv422p", "yuv444p"])
 @pytest.mark.parametrize("tag", ["bt709", "smpte170m", "bt2020nc", None])
 def test_what_is_scored_are_the_pixels_of_rgb24(
     any_model: StreamingScorer, tmp_path: Path, pix_fmt: str, tag: str | None, compared: bool
 ) -> None:
     """Through all of ``score_file``; the untagged clip is read as BT.601, as the authors' reader does."""
-    if compared and pix_fmt in ("yuvj420p", "yuv422p"):
-        pytest.skip("what is compared with a reference is 4:2:0 in limited range")
     clip = noise(tmp_path / "clip.mkv", pix_fmt, *(("-colorspace", tag) if tag else ()))
     watcher = Watcher(any_model, PixelWish("rgb24", "reference"))
     request = ScoreRequest(reference=clip, metrics=("psnr",)) if compared else ScoreRequest()
@@ -75,6 +73,18 @@ def test_what_is_scored_are_the_pixels_of_rgb24(
     want = as_ffmpeg(clip)
     assert np.ptp(want) == 255
     assert np.abs(watcher.shown.astype(int) - want).max() <= 1
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("pix_fmt", ["yuvj420p", "yuv422p"])
+def test_a_reference_does_not_change_the_score(vqa: Vqa, tmp_path: Path, pix_fmt: str, every: int) -> None:
+    clip, weights = noise(tmp_path / "clip.mkv", pix_fmt), random_vsfa(tmp_path)
+    options = ("score", clip, "--model", "vsfa", *weights, "--every", str(every), "--format", "json", "--no-cache")
+    alone, compared = vqa(*options), vqa(*options, "--reference", clip, "--metric", "psnr")
+    assert alone.returncode == compared.returncode == 0, compared.stderr
+    raws = [json.loads(done.stdout)["raw"] for done in (alone, compared)]
+    assert raws[0] == raws[1]
 
 
 @pytest.mark.ffmpeg
@@ -88,12 +98,17 @@ def test_untagged_hd_is_read_as_asked(any_model: StreamingScorer, tmp_path: Path
     assert min(shown.values()) > 10
 
 
+def random_vsfa(folder: Path) -> tuple[object, ...]:
+    """Options for weights of the right shapes."""
+    torch.manual_seed(0)
+    torch.save(resnet50(weights=None).state_dict(), folder / "resnet.pth")
+    torch.save(VsfaHead(4096).state_dict(), folder / "head.pt")
+    return "--backbone-weights", folder / "resnet.pth", "--head-weights", folder / "head.pt"
+
+
 @pytest.mark.ffmpeg
 def test_a_ladder_records_how_untagged_video_was_read(vqa: Vqa, tmp_path: Path) -> None:
-    torch.save(resnet50(weights=None).state_dict(), tmp_path / "resnet.pth")
-    torch.save(VsfaHead(4096).state_dict(), tmp_path / "head.pt")
-    weights = ("--backbone-weights", tmp_path / "resnet.pth", "--head-weights", tmp_path / "head.pt")
-    done = vqa("ladder", noise(tmp_path / "clip.mkv", "yuv420p"), "--model", "vsfa", *weights, "--color", "reference",
+    done = vqa("ladder", noise(tmp_path / "clip.mkv", "yuv420p"), "--model", "vsfa", *random_vsfa(tmp_path), "--color", "reference",
                "--codec", "x264", "--crf", "30", "--height", "96", "--display", "96", "--metric", "psnr", "-o", tmp_path / "run")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "read as BT.601" in json.loads((tmp_path / "run" / "run.json").read_text())["model"]["preprocessing"]
