@@ -198,9 +198,7 @@ def _sampled(stream: Any, order: MeasureOrder) -> Any:
     return stream if order.every == 1 else stream.filter("select", f"not(mod(n,{order.every}))")
 
 
-def _raw_output(
-    ffmpeg: Path, stream: Any, source: SourceView, order: MeasureOrder, *others: Any
-) -> tuple[str, ...]:
+def _raw_output(ffmpeg: Path, stream: Any, source: SourceView, order: MeasureOrder, *others: Any) -> tuple[str, ...]:
     """The whole command: raw frames on standard output, and ``others`` that ffmpeg writes beside them."""
     if order.layout == "rgb24":
         stream = _to_rgb(stream, source, order)
