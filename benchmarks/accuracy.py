@@ -29,7 +29,7 @@ from vqa_cli.ladder.pipeline import LadderJob, run_ladder
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
-from vqa_cli.model.registry import load_scorer
+from vqa_cli.model.load import load_scorer
 from vqa_cli.settings import CodecSettings, LadderSettings
 from vqa_cli.train.lite.make_data import cut_arguments
 from vqa_cli.train.lite.material import LiteSource, read_sources

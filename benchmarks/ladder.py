@@ -30,7 +30,7 @@ from vqa_cli.media.frames import frame_format, open_frames
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
-from vqa_cli.model.registry import load_scorer
+from vqa_cli.model.load import load_scorer
 
 
 def main() -> None:

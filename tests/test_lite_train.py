@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from vqa_cli.errors import InputError
 from vqa_cli.model.checkpoint import load_model
-from vqa_cli.model.registry import load_scorer
+from vqa_cli.model.load import load_scorer
 from vqa_cli.train.lite import make_data as making
 from vqa_cli.train.lite.batches import FitSettings, FrameBatches, draw_chances, draw_takes, mirror, recolour
 from vqa_cli.train.lite.camera import film

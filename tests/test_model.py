@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from vqa_cli.errors import ModelError, UsageError
 from vqa_cli.model.checkpoint import Card, Scale, load_model, save_model
 from vqa_cli.model.lite import LiteBackbone, to_cells
+from vqa_cli.model.load import load_scorer
 from vqa_cli.model.pooling import effective_tau, pool_batch, pool_clip
-from vqa_cli.model.registry import load_scorer
+from vqa_cli.model.registry import PUBLISHED
 from vqa_cli.model.resnet import ResNetBackbone
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.types import FrameFormat
@@ -217,6 +218,18 @@ def test_resnet_features_are_the_papers(tmp_path: Path) -> None:
     assert torch.allclose(got, want, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "mixed", "bf16"])
+def test_weights_in_the_cpus_own_order_change_nothing(precision: str) -> None:
+    torch.manual_seed(5)
+    backbone, clip = ResNetBackbone().fold().requires_grad_(False), torch.from_numpy(rgb_frames(2))
+    backbone.lower(precision)
+    with torch.inference_mode():
+        before = backbone(clip, RGB)
+        backbone.settle()
+        assert torch.equal(backbone(clip, RGB), before)
+        assert torch.isfinite(before).all()
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["vsfa", "mdtvsfa"])
 def test_published_heads_score_as_a_literal_transcription(name: str, tmp_path: Path) -> None:
@@ -259,11 +272,14 @@ def like_trained(path: Path, clip: np.ndarray, seed: int) -> Path:
 @pytest.mark.shared
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize("seed", [1, 4])
-def test_mixed_precision_keeps_mdtvsfas_scores_and_their_order(clip: Path, tmp_path: Path, seed: int) -> None:
-    """Not VSFA's, which is why it stays in fp32: seed 4 moves it by 0.0021."""
-    head = SHARED / "weights" / "MDTVSFA.pt"
+@pytest.mark.parametrize(("model", "precision"), [("mdtvsfa", "mixed"), ("vsfa", "mixed8")])
+def test_the_default_precision_keeps_scores_and_their_order(
+    clip: Path, tmp_path: Path, model: str, precision: str, seed: int
+) -> None:
+    head = SHARED / "weights" / f"{model.upper()}.pt"
     if not head.exists():
         pytest.skip("the published heads are not here")
+    assert PUBLISHED[model].close == precision
     pixels, rungs = FrameFormat(320, 180, full_range=True, layout="rgb24"), []
     for crf in (10, 28, 40, 51):
         rung = tmp_path / f"{crf}.mp4"
@@ -273,11 +289,11 @@ def test_mixed_precision_keeps_mdtvsfas_scores_and_their_order(clip: Path, tmp_p
         rungs.append(np.frombuffer(raw, np.uint8).reshape(-1, *pixels.shape).copy())
     weights = like_trained(tmp_path / "resnet.pth", rungs[0][:6], seed)
     raws = {}
-    for precision in ("fp32", "mixed"):
-        scorer = load_scorer("mdtvsfa", backbone_weights=weights, head_weights=head, precision=precision, device="cpu")
-        raws[precision] = np.array([scorer.score([rung], pixels).raw for rung in rungs])
-    assert 0 < np.abs(raws["mixed"] - raws["fp32"]).max() <= 0.002
-    assert np.argsort(raws["mixed"]).tolist() == np.argsort(raws["fp32"]).tolist()
+    for arithmetic in ("fp32", precision):
+        scorer = load_scorer(model, backbone_weights=weights, head_weights=head, precision=arithmetic, device="cpu")
+        raws[arithmetic] = np.array([scorer.score([rung], pixels).raw for rung in rungs])
+    assert 0 < np.abs(raws[precision] - raws["fp32"]).max() <= 0.002
+    assert np.argsort(raws[precision]).tolist() == np.argsort(raws["fp32"]).tolist()
 
 
 def slow_score(features: np.ndarray, state: dict[str, np.ndarray]) -> float:

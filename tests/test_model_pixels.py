@@ -20,7 +20,7 @@ from vqa_cli.errors import InputError, ModelError, UsageError
 from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.device import pick_precision
 from vqa_cli.model.extractor import FeatureExtractor, rebatch
-from vqa_cli.model.registry import load_scorer
+from vqa_cli.model.load import load_scorer
 from vqa_cli.model.scorer import Calibration, StreamingScorer
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.score import ScoreRequest, score_file
@@ -60,14 +60,12 @@ class Watcher:
 
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize("compared", [False, True])
-@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "yuvj420p", "yuv422p"])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "yuvj420p", "yuv422p", "yuv444p"])
 @pytest.mark.parametrize("tag", ["bt709", "smpte170m", "bt2020nc", None])
 def test_what_is_scored_are_the_pixels_of_rgb24(
     any_model: StreamingScorer, tmp_path: Path, pix_fmt: str, tag: str | None, compared: bool
 ) -> None:
     """Through all of ``score_file``; the untagged clip is read as BT.601, as the authors' reader does."""
-    if compared and pix_fmt in ("yuvj420p", "yuv422p"):
-        pytest.skip("what is compared with a reference is 4:2:0 in limited range")
     clip = noise(tmp_path / "clip.mkv", pix_fmt, *(("-colorspace", tag) if tag else ()))
     watcher = Watcher(any_model, PixelWish("rgb24", "reference"))
     request = ScoreRequest(reference=clip, metrics=("psnr",)) if compared else ScoreRequest()
@@ -75,6 +73,17 @@ def test_what_is_scored_are_the_pixels_of_rgb24(
     want = as_ffmpeg(clip)
     assert np.ptp(want) == 255
     assert np.abs(watcher.shown.astype(int) - want).max() <= 1
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("pix_fmt", ["yuvj420p", "yuv422p"])
+def test_a_reference_does_not_change_the_score(vqa: Vqa, tmp_path: Path, pix_fmt: str) -> None:
+    clip, weights = noise(tmp_path / "clip.mkv", pix_fmt), random_vsfa(tmp_path)
+    options = ("score", clip, "--model", "vsfa", *weights, "--format", "json", "--no-cache")
+    alone, compared = vqa(*options), vqa(*options, "--reference", clip, "--metric", "psnr")
+    assert alone.returncode == compared.returncode == 0, compared.stderr
+    raws = [json.loads(done.stdout)["raw"] for done in (alone, compared)]
+    assert raws[0] == raws[1]
 
 
 @pytest.mark.ffmpeg
@@ -88,12 +97,17 @@ def test_untagged_hd_is_read_as_asked(any_model: StreamingScorer, tmp_path: Path
     assert min(shown.values()) > 10
 
 
+def random_vsfa(folder: Path) -> tuple[object, ...]:
+    """Options for weights of the right shapes."""
+    torch.manual_seed(0)
+    torch.save(resnet50(weights=None).state_dict(), folder / "resnet.pth")
+    torch.save(VsfaHead(4096).state_dict(), folder / "head.pt")
+    return "--backbone-weights", folder / "resnet.pth", "--head-weights", folder / "head.pt"
+
+
 @pytest.mark.ffmpeg
 def test_a_ladder_records_how_untagged_video_was_read(vqa: Vqa, tmp_path: Path) -> None:
-    torch.save(resnet50(weights=None).state_dict(), tmp_path / "resnet.pth")
-    torch.save(VsfaHead(4096).state_dict(), tmp_path / "head.pt")
-    weights = ("--backbone-weights", tmp_path / "resnet.pth", "--head-weights", tmp_path / "head.pt")
-    done = vqa("ladder", noise(tmp_path / "clip.mkv", "yuv420p"), "--model", "vsfa", *weights, "--color", "reference",
+    done = vqa("ladder", noise(tmp_path / "clip.mkv", "yuv420p"), "--model", "vsfa", *random_vsfa(tmp_path), "--color", "reference",
                "--codec", "x264", "--crf", "30", "--height", "96", "--display", "96", "--metric", "psnr", "-o", tmp_path / "run")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "read as BT.601" in json.loads((tmp_path / "run" / "run.json").read_text())["model"]["preprocessing"]
@@ -153,6 +167,42 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_nothing(any_model: St
     assert set(small.seen[7:]) <= {4, 2}
 
 
+class LooksBack(SmallMemory):
+    """Its features are how each frame differs from the one before."""
+
+    looks_back = 1
+
+    def forward(self, frames: torch.Tensor, frame_format: FrameFormat) -> torch.Tensor:
+        return super().forward(frames, frame_format).diff(dim=0)
+
+
+def test_halved_batches_still_see_the_frame_before() -> None:
+    clip = np.random.default_rng(0).integers(0, 255, (23, 96, 64)).astype(np.uint8)
+
+    def features(room: int) -> torch.Tensor:
+        extractor = FeatureExtractor(LooksBack(room), torch.device("cpu"), 16)
+        return torch.cat(list(extractor.features([clip[:9], clip[9:]], FrameFormat(64, 64))))
+
+    assert features(99).abs().sum() > 0
+    assert torch.equal(features(4), features(99))
+
+
+def test_fp32_is_not_tf32_on_a_gpu() -> None:
+    allowed = []
+
+    class Asks(SmallMemory):
+        def forward(self, frames: torch.Tensor, frame_format: FrameFormat) -> torch.Tensor:
+            allowed.append(torch.backends.cudnn.allow_tf32)
+            return super().forward(frames, frame_format)
+
+    before = torch.backends.cudnn.allow_tf32
+    list(
+        FeatureExtractor(Asks(9), torch.device("cpu")).features([np.zeros((2, 96, 64), np.uint8)], FrameFormat(64, 64))
+    )
+    assert allowed == [False]
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
 def test_memory_for_not_even_one_frame_is_an_error(any_model: StreamingScorer) -> None:
     with pytest.raises(ModelError, match="does not hold one frame"):
         scorer(SmallMemory(0), any_model).score([np.zeros((3, 96, 64), np.uint8)], FrameFormat(64, 64))
@@ -167,7 +217,7 @@ def test_the_window_in_use_is_recorded(any_model: StreamingScorer, count: int) -
 
 
 @pytest.mark.parametrize("native", [True, False])
-@pytest.mark.parametrize("close", ["bf16", "mixed"])
+@pytest.mark.parametrize("close", ["bf16", "mixed", "mixed8"])
 def test_less_than_fp32_is_taken_unasked_only_where_it_is_native(
     monkeypatch: pytest.MonkeyPatch, native: bool, close: str
 ) -> None:
@@ -179,6 +229,15 @@ def test_less_than_fp32_is_taken_unasked_only_where_it_is_native(
         pick_precision("fp16", cpu, close=close)
 
 
-def test_mixed_is_no_arithmetic_of_lite() -> None:
+@pytest.mark.parametrize("precision", ["mixed", "mixed8"])
+def test_mixed_is_no_arithmetic_of_lite(precision: str) -> None:
     with pytest.raises(UsageError, match="for ResNet models"):
-        load_scorer(device="cpu", precision="mixed")
+        load_scorer(device="cpu", precision=precision)
+
+
+@pytest.mark.parametrize(("capability", "arithmetic"), [((7, 5), "fp32"), ((8, 0), "mixed"), ((9, 0), "mixed")])
+def test_a_gpu_that_only_emulates_bf16_stays_in_fp32(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], arithmetic: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert pick_precision("auto", torch.device("cuda:0"), close="mixed") == arithmetic

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from vqa_cli.entries import Entries, content_key
 from vqa_cli.errors import InputError
+from vqa_cli.model.load import load_scorer
 from vqa_cli.model.pooling import pool_clip
-from vqa_cli.model.registry import load_scorer
 from vqa_cli.seen import Seen, Stream
 from vqa_cli.types import FrameFormat
 

@@ -12,7 +12,7 @@ from vqa_cli._version import __version__
 
 if TYPE_CHECKING:
     from vqa_cli.ladder.pipeline import LadderJob, run_ladder
-    from vqa_cli.model.registry import load_scorer
+    from vqa_cli.model.load import load_scorer
     from vqa_cli.run import Run, read_run
     from vqa_cli.score import ScoreRequest, score_file
     from vqa_cli.settings import LadderSettings
@@ -34,7 +34,7 @@ _HOMES = {
     "LadderSettings": "vqa_cli.settings",
     "Run": "vqa_cli.run",
     "ScoreRequest": "vqa_cli.score",
-    "load_scorer": "vqa_cli.model.registry",
+    "load_scorer": "vqa_cli.model.load",
     "read_run": "vqa_cli.run",
     "run_ladder": "vqa_cli.ladder.pipeline",
     "score_file": "vqa_cli.score",

@@ -106,7 +106,7 @@ def score_file(
         ModelError: the score is no number.
     """
     if scorer is None:
-        from vqa_cli.model.registry import load_scorer
+        from vqa_cli.model.load import load_scorer
 
         scorer = load_scorer()
     if runner is None:

@@ -52,8 +52,7 @@ def build_frames_argv(ffmpeg: Path, source: SourceView, order: MeasureOrder, **t
     Args:
         told: options of ffmpeg's that say what is in a file without a header.
     """
-    if order.layout == "rgb24" and order.display == source.size:
-        # Straight from what the file holds, as ``ffmpeg -pix_fmt rgb24``: every format between would round once more.
+    if _is_straight(source, order):
         return _raw_output(ffmpeg, _sampled(_opened(source, order, **told), order), source, order)
     stream = _sampled(_seen(source, order, **told), order)
     if order.layout == "rgb24":
@@ -65,13 +64,28 @@ def build_measure_argv(ffmpeg: Path, encode: SourceView, reference: SourceView, 
     """Decode ``encode`` and ``reference`` once, compare them by every metric, and give the encode's raw frames.
 
     The comparison filters hand the encode's frames on, so that they form one chain: nothing is decoded twice and no
-    branch can run ahead of the reader. To be run in a working directory of its own, where the logs of :data:`LOGS` go.
-    Full range and finer chroma than 4:2:0 have then been through what is compared, which :func:`build_frames_argv` spares
-    RGB at the file's own size: up to 3 levels.
+    branch can run ahead of the reader. Only RGB at the file's own size branches off before, because what is compared is
+    4:2:0 in limited range: the model is shown the pixels of :func:`build_frames_argv`, with a reference or without. To be
+    run in a working directory of its own, where the logs of :data:`LOGS` go.
     """
+    if not order.metrics:
+        return build_frames_argv(ffmpeg, encode, order)
+    if not _is_straight(encode, order):
+        stream = _sampled(_measured(_seen(encode, order), encode, reference, order), order)
+        if order.layout == "rgb24":
+            stream = stream.filter("format", _compared(encode))
+        return _raw_output(ffmpeg, stream, encode, order)
+    shown, seen = (_opened(encode, order).filter_multi_output("split", 2)[index] for index in range(2))
+    measured = _measured(_at_display(seen, encode, order), encode, reference, order)
+    logged = measured.output("-", f="null", fps_mode="passthrough")
+    return _raw_output(ffmpeg, _sampled(shown, order), encode, order, logged)
+
+
+def _measured(stream: Any, encode: SourceView, reference: SourceView, order: MeasureOrder) -> Any:
+    """The encode's frames at the display size, sent through the filters that compare them with the reference."""
     pix_fmt = _compared(encode, reference)
     filters = comparison_filters(order.metrics, order.threads)
-    stream = _seen(encode, order).filter("format", pix_fmt)
+    stream = stream.filter("format", pix_fmt)
     # An option of its own makes the second input a node of its own, even when a file is compared with itself.
     copies = (
         _seen(reference, order, thread_queue_size=8)
@@ -80,10 +94,7 @@ def build_measure_argv(ffmpeg: Path, encode: SourceView, reference: SourceView, 
     )
     for index, (name, options) in enumerate(filters):
         stream = library().filter([stream, copies[index]], name, **options)
-    stream = _sampled(stream, order)
-    if order.layout == "rgb24":
-        stream = stream.filter("format", _compared(encode))
-    return _raw_output(ffmpeg, stream, encode, order)
+    return stream
 
 
 def comparison_filters(metrics: Iterable[str], threads: int) -> list[tuple[str, dict[str, str]]]:
@@ -165,9 +176,20 @@ def _opened(source: SourceView, order: MeasureOrder, **options: Any) -> Any:
     return by_index(open_input(source.path, **cut)[str(source.stream_index)], source.fps)
 
 
+def _is_straight(source: SourceView, order: MeasureOrder) -> bool:
+    """Whether RGB comes straight from what the file holds, as ``ffmpeg -pix_fmt rgb24``, whose pixels the published models
+    were trained on: every format between would round once more, full range and finer chroma by up to 3 levels.
+    """
+    return order.layout == "rgb24" and order.display == source.size
+
+
 def _seen(source: SourceView, order: MeasureOrder, **options: Any) -> Any:
+    return _at_display(_opened(source, order, **options), source, order)
+
+
+def _at_display(stream: Any, source: SourceView, order: MeasureOrder) -> Any:
     return to_size(
-        _opened(source, order, **options), source.size, order.display,
+        stream, source.size, order.display,
         downscale=order.downscale, upscale=order.upscale, full_range=source.full_range,
     )  # fmt: skip
 
@@ -176,11 +198,13 @@ def _sampled(stream: Any, order: MeasureOrder) -> Any:
     return stream if order.every == 1 else stream.filter("select", f"not(mod(n,{order.every}))")
 
 
-def _raw_output(ffmpeg: Path, stream: Any, source: SourceView, order: MeasureOrder) -> tuple[str, ...]:
+def _raw_output(ffmpeg: Path, stream: Any, source: SourceView, order: MeasureOrder, *others: Any) -> tuple[str, ...]:
+    """The whole command: raw frames on standard output, and ``others`` that ffmpeg writes beside them."""
     if order.layout == "rgb24":
         stream = _to_rgb(stream, source, order)
     stream = stream.filter("format", order.layout)
-    argv = compile_argv(ffmpeg, stream.output("pipe:1", f="rawvideo", pix_fmt=order.layout, fps_mode="passthrough"))
+    frames = stream.output("pipe:1", f="rawvideo", pix_fmt=order.layout, fps_mode="passthrough")
+    argv = compile_argv(ffmpeg, frames, *others)
     return (*argv[:1], *GLOBAL, *argv[1:])
 
 

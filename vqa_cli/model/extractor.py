@@ -50,8 +50,9 @@ class FeatureExtractor:
     def _forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
         """Features of one batch; halves it, and every later one, when the GPU's memory does not hold it."""
         try:
-            with torch.inference_mode():
-                features: Tensor = self._backbone(frames.to(self._device, non_blocking=True), frame_format)
+            # Left to itself, cuDNN multiplies fp32 in TF32, whose 10 bits do not keep scores to 1e-5.
+            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                features: Tensor = self._backbone(self._uploaded(frames), frame_format)
                 return features
         except torch.cuda.OutOfMemoryError as err:
             if len(frames) - self._backbone.looks_back == 1:
@@ -61,6 +62,14 @@ class FeatureExtractor:
         self._memory_px = half * frame_format.width * frame_format.height
         parts = (frames[: half + self._backbone.looks_back], frames[half:])
         return torch.cat([self._forward(part, frame_format) for part in parts])
+
+    def _uploaded(self, frames: Tensor) -> Tensor:
+        """Frames on the device. To a GPU from page-locked memory, so that the copy of one batch and the filling of the next
+        run beside the work on the one before; torch gives such memory out again only when its copy has ended.
+        """
+        if self._device.type != "cuda":
+            return frames.to(self._device)
+        return frames.pin_memory().to(self._device, non_blocking=True)
 
     def _batch(self, frame_format: FrameFormat) -> int:
         pixels = frame_format.width * frame_format.height
@@ -97,4 +106,6 @@ def prepare_backbone(backbone: Backbone, device: torch.device, precision: str) -
     """Fold, convert and move a backbone for inference."""
     module = backbone.fold().requires_grad_(False)
     module.lower(precision)
-    return module.to(device).eval()
+    module = module.to(device).eval()
+    module.settle()
+    return module

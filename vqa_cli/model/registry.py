@@ -1,25 +1,13 @@
-"""Names to models: what each is, which files it needs, and how it is put together."""
+"""Which models there are, and which files the published ones need."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
-from vqa_cli.errors import ModelError, UsageError, first_line
-from vqa_cli.model.store import WeightFile, default_dir, sha256_of
-from vqa_cli.types import Layout, ModelIdentity, PixelWish, ScoreScale
-
-if TYPE_CHECKING:
-    import torch
-
-    from vqa_cli.model.backbone import Backbone
-    from vqa_cli.model.checkpoint import Scale
-    from vqa_cli.model.heads import Head
-    from vqa_cli.model.pooling import Pooling
-    from vqa_cli.model.scorer import Calibration, StreamingScorer
+from vqa_cli.model.store import WeightFile
+from vqa_cli.types import ScoreScale
 
 LITE = "vsfa-lite"
 _VSFA = "D. Li, T. Jiang, M. Jiang: Quality Assessment of In-the-Wild Videos. ACM MM 2019"
@@ -33,8 +21,6 @@ RESNET50 = WeightFile(
     licence="BSD-3-Clause (torchvision); trained on ImageNet-1k",
     citation="K. He et al.: Deep Residual Learning for Image Recognition. CVPR 2016",
 )
-_RESNET_PIXELS = "RGB as ffmpeg's rgb24, ImageNet mean and deviation, whole frame at the scoring size"
-_UNTAGGED = "video without a colour matrix read as BT.601"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +31,7 @@ class PublishedModel:
     head: WeightFile
     scale: ScoreScale
     training_data: str
-    close: str = "fp32"  # the cheapest arithmetic that keeps its scores: docs/performance.md
+    close: str  # the cheapest arithmetic that keeps its scores: docs/performance.md
 
     @property
     def files(self) -> tuple[WeightFile, ...]:
@@ -61,6 +47,7 @@ PUBLISHED = {
         ),
         ScoreScale("MOS (KoNViD-1k)", 1.0, 5.0, True, "Mean opinion score of KoNViD-1k viewers, 1 bad to 5 excellent."),
         "KoNViD-1k",
+        close="mixed8",
     ),
     "mdtvsfa": PublishedModel(
         "mdtvsfa",
@@ -75,237 +62,7 @@ PUBLISHED = {
 }  # fmt: skip
 MODEL_NAMES = (LITE, *PUBLISHED)
 
-# The code of VSFA divides MOS by the largest one of its training set.
-_KONVID_LARGEST_MOS = 4.64
-_MDTVSFA_SETS = {"K": "KoNViD-1k", "C": "CVD2014", "L": "LIVE-Qualcomm", "N": "LIVE-VQC"}
-_MDTVSFA_NAMES = {
-    "dimemsion_reduction": "ann.fc0",  # spelt so in the published file
-    "feature_aggregation": "rnn",
-    "regression": "q",
-}
-
 
 def lite_path() -> Path:
     """The bundled model's file."""
     return Path(str(files("vqa_cli.weights") / "vsfa_lite.safetensors"))
-
-
-def load_scorer(
-    model: str = LITE,
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    batch_size: int | Literal["auto"] = "auto",
-    backbone_weights: Path | None = None,
-    head_weights: Path | None = None,
-    tau: int | None = None,
-    beta: float | None = None,
-    pooling: Pooling = "hysteresis",
-    model_dir: Path | None = None,
-    color: Literal["auto", "reference"] = "auto",
-) -> StreamingScorer:
-    """Put a model together, ready to score.
-
-    Args:
-        model: ``"vsfa-lite"`` (ships with the package), ``"vsfa"``, ``"mdtvsfa"``, or the path of a file that
-            ``vqa train`` wrote.
-        precision: ``"auto"`` (where the hardware has bf16: that for lite models, ``"mixed"`` for mdtvsfa; else fp32), ``"fp32"``, ``"mixed"``, ``"bf16"`` or ``"fp16"``.
-        backbone_weights, head_weights: compatible state dicts in place of the registered files; the result is then
-            marked unverified.
-        tau, beta: temporal pooling other than the model's own; window in frames, weight 0..1.
-        pooling: ``"hysteresis"`` as the authors' code does it, ``"paper"`` as their paper writes it, or ``"mean"``.
-        model_dir: where downloaded weights lie, the user's data folder by default.
-        color: the matrix of video that names none, for models that see RGB: ``"auto"`` by its size as players do,
-            ``"reference"`` BT.601 as the authors' readers do. vsfa-lite sees YUV as it is.
-
-    Raises:
-        ModelError: weights are missing, damaged or do not fit, or there is no such model.
-        UsageError: device or precision that cannot be had.
-    """
-    from vqa_cli.model.device import pick_device, pick_precision
-    from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
-    from vqa_cli.model.scorer import StreamingScorer, TemporalPooling
-
-    parts = _parts(model, backbone_weights, head_weights, model_dir or default_dir())
-    if precision == "mixed" and parts.layout != "rgb24":
-        raise UsageError("mixed precision is for ResNet models", hint="use --precision bf16 or fp32")
-    place = pick_device(device)
-    arithmetic = pick_precision(precision, place, close=parts.close)
-    temporal = TemporalPooling(parts.tau if tau is None else tau, parts.beta if beta is None else beta, pooling)
-    return StreamingScorer(
-        FeatureExtractor(prepare_backbone(parts.backbone, place, arithmetic), place, batch_size),
-        parts.head.to(place).eval().requires_grad_(False),
-        parts.calibration,
-        parts.identity(arithmetic, place, temporal.describe(), color),
-        device=place,
-        pooling=temporal,
-    )
-
-
-@dataclass(frozen=True)
-class _Parts:
-    name: str
-    backbone: Backbone
-    head: Head
-    calibration: Calibration
-    scale: ScoreScale
-    hashes: tuple[str, ...]
-    extractor: str
-    verified: bool
-    preprocessing: str
-    training_data: str
-    licence: str
-    layout: Layout
-    close: str = "fp32"
-    tau: int = 12
-    beta: float = 0.5
-
-    def identity(
-        self, precision: str, device: torch.device, pooling: str, color: Literal["auto", "reference"]
-    ) -> ModelIdentity:
-        """What results record of the model, once it is known how it will run."""
-        reference = self.layout == "rgb24" and color == "reference"
-        return ModelIdentity(
-            name=self.name,
-            sha256=hashlib.sha256("".join(self.hashes).encode()).hexdigest()
-            if len(self.hashes) > 1
-            else self.hashes[0],
-            extractor=self.extractor,
-            scale=self.scale,
-            precision=precision,
-            device=str(device),
-            verified=self.verified,
-            preprocessing=f"{self.preprocessing}; {_UNTAGGED}" if reference else self.preprocessing,
-            pooling=pooling,
-            training_data=self.training_data,
-            licence=self.licence,
-            pixels=PixelWish(self.layout, color),
-        )
-
-
-def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
-    if model in PUBLISHED:
-        return _published(PUBLISHED[model], backbone, head, directory)
-    if model == LITE:
-        return _own(lite_path(), backbone, directory, verified=True)
-    if model.endswith(".safetensors") or "/" in model:
-        return _own(Path(model), backbone, directory, verified=False)
-    raise ModelError(
-        f"no such model: {model}", hint=f"one of {', '.join(MODEL_NAMES)}, or the path of a .safetensors file"
-    )
-
-
-def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified: bool) -> _Parts:
-    """A model in our own format: the bundled one, or one that the user trained."""
-    from vqa_cli.model.brisque import BRISQUE, BRISQUE_SHA256, BrisqueBackbone
-    from vqa_cli.model.checkpoint import backbone_sha256, below, load_model
-    from vqa_cli.model.heads import make_head
-    from vqa_cli.model.lite import LiteBackbone
-    from vqa_cli.model.resnet import ResNetBackbone
-
-    card, tensors, digest = load_model(path)
-    head = make_head(card.head, card.head_config)
-    backbone: Backbone
-    hashes: tuple[str, ...] = (digest,)
-    try:
-        head.load_state_dict(below(tensors, "head."))
-        if card.backbone == BRISQUE:
-            backbone, extractor = BrisqueBackbone(), BRISQUE_SHA256
-        elif card.backbone == "lite":
-            backbone = LiteBackbone(**card.backbone_config)
-            backbone.load_state_dict(below(tensors, "backbone."))
-            extractor = backbone_sha256(card, tensors)
-        else:
-            backbone, extra = _resnet(backbone_weights, directory)
-            assert isinstance(backbone, ResNetBackbone)
-            hashes, extractor = (digest, extra), extra
-    except RuntimeError as err:
-        raise ModelError(f"weights do not fit their card: {path}", detail=first_line(err)) from err
-    s = card.scale
-    return _Parts(
-        name=card.name, backbone=backbone, head=head, calibration=calibration_of(s),
-        scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), hashes=hashes, extractor=extractor,
-        verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
-        layout="rgb24" if card.backbone == "resnet50" else "yuv420p", close="bf16" if card.backbone == "lite" else "fp32", tau=card.tau, beta=card.beta,
-    )  # fmt: skip
-
-
-def _published(model: PublishedModel, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
-    from vqa_cli.model.checkpoint import load_state
-    from vqa_cli.model.vsfa import VsfaHead
-
-    missing = [
-        file for file, given in zip(model.files, (backbone, head), strict=True)
-        if given is None and not (directory / file.name).exists()
-    ]  # fmt: skip
-    if missing:
-        names = " and ".join(file.name for file in missing)
-        raise ModelError(
-            f"weights of {model.name} are not here: {names} in {directory}",
-            hint=f"`vqa models pull {model.name}` fetches {_origins(missing)}; without network put the files there by "
-            f"hand or use --model {LITE}",
-        )
-    net, net_hash = _resnet(backbone, directory)
-    path = head or directory / model.head.name
-    state = load_state(path)
-    try:
-        module = VsfaHead(dim=4096)
-        module.load_state_dict(_head_state(state))
-    except (RuntimeError, KeyError) as err:
-        raise ModelError(f"not a head of {model.name}: {path}", detail=first_line(err)) from err
-    head_hash = sha256_of(path)
-    return _Parts(
-        name=model.name, backbone=net, head=module, calibration=_calibration(model.name, state), scale=model.scale,
-        hashes=(net_hash, head_hash), extractor=net_hash, preprocessing=_RESNET_PIXELS, training_data=model.training_data,
-        verified=head_hash == model.head.sha256 and net_hash == RESNET50.sha256, licence=model.head.licence, layout="rgb24", close=model.close,
-    )  # fmt: skip
-
-
-def _origins(missing: list[WeightFile]) -> str:
-    return ", ".join(f"{file.url} ({file.size_bytes / 1e6:.0f} MB)" for file in missing)
-
-
-def _resnet(weights: Path | None, directory: Path) -> tuple[Any, str]:
-    from vqa_cli.model.checkpoint import load_state
-    from vqa_cli.model.resnet import ResNetBackbone
-
-    path = weights or directory / RESNET50.name
-    if not path.exists():
-        raise ModelError(
-            f"ResNet-50 weights are not here: {path}",
-            hint=f"`vqa models pull resnet50` fetches {RESNET50.url}; or use --model {LITE}",
-        )
-    net = ResNetBackbone()
-    net.load_torchvision(load_state(path), path)
-    return net, sha256_of(path)
-
-
-def _head_state(state: dict[str, Any]) -> dict[str, Any]:
-    """Published names to ours. VSFA's file carries a second layer that its forward pass never uses."""
-    named = {}
-    for key, value in state.items():
-        prefix, _, rest = key.partition(".")
-        named[f"{_MDTVSFA_NAMES.get(prefix, prefix)}.{rest}"] = value
-    return {key: value for key, value in named.items() if key.startswith(("ann.fc0.", "rnn.", "q."))}
-
-
-def _calibration(name: str, state: dict[str, Any]) -> Calibration:
-    from vqa_cli.model.scorer import Calibration
-
-    if name == "vsfa":
-        return Calibration(gain=_KONVID_LARGEST_MOS)
-    # sigmoid(x) -> linear -> sigmoid -> linear (identity in the published file) -> linear per training set.
-    inner, outer = (float(state["nlm.2.weight"]), float(state["nlm.2.bias"]))
-    sets = {
-        key: (float(state[f"lm.{key}.weight"]) * inner, float(state[f"lm.{key}.weight"]) * outer + float(state[f"lm.{key}.bias"]))
-        for key in _MDTVSFA_SETS
-    }  # fmt: skip
-    others = tuple((_MDTVSFA_SETS[key], *sets[key]) for key in sets)
-    return Calibration(*sets["K"], bound=(float(state["nlm.0.weight"]), float(state["nlm.0.bias"])), others=others)
-
-
-def calibration_of(scale: Scale) -> Calibration:
-    """What a card says about its numbers, ready to be applied."""
-    from vqa_cli.model.scorer import Calibration
-
-    return Calibration(scale.gain, scale.offset, scale.bound, scale.others, scale.knee)

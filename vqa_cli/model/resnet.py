@@ -15,15 +15,16 @@ from torch import Tensor, nn
 from vqa_cli.errors import ModelError, first_line
 from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.device import DTYPES
-from vqa_cli.model.fused import convolve, convolve_onto
+from vqa_cli.model.fused import convolve, convolve_onto, pack
 from vqa_cli.types import FrameFormat
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
 
-# In "mixed", the stages that stay in fp32: what they round, all later ones carry on. See docs/performance.md.
-_EXACT_STAGES = 2
+# How many of the 16 blocks, from the first, stay in fp32: what they round, all later ones carry on, and each counts about
+# twice as much as the next. See docs/performance.md.
+_EXACT_BLOCKS = {"mixed": 7, "mixed8": 8}
 
 
 class ResNetBackbone(Backbone):
@@ -48,22 +49,18 @@ class ResNetBackbone(Backbone):
         # Bytes of RGB lie in memory as channels-last maps do, so that this copies once. The deviation is in the weights.
         x = frames.permute(0, 3, 1, 2).float().sub_(torch.tensor(_MEAN, device=frames.device).mul_(255).view(3, 1, 1))
         x = F.max_pool2d(convolve(x, first), 3, stride=2, padding=1)
-        stage: Any
-        for stage in self.layers:
-            x = x.to(stage[0].conv1.weight.dtype)
-            for block in stage:
-                x = _bottleneck(x, block)
+        for block in self._blocks():
+            x = _bottleneck(x.to(block.conv1.bias.dtype), block)
         return _mean_and_deviation(x)
 
     def fold(self) -> Self:
         """Fold batch normalisation into the convolutions, for inference."""
         self.eval()
         _fold_pairs(self.stem, [("0", "1")])
-        for stage in self.layers:
-            for block in stage.children():
-                _fold_pairs(block, [("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3")])
-                if isinstance(block.downsample, nn.Module):
-                    _fold_pairs(block.downsample, [("0", "1")])
+        for block in self._blocks():
+            _fold_pairs(block, [("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3")])
+            if isinstance(block.downsample, nn.Module):
+                _fold_pairs(block.downsample, [("0", "1")])
         first: Any = self.stem[0]
         first.weight.data /= 255 * torch.tensor(_STD).view(3, 1, 1)
         return self.to(memory_format=torch.channels_last)
@@ -73,8 +70,17 @@ class ResNetBackbone(Backbone):
 
         The stem stays in fp32: it is 3 % of the work, and its input has more digits than bf16.
         """
-        for stage in self.layers[_EXACT_STAGES if precision == "mixed" else 0 :]:
-            stage.to(DTYPES[precision])
+        for block in self._blocks()[_EXACT_BLOCKS.get(precision, 0) :]:
+            block.to(DTYPES[precision])
+
+    def settle(self) -> None:
+        for block in self._blocks():
+            for layer in block.modules():
+                if isinstance(layer, nn.Conv2d):
+                    pack(layer)
+
+    def _blocks(self) -> list[Any]:
+        return [block for stage in self.layers for block in stage.children()]
 
     def load_torchvision(self, state: dict[str, Tensor], origin: Path) -> None:
         """Take a torchvision ResNet-50 state dict.

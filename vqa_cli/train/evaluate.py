@@ -14,8 +14,9 @@ import torch
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.model.checkpoint import Card, below, load_model, network_sha256
 from vqa_cli.model.heads import Head, make_head
+from vqa_cli.model.load import calibration_of
 from vqa_cli.model.pooling import effective_tau
-from vqa_cli.model.registry import LITE, calibration_of, lite_path
+from vqa_cli.model.registry import LITE, lite_path
 from vqa_cli.train.clips import Clips
 from vqa_cli.train.correlation import Agreement, agreement
 from vqa_cli.train.datasets import Dataset

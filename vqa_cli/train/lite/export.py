@@ -14,7 +14,7 @@ from scipy import stats
 from vqa_cli.errors import InputError
 from vqa_cli.model.checkpoint import Card, Scale, save_model
 from vqa_cli.model.lite import LiteBackbone
-from vqa_cli.model.registry import load_scorer
+from vqa_cli.model.load import load_scorer
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.train.lite.fit import Log
 from vqa_cli.train.lite.recipes import Recipe
