@@ -13,6 +13,7 @@ import click
 from vqa_cli.cli.agreements import render
 from vqa_cli.cli.console import Countdown, note
 from vqa_cli.errors import UsageError
+from vqa_cli.model.memory import keep_large_blocks
 
 if TYPE_CHECKING:
     from vqa_cli.train.loop import Epoch
@@ -78,8 +79,9 @@ def train_head(
         raise UsageError(f"{len(datasets)} --dataset and {len(features)} --features", hint="give one for each")
     if output.suffix != ".safetensors":
         raise UsageError(f"a model file ends in .safetensors: {output}")
-    # Read when torch loads; see options.load_chosen_scorer.
+    # Read when torch loads; see options.load_chosen_scorer. Here it is batches of features that are large.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_large_blocks()
     from vqa_cli.model.device import pick_device
     from vqa_cli.train.datasets import read_dataset
     from vqa_cli.train.loop import TrainSettings

@@ -194,10 +194,11 @@ def _pooled(
     head: Head, settings: TrainSettings, standard: Standard | None, features: Sequence[NDArray[np.float16]], tau: int
 ) -> Tensor:
     device = next(head.parameters()).device
-    packed, lengths = load_batch(features, device)
+    mixed = settings.precision == "bf16"
+    packed, lengths = load_batch(features, device, torch.bfloat16 if mixed and standard is None else torch.float32)
     if standard is not None:
         packed = standard.apply(packed)
-    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+    with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
         scores = batch_scores(head, packed, lengths)
     return pool_batch(scores.float(), lengths.to(device), tau=tau, beta=settings.beta)
 
