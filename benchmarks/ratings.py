@@ -125,14 +125,14 @@ def reference_args(path: Path) -> list[str]:
     output = ["-an", "-c:v", "ffv1", "-g", "1", "-pix_fmt", "yuv420p", "-threads", "1"]
     if path.suffix.lower() in PICTURES:
         wide, high = WIDTH + PAN * FRAMES, HEIGHT + PAN // 2 * FRAMES
-        still = f"scale={wide}:{high}:{fill},loop={FRAMES - 1}:1:0,setpts=N/25/TB"
+        still = f"scale={wide}:{high}:{fill},loop={FRAMES - 1}:1:0,settb=1/25,setpts=N"
         pan = f"crop={WIDTH}:{HEIGHT}:x={PAN}*n:y={PAN // 2}*n,setsar=1"
         return ["-i", str(path), "-vf", f"{still},{pan}", "-r", "25", *output]
     info = probe(path)
     if info.colour.transfer in HDR_TRANSFERS:
         raise InputError(f"HDR video: {path.name}")
     first = max(0, info.frames // 2 - FRAMES // 2)
-    cut = f"trim=start_frame={first}:end_frame={first + FRAMES},setpts=N/25/TB"
+    cut = f"trim=start_frame={first}:end_frame={first + FRAMES},settb=1/25,setpts=N"
     chain = f"{cut},scale={WIDTH}:{HEIGHT}:{fill},crop={WIDTH}:{HEIGHT},setsar=1"
     return ["-i", str(path), "-vf", chain, "-r", "25", *output]
 
@@ -185,7 +185,9 @@ def main() -> None:
     log = args.output / "rated.jsonl"
     rows = [Rated(**json.loads(line)) for line in log.read_text().splitlines()] if log.exists() else []
     done = {row.video.rpartition("_")[0] for row in rows}
+    # In any order but that of the files, so that what is there when it is broken off is a sample of all.
     todo = [s for s in find_sources(args.media, args.groups, args.per_group) if s.key not in done]
+    random.Random(0).shuffle(todo)
     with Runner() as runner, ThreadPoolExecutor(args.jobs) as pool:
         ffmpeg = str(find_ffmpeg(runner).path)
         work = {pool.submit(make, args.media, args.output, s, args.encodes, runner, ffmpeg): s for s in todo}

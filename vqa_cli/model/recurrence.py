@@ -88,10 +88,9 @@ def _walk(own: Floats, weight: Floats, bias: Floats) -> tuple[Tensor, Tensor, Te
 
 def _walk_back(slope: Floats, ways: Floats, z: Floats, weight: Floats) -> Tensor:
     """The loss's slope by each state, by way of later frames too, (frames, batch, hidden), from its slope by each alone."""
-    frames, batch, hidden = slope.shape
     total = np.array(slope, order="C")
-    by_gate = weight.reshape(3, hidden, hidden)
-    for frame in range(frames - 1, 0, -1):
+    by_gate = weight.reshape(3, -1, weight.shape[1])
+    for frame in range(len(total) - 1, 0, -1):
         through = ways[frame] * total[frame]
         total[frame - 1] += (through @ by_gate).sum(0)
         total[frame - 1] += total[frame] * z[frame]
