@@ -1,11 +1,12 @@
 """A rating database from any folder of videos and pictures: real encodes, rated by VMAF.
 
-    python benchmarks/ratings.py MEDIA -o DATABASE [--groups TABLE] [--per-group 1] [--encodes 6] [--jobs 2]
+    python benchmarks/ratings.py MEDIA -o DATABASE [--groups TABLE] [--per-group 2] [--encodes 6] [--jobs 2]
 
-Each video gives one second of footage, each picture a slow pan over it, as a lossless 480x270 reference of 24 frames. x264
-encodes it six times in groups of pictures of 8 frames, with CRF spread over 16 to 48; in half of the encodes one group of
-pictures is coded much worse, as when a player falls to a lower rung and comes back. The rating is the harmonic mean over frames
-of VMAF v0.6.1 (libvmaf's own pooling for clips whose worst moments count), so that a dip costs more than its share of time.
+Each video gives a cut of footage, each picture a slow pan over it, as a lossless 384x216 reference of 32 frames. x264 encodes
+it six times in groups of pictures of 8 frames, with CRF spread over 20 to 50; in two thirds of the encodes one or two groups of
+pictures are coded much worse, as when a player falls to a lower rung and comes back. The rating is pooled from VMAF v0.6.1 of
+the frames: the mean of the worst quarter of them, as a viewer who remembers the worst moments would judge (the temporal
+collapsing of M. Pinson and S. Wolf, IEEE Trans. Broadcasting 50(3), 2004, takes the worst part of a clip in the same way).
 
 DATABASE gets `videos/`, `ratings.csv` (video, mos, ref_id, and what was done) and, where TABLE has a column `split`,
 `held-out.csv`, the same with the test part that TABLE names. TABLE has columns `file` (below MEDIA) and `group`: files of one
@@ -32,8 +33,9 @@ from vqa_cli.media.probe import HDR_TRANSFERS, probe
 from vqa_cli.media.process import Runner
 
 PICTURES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"])
-WIDTH, HEIGHT, FRAMES, GOP = 480, 270, 24, 8
-BEST, WORST, LARGEST_QP = 16, 48, 51
+WIDTH, HEIGHT, FRAMES, GOP = 384, 216, 32, 8
+BEST, WORST, LARGEST_QP = 20, 50, 51
+WORST_SHARE = 0.25  # of the frames, whose mean is the rating
 PAN = 2  # pixels a frame to the right, half of it down; whole ones, so that no frame of the reference is blurred
 QUIET = ("-hide_banner", "-nostdin", "-loglevel", "level+error", "-y")
 
@@ -53,16 +55,21 @@ class Source:
 
 @dataclass(frozen=True)
 class Rated:
-    """One line of the database."""
+    """One video. The dip begins at ``dip_frame`` (-1: there is none) and is ``dip_frames`` long; ``vmaf`` is that of each frame."""
 
     video: str
-    mos: float
     ref_id: str
     split: str
-    vmaf_mean: float
     crf: int
     dip_frame: int
+    dip_frames: int
     dip_qp: int
+    vmaf: tuple[float, ...]
+
+    @property
+    def mos(self) -> float:
+        """Mean of the worst part of the frames."""
+        return float(np.sort(self.vmaf)[: round(WORST_SHARE * FRAMES)].mean())
 
 
 def find_sources(media: Path, groups: Path | None, per_group: int | None) -> list[Source]:
@@ -93,23 +100,23 @@ def make(media: Path, out: Path, source: Source, encodes: int, runner: Runner, f
         rng = random.Random(source.key)
         rows = []
         for index in range(encodes):
-            crf, dip_frame, dip_qp = draw(rng, index, encodes)
+            drawn = draw(rng, index, encodes)
             video = out / "videos" / f"{source.key}_{index}.mp4"
-            runner.run([ffmpeg, *QUIET, "-i", str(reference), *encode_args(crf, dip_frame, dip_qp), str(video)])
+            runner.run([ffmpeg, *QUIET, "-i", str(reference), *encode_args(*drawn), str(video)])
             vmaf = measure(runner, ffmpeg, video, reference, Path(folder))
-            pooled = len(vmaf) / np.sum(1 / (vmaf + 1)) - 1
-            means = round(float(pooled), 4), round(float(vmaf.mean()), 4)
-            rows.append(Rated(video.name, means[0], source.group, source.split, means[1], crf, dip_frame, dip_qp))
+            rows.append(Rated(video.name, source.group, source.split, *drawn, vmaf))
     return rows
 
 
-def draw(rng: random.Random, index: int, encodes: int) -> tuple[int, int, int]:
-    """CRF within its stratum, and the dip: first frame (-1 for none) and its quantiser."""
+def draw(rng: random.Random, index: int, encodes: int) -> tuple[int, int, int, int]:
+    """CRF within its stratum, and the dip: first frame (-1 for none), frames, quantiser."""
     step = (WORST - BEST) / encodes
     crf = round(BEST + step * (index + rng.random()))
-    if rng.random() < 0.5:
-        return crf, -1, 0
-    return crf, GOP * rng.randrange(FRAMES // GOP), min(LARGEST_QP, crf + rng.randint(8, 20))
+    if rng.random() < 1 / 3:
+        return crf, -1, 0, 0
+    groups = rng.randint(1, 2)
+    first = rng.randint(0, FRAMES // GOP - groups)
+    return crf, GOP * first, GOP * groups, min(LARGEST_QP, crf + rng.randint(6, 20))
 
 
 def reference_args(path: Path) -> list[str]:
@@ -118,24 +125,25 @@ def reference_args(path: Path) -> list[str]:
     output = ["-an", "-c:v", "ffv1", "-g", "1", "-pix_fmt", "yuv420p", "-threads", "1"]
     if path.suffix.lower() in PICTURES:
         wide, high = WIDTH + PAN * FRAMES, HEIGHT + PAN // 2 * FRAMES
-        pan = f"scale={wide}:{high}:{fill},crop={WIDTH}:{HEIGHT}:x={PAN}*n:y={PAN // 2}*n,setsar=1"
-        return ["-loop", "1", "-framerate", "25", "-i", str(path), "-frames:v", str(FRAMES), "-vf", pan, *output]
+        still = f"scale={wide}:{high}:{fill},loop={FRAMES - 1}:1:0,settb=1/25,setpts=N"
+        pan = f"crop={WIDTH}:{HEIGHT}:x={PAN}*n:y={PAN // 2}*n,setsar=1"
+        return ["-i", str(path), "-vf", f"{still},{pan}", "-r", "25", *output]
     info = probe(path)
     if info.colour.transfer in HDR_TRANSFERS:
         raise InputError(f"HDR video: {path.name}")
     first = max(0, info.frames // 2 - FRAMES // 2)
-    cut = f"trim=start_frame={first}:end_frame={first + FRAMES},setpts=N/25/TB"
+    cut = f"trim=start_frame={first}:end_frame={first + FRAMES},settb=1/25,setpts=N"
     chain = f"{cut},scale={WIDTH}:{HEIGHT}:{fill},crop={WIDTH}:{HEIGHT},setsar=1"
     return ["-i", str(path), "-vf", chain, "-r", "25", *output]
 
 
-def encode_args(crf: int, dip_frame: int, dip_qp: int) -> list[str]:
+def encode_args(crf: int, dip_frame: int, dip_frames: int, dip_qp: int) -> list[str]:
     fixed = f"keyint={GOP}:min-keyint={GOP}:scenecut=0:rc-lookahead=8"
-    zone = f":zones={dip_frame},{dip_frame + GOP - 1},q={dip_qp}" if dip_frame >= 0 else ""
+    zone = f":zones={dip_frame},{dip_frame + dip_frames - 1},q={dip_qp}" if dip_frame >= 0 else ""
     return ["-c:v", "libx264", "-preset", "veryfast", "-crf", str(crf), "-x264-params", fixed + zone, "-threads", "1"]
 
 
-def measure(runner: Runner, ffmpeg: str, video: Path, reference: Path, folder: Path) -> np.ndarray:
+def measure(runner: Runner, ffmpeg: str, video: Path, reference: Path, folder: Path) -> tuple[float, ...]:
     """VMAF of each frame, paired by number."""
     graph = (
         "[0:v]settb=1/25,setpts=N,setsar=1[a];[1:v]settb=1/25,setpts=N,setsar=1[b];"
@@ -144,14 +152,15 @@ def measure(runner: Runner, ffmpeg: str, video: Path, reference: Path, folder: P
     inputs = ["-i", str(video.absolute()), "-i", str(reference.absolute())]
     runner.run([ffmpeg, *QUIET, *inputs, "-filter_complex", graph, "-f", "null", "-"], cwd=folder)
     log = json.loads((folder / "vmaf.json").read_text(encoding="utf-8"))
-    values = np.array([frame["metrics"]["vmaf"] for frame in log["frames"]])
+    values = tuple(round(frame["metrics"]["vmaf"], 3) for frame in log["frames"])
     if len(values) != FRAMES:
         raise InputError(f"{len(values)} of {FRAMES} frames were rated: {video.name}")
     return values
 
 
 def write_tables(out: Path, rows: list[Rated]) -> None:
-    table = pd.DataFrame([asdict(row) for row in rows]).sort_values("video")
+    lines = [{"video": row.video, "mos": row.mos, **asdict(row), "vmaf": float(np.mean(row.vmaf))} for row in rows]
+    table = pd.DataFrame(lines).rename(columns={"vmaf": "vmaf_mean"}).round(4).sort_values("video")
     table.drop(columns="split").to_csv(out / "ratings.csv", index=False)
     if not table["split"].all():
         return
@@ -176,7 +185,9 @@ def main() -> None:
     log = args.output / "rated.jsonl"
     rows = [Rated(**json.loads(line)) for line in log.read_text().splitlines()] if log.exists() else []
     done = {row.video.rpartition("_")[0] for row in rows}
+    # In any order but that of the files, so that what is there when it is broken off is a sample of all.
     todo = [s for s in find_sources(args.media, args.groups, args.per_group) if s.key not in done]
+    random.Random(0).shuffle(todo)
     with Runner() as runner, ThreadPoolExecutor(args.jobs) as pool:
         ffmpeg = str(find_ffmpeg(runner).path)
         work = {pool.submit(make, args.media, args.output, s, args.encodes, runner, ffmpeg): s for s in todo}

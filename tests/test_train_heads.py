@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from vqa_cli.errors import ModelError
 from vqa_cli.model import heads
 from vqa_cli.model.heads import HeadStream, batch_scores, make_head
+from vqa_cli.model.recurrence import run_gru
 from vqa_cli.train.clips import Clips, Standard
 from vqa_cli.train.objective import MixedObjective, combine, linearity_loss, monotonicity_loss
 
@@ -49,6 +50,25 @@ def test_a_transformer_knows_the_order_of_frames() -> None:
     with torch.no_grad():
         forward, backward = (batch_scores(head, c, torch.tensor([9]))[0] for c in (clip, clip.flip(0)))
     assert not torch.allclose(forward, backward.flip(0), atol=1e-3)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 37])
+def test_the_recurrence_and_its_slopes_are_those_of_torch(frames: int) -> None:
+    torch.manual_seed(3)
+    rnn = torch.nn.GRU(6, 4, batch_first=True)
+    with torch.no_grad():
+        for parameter in rnn.parameters():
+            parameter.mul_(4)  # so that gates saturate, as they come to do
+    inputs, weight = (torch.randn(5, frames, 6) * 30).requires_grad_(), torch.randn(5, frames, 4)
+    found = []
+    for run in (lambda: run_gru(rnn, inputs), lambda: rnn(inputs)[0]):
+        states = run()
+        slopes = torch.autograd.grad((states * weight).sum(), [inputs, *rnn.parameters()])
+        found.append([states, *slopes])
+    for ours, theirs in zip(*found, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        assert torch.equal(run_gru(rnn, inputs), rnn(inputs)[0])
 
 
 @settings(max_examples=30, deadline=None)

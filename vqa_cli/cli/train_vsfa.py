@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +13,7 @@ import click
 from vqa_cli.cli.agreements import render
 from vqa_cli.cli.console import Countdown, note
 from vqa_cli.errors import UsageError
+from vqa_cli.model.memory import keep_large_blocks
 
 if TYPE_CHECKING:
     from vqa_cli.train.loop import Epoch
@@ -56,6 +57,9 @@ _OPTIONS = (
         "--patience", type=click.IntRange(0), default=0, show_default=True, help="Epochs; 0: never stop early."
     ),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+    click.option(
+        "--tensorboard", type=_FILE, metavar="DIR", help="Write curves for TensorBoard, below the model's name."
+    ),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
 )
 
@@ -69,7 +73,8 @@ def train_options(command: F) -> F:
 
 def train_head(
     datasets: tuple[Path, ...], features: tuple[Path, ...], output: Path | None,
-    *, exp_id: int, pooling: str, device: str, head: str, ablate: str | None, start: Path | None, **settings: Any,
+    *, exp_id: int, pooling: str, device: str, head: str, ablate: str | None, start: Path | None, tensorboard: Path | None,
+    **settings: Any,
 ) -> None:  # fmt: skip
     """Train, say how each tenth of the epochs went, print the figures of the test part."""
     if not datasets or not features or output is None:
@@ -78,9 +83,11 @@ def train_head(
         raise UsageError(f"{len(datasets)} --dataset and {len(features)} --features", hint="give one for each")
     if output.suffix != ".safetensors":
         raise UsageError(f"a model file ends in .safetensors: {output}")
-    # Read when torch loads; see options.load_chosen_scorer.
+    # Read when torch loads; see options.load_chosen_scorer. Here it is batches of features that are large.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_large_blocks()
     from vqa_cli.model.device import pick_device
+    from vqa_cli.train.board import Board
     from vqa_cli.train.datasets import read_dataset
     from vqa_cli.train.loop import TrainSettings
     from vqa_cli.train.training import Rated, TrainOrder, train
@@ -90,15 +97,18 @@ def train_head(
         settings["tau"] = 1  # a window of one frame leaves every frame score as it is
     fit = TrainSettings(**settings)
     progress = Countdown(fit.epochs, "epoch")
+    board = Board(tensorboard / output.stem) if tensorboard is not None else None
 
     def watch(row: Epoch) -> None:
+        if board is not None:
+            board(row)
         progress(row.epoch + 1, f"loss {row.train_loss:.4f}, validation SROCC {row.val_srocc:.4f}")
 
     rated = tuple(Rated(read_dataset(data), folder) for data, folder in zip(datasets, features, strict=True))
     order = TrainOrder(
         rated, output, exp_id, fit, pick_device(device), start=start, without_content=ablate == "content"
     )
-    with closing(progress):
+    with closing(progress), closing(board) if board is not None else nullcontext():
         card, results = train(order, watch)
     note(f"best epoch {card.training['best_epoch'] + 1}, validation SROCC {card.training['val_srocc']:.4f}: {output}")
     click.echo(render([({"dataset": name, "split": exp_id}, result) for name, result in results], "text"))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from vqa_cli.model.recurrence import run_gru
+
 
 class VsfaHead(nn.Module):
     """Linear reduction, GRU, linear regression.
@@ -45,5 +47,5 @@ class VsfaHead(nn.Module):
 
         The GRU runs forward only, so that padding at the end cannot reach a real frame.
         """
-        scores: Tensor = self.q(self.rnn(reduced)[0]).squeeze(-1)
+        scores: Tensor = self.q(run_gru(self.rnn, reduced)).squeeze(-1)
         return scores

@@ -63,11 +63,12 @@ class TrainSettings:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One line of the curve. ``val_srocc`` is the mean over databases, NaN where it is undefined."""
+    """One line of the curve. Correlations are means over databases, NaN where one is undefined."""
 
     epoch: int
     train_loss: float
     val_srocc: float
+    val_plcc: float
     learning_rate: float
     best: bool
 
@@ -118,12 +119,12 @@ def run_fit(
         for group in fit.optimiser.param_groups:
             group["lr"] = rate
         loss = train_epoch(fit, train, tau)
-        srocc = float(np.mean([_srocc(predict(fit, part, tau), part.ratings.numpy()) for part in val]))
+        srocc, plcc = _validate(fit, val, tau)
         best = srocc > fit.best_srocc and _warm(settings, fit.epoch)
         if best:
             fit.best_srocc, fit.best_epoch = srocc, fit.epoch
             fit.best_state = _copy_state(fit)
-        row = Epoch(fit.epoch, loss, srocc, rate, best)
+        row = Epoch(fit.epoch, loss, srocc, plcc, rate, best)
         fit.epoch += 1
         checkpoint(fit)
         yield row
@@ -194,10 +195,11 @@ def _pooled(
     head: Head, settings: TrainSettings, standard: Standard | None, features: Sequence[NDArray[np.float16]], tau: int
 ) -> Tensor:
     device = next(head.parameters()).device
-    packed, lengths = load_batch(features, device)
+    mixed = settings.precision == "bf16"
+    packed, lengths = load_batch(features, device, torch.bfloat16 if mixed and standard is None else torch.float32)
     if standard is not None:
         packed = standard.apply(packed)
-    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+    with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
         scores = batch_scores(head, packed, lengths)
     return pool_batch(scores.float(), lengths.to(device), tau=tau, beta=settings.beta)
 
@@ -222,7 +224,24 @@ def pooled_scores(
     return result
 
 
-def _srocc(predicted: NDArray[np.float64], rated: NDArray[Any]) -> float:
+def predict_ratings(fit: Fit, part: Clips, tau: int, index: int = 0) -> NDArray[np.float64]:
+    """Scores of ``part`` on the scale of database ``index``, shape (videos,)."""
+    pooled = torch.from_numpy(predict(fit, part, tau)).to(next(fit.head.parameters()).device)
+    ratings: NDArray[np.float64] = fit.objective.to_ratings(pooled, index).detach().cpu().numpy()
+    return ratings
+
+
+def _validate(fit: Fit, val: Sequence[Clips], tau: int) -> tuple[float, float]:
+    """Rank and linear correlation of predicted ratings with given ones, each the mean over databases."""
+    figures = [
+        _correlations(predict_ratings(fit, part, tau, index), part.ratings.double().numpy())
+        for index, part in enumerate(val)
+    ]
+    srocc, plcc = np.mean(figures, axis=0)
+    return float(srocc), float(plcc)
+
+
+def _correlations(predicted: NDArray[np.float64], rated: NDArray[np.float64]) -> tuple[float, float]:
     if len(predicted) < 2 or np.ptp(predicted) == 0 or np.ptp(rated) == 0:
-        return math.nan
-    return float(stats.spearmanr(predicted, rated).statistic)
+        return math.nan, math.nan
+    return float(stats.spearmanr(predicted, rated).statistic), float(np.corrcoef(predicted, rated)[0, 1])

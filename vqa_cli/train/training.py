@@ -19,7 +19,7 @@ from vqa_cli.train.clips import Clips, Standard
 from vqa_cli.train.correlation import Agreement, agreement
 from vqa_cli.train.datasets import Dataset
 from vqa_cli.train.features import Provenance, common_provenance
-from vqa_cli.train.loop import Epoch, Fit, TrainSettings, load_best, predict, run_fit, start_fit
+from vqa_cli.train.loop import Epoch, Fit, TrainSettings, load_best, predict_ratings, run_fit, start_fit
 from vqa_cli.train.objective import L1Objective, MixedObjective, Objective
 from vqa_cli.train.resume import resume_fit, save_fit
 from vqa_cli.train.splits import Split, make_split
@@ -86,8 +86,8 @@ def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, list
     tau = effective_tau(settings.tau, origin.every)
     results = []
     for index, (each, part) in enumerate(zip(order.rated, tested, strict=True)):
-        ratings = fit.objective.to_ratings(torch.from_numpy(predict(fit, part, tau)), index).detach()
-        results.append((each.data.name, agreement(ratings.numpy(), part.ratings.double().numpy())))
+        predicted = predict_ratings(fit, part, tau, index)
+        results.append((each.data.name, agreement(predicted, part.ratings.double().numpy())))
     card = _card(order, splits, origin, base, fit, results, earlier)
     head = {k: v.detach().cpu() for k, v in fit.head.state_dict().items()}
     head = standard.folded(head) if standard else head
