@@ -46,6 +46,9 @@ class LiteBackbone(Backbone):
         widths: channels of each block; the map halves at each ``True`` of ``halve``.
         taps: blocks whose output is pooled into the features, by index.
         motion: whether the change of luma since the frame before is seen.
+        tile: (height, width) in pixels. A frame is judged in equal tiles of about this size, that of the frames it is trained
+            on, and features are means over tiles: deviations grow with the area, and the padding of convolutions weighs less in
+            larger maps, so that whole frames would look worse than their parts.
     """
 
     def __init__(
@@ -54,13 +57,16 @@ class LiteBackbone(Backbone):
         halve: Sequence[bool] = (False, True, False, True, False, True, False),
         taps: Sequence[int] = (0, 2, 4, 6),
         motion: bool = True,
+        tile: Sequence[int] = (192, 352),
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
-            "widths": list(widths), "halve": list(halve), "taps": list(taps), "motion": motion
+            "widths": list(widths), "halve": list(halve), "taps": list(taps), "motion": motion,
+            "tile": list(tile),
         }  # fmt: skip
         self.taps = frozenset(taps)
         self.looks_back = int(motion)
+        self._tile = (tile[0] // _CELL, tile[1] // _CELL)
         self.dim = 2 * sum(widths[tap] for tap in taps)
         pairs = pairwise((_IN_CHANNELS + _LUMAS * motion, *widths))
         blocks = [_Block(before, after, 2 if half else 1) for (before, after), half in zip(pairs, halve, strict=True)]
@@ -74,7 +80,7 @@ class LiteBackbone(Backbone):
                 predecessor.
 
         Returns:
-            (n, dim) float32: per tapped block the spatial mean and standard deviation of each channel.
+            (n, dim) float32: per tapped block the spatial mean and standard deviation of each channel, means over tiles.
         """
         cells = to_cells(frames, frame_format)
         return self._pool(cells[1:], cells[:-1]) if self.looks_back else self._pool(cells, None)
@@ -85,24 +91,41 @@ class LiteBackbone(Backbone):
 
     def _pool(self, cells: Tensor, before: Tensor | None) -> Tensor:
         """Features of (n, rows, cols, 24) cells."""
-        count, rows, cols, _ = cells.shape
-        channels = _IN_CHANNELS + _LUMAS * self.looks_back
-        x = torch.empty(count, rows, cols, channels, dtype=next(self.parameters()).dtype, device=cells.device)
-        x[..., :_IN_CHANNELS] = cells
-        if before is not None:
-            x[..., _IN_CHANNELS:] = torch.sub(cells[..., :_LUMAS], before[..., :_LUMAS]).mul_(_CHANGE_GAIN)
-        x = x.permute(0, 3, 1, 2)
+        x = self._tiles(cells, before).permute(0, 3, 1, 2)
         pooled: list[Tensor] = []
         for index, block in enumerate(self.blocks):
             x = block(x)
             if index in self.taps:
                 pooled += _mean_and_deviation(x)
-        return torch.cat(pooled, dim=1)
+        return torch.cat(pooled, dim=1).unflatten(0, (len(cells), -1)).mean(dim=1)
+
+    def _tiles(self, cells: Tensor, before: Tensor | None) -> Tensor:
+        """(n * tiles, rows, cols, channels): equal tiles that overlap by a few cells where they do not fit the frame."""
+        count, rows, cols, _ = cells.shape
+        (tops, height), (lefts, width) = _parts(rows, self._tile[0]), _parts(cols, self._tile[1])
+        places = [(slice(top, top + height), slice(left, left + width)) for top in tops for left in lefts]
+        channels = _IN_CHANNELS + _LUMAS * self.looks_back
+        dtype = next(self.parameters()).dtype
+        x = torch.empty(count, len(places), height, width, channels, dtype=dtype, device=cells.device)
+        for index, (down, across) in enumerate(places):
+            now = cells[:, down, across]
+            x[:, index, ..., :_IN_CHANNELS] = now
+            if before is not None:
+                change = torch.sub(now[..., :_LUMAS], before[:, down, across, :_LUMAS])
+                x[:, index, ..., _IN_CHANNELS:] = change.mul_(_CHANGE_GAIN)
+        return x.flatten(0, 1)
 
     def fold(self) -> Self:
         """Fold batch normalisation into the convolutions, for inference."""
         self.blocks = nn.ModuleList(b.fold() if isinstance(b, _Block) else b for b in self.eval().blocks)
         return self.to(memory_format=torch.channels_last)
+
+
+def _parts(length: int, wanted: int) -> tuple[list[int], int]:
+    """Where the fewest equal parts of about ``wanted`` cells begin that cover ``length``, and how long they are."""
+    count = max(1, round(length / wanted))
+    size = -(-length // count)
+    return [round(index * (length - size) / max(1, count - 1)) for index in range(count)], size
 
 
 def to_cells(frames: Tensor, frame_format: FrameFormat) -> Tensor:

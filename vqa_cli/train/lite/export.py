@@ -52,7 +52,7 @@ def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True, jobs
     card = Card(
         name="vsfa-lite",
         backbone="lite",
-        backbone_config=saved["config"],
+        backbone_config=backbone.config,
         head_config=config,
         scale=Scale(
             name="0-100, VMAF-trained", minimum=0, maximum=100, gain=100, knee=0.05,
@@ -63,9 +63,9 @@ def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True, jobs
         licence=_LICENCE,
         training={"settings": settings, "earlier": saved.get("earlier", []), "groups": len(saved["groups"])},
     )  # fmt: skip
-    tensors = {f"backbone.{k}": v for k, v in saved["backbone"].items()} | {
-        f"head.{k}": v for k, v in saved["head"].items()
-    }
+    # Kernels in half precision halve the file; the figures below are those of the file as it is.
+    tensors = {f"backbone.{k}": v.half() if v.dim() == 4 else v for k, v in saved["backbone"].items()}
+    tensors |= {f"head.{k}": v for k, v in saved["head"].items()}
     save_model(target, card, tensors)
     if evaluate_too:
         judged = judge(out, target, log, jobs=jobs)
