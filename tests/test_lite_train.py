@@ -72,15 +72,26 @@ def test_an_unknown_style_is_refused() -> None:
         draw_picture("nothing_1")
 
 
+@pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("seed", range(6))
-def test_takes_fill_the_window_and_move(seed: int) -> None:
-    picture, other = draw_picture("leaves_0"), draw_picture("text_0")
-    frames = film(picture, other, 4, Size(96, 64), np.random.default_rng(seed))
+def test_takes_fill_the_window_and_move(seed: int, soft: bool) -> None:
+    picture, other = draw_picture("noise_0"), draw_picture("text_0")
+    frames = film(picture, other, 4, Size(96, 64), np.random.default_rng(seed), soft)
     assert frames.shape == (4, 64, 96, 3)
-    assert (frames == film(picture, other, 4, Size(96, 64), np.random.default_rng(seed))).all()
+    assert (frames == film(picture, other, 4, Size(96, 64), np.random.default_rng(seed), soft)).all()
     # No border shows: a view beyond the picture's edge would repeat its last column.
     assert (frames[:, :, -1] != frames[:, :, -2]).any()
     assert (frames[:, -1] != frames[:, -2]).any()
+
+
+def test_soft_takes_are_softer() -> None:
+    picture = draw_picture("leaves_0")
+
+    def detail(soft: bool) -> float:
+        takes = [film(picture, picture, 2, Size(96, 64), np.random.default_rng(seed), soft) for seed in range(12)]
+        return float(np.mean([np.abs(np.diff(take.astype(float), axis=2)).mean() / take.std() for take in takes]))
+
+    assert detail(True) < 0.8 * detail(False)
 
 
 @given(st.lists(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=20), min_size=1, max_size=5))
@@ -154,7 +165,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(making, "read_sources", lambda: sources)
-        patch.setattr(making, "_TAKES", {"clip": (1, 1), "drawn": (1, 1)})
+        one = {"train": (1, 0), "test": (1, 0)}
+        patch.setattr(making, "_TAKES", {"clip": {**one, "train": (1, 1)}, "drawn": {**one, "train": (0, 1)}})
         lines = list(make_data(folder, folder / "out", seed=1, jobs=2))
         again = list(make_data(folder, folder / "out", seed=1, jobs=2))
     assert not again, "what is there is not made twice"
@@ -165,9 +177,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 def test_labels_pair_frames_and_follow_quality(data: tuple[Path, list[str]]) -> None:
     out, lines = data
     takes = read_takes(out)
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert all("versions" in line for line in lines), lines
-    assert [(t.key, t.split) for t in takes] == [("a_0_0", "train"), ("b_0_0", "test"), ("cartoon_1_0_0", "train")]
+    keys = [("a_0_0", "train"), ("a_0_1", "train"), ("b_0_0", "test"), ("cartoon_1_0_0", "train")]
+    assert [(t.key, t.split) for t in takes] == keys
     for take in takes:
         frames = take.frames(out)
         assert frames.shape == (len(take.recipes) + 1, FRAMES, WINDOW.height * 3 // 2, WINDOW.width)

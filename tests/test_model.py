@@ -79,7 +79,7 @@ def frames(count: int, width: int = 96, height: int = 64, seed: int = 0) -> np.n
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lite model with random weights: structure without quality."""
     torch.manual_seed(3)
-    backbone, path = LiteBackbone(motion=True), tmp_path_factory.mktemp("model") / "random.safetensors"
+    backbone, path = LiteBackbone(), tmp_path_factory.mktemp("model") / "random.safetensors"
     head = VsfaHead(backbone.dim, 16, 8)
     card = Card(
         name="random", backbone="lite", backbone_config=backbone.config, head_config={"dim": backbone.dim, "reduced": 16, "hidden": 8},
@@ -153,7 +153,7 @@ def test_a_cell_holds_the_pixels_that_lie_under_it(width: int, height: int) -> N
 
 def test_features_of_a_frame_depend_on_the_one_before_it_and_on_no_other() -> None:
     torch.manual_seed(0)
-    backbone = LiteBackbone(motion=True).fold()
+    backbone = LiteBackbone().fold()
     clip, size = torch.from_numpy(frames(4)), FrameFormat(96, 64)
     with torch.inference_mode():
         run = backbone(clip, size)
@@ -163,10 +163,38 @@ def test_features_of_a_frame_depend_on_the_one_before_it_and_on_no_other() -> No
         assert not torch.allclose(backbone.judge(clip[2:3], clip[2:3], size), run[1:2])
 
 
+def test_a_large_frame_is_the_mean_of_its_tiles() -> None:
+    torch.manual_seed(0)
+    backbone = LiteBackbone(tile=(64, 96)).fold()
+    clip = frames(2, 192, 128)
+    luma, chroma = clip[:, :128], clip[:, 128:].reshape(2, 2, 64, 96)
+    with torch.inference_mode():
+        whole = backbone(torch.from_numpy(clip), FrameFormat(192, 128))
+        parts = []
+        for y in (0, 64):
+            for x in (0, 96):
+                under = chroma[:, :, y // 2 : y // 2 + 32, x // 2 : x // 2 + 48].reshape(2, 32, 96)
+                tile = np.concatenate((luma[:, y : y + 64, x : x + 96], under), axis=1)
+                parts.append(backbone(torch.from_numpy(tile), FrameFormat(96, 64)))
+    torch.testing.assert_close(whole, torch.stack(parts).mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_no_pixel_is_left_out_where_tiles_do_not_fit() -> None:
+    torch.manual_seed(0)
+    backbone = LiteBackbone(tile=(64, 96)).fold()
+    size, clip = FrameFormat(236, 148), frames(2, 236, 148)
+    with torch.inference_mode():
+        before = backbone(torch.from_numpy(clip), size)
+        for y, x in ((0, 0), (147, 235), (74, 118), (0, 235)):
+            changed = clip.copy()
+            changed[:, y - y % 4 : y - y % 4 + 4, x - x % 4 : x - x % 4 + 4] = 235
+            assert not torch.equal(backbone(torch.from_numpy(changed), size), before)
+
+
 def test_odd_cells_are_left_out_and_nothing_fails() -> None:
     backbone = LiteBackbone().fold()
     with torch.inference_mode():
-        assert backbone(torch.from_numpy(frames(2, 70, 66)), FrameFormat(70, 66)).shape == (2, backbone.dim)
+        assert backbone(torch.from_numpy(frames(2, 70, 66)), FrameFormat(70, 66)).shape == (1, backbone.dim)
 
 
 def test_folding_changes_nothing() -> None:

@@ -97,7 +97,8 @@ class LiteBackbone(Backbone):
             x = block(x)
             if index in self.taps:
                 pooled += _mean_and_deviation(x)
-        return torch.cat(pooled, dim=1).unflatten(0, (len(cells), -1)).mean(dim=1)
+        features = torch.cat(pooled, dim=1)
+        return features.reshape(len(cells), -1, self.dim).mean(dim=1)
 
     def _tiles(self, cells: Tensor, before: Tensor | None) -> Tensor:
         """(n * tiles, rows, cols, channels): equal tiles that overlap by a few cells where they do not fit the frame."""
