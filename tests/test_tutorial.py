@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MEDIA = Path(os.environ.get("VQA_DEV_MEDIA", ROOT.parent / "shared"))
-TRAIN = ("--epochs", "200", "--lr", "1e-3", "--device", "cpu")
+TRAIN = ("--epochs", "200", "--lr", "3e-3", "--reduce", "32", "--weight-decay", "1e-3", "--device", "cpu")
 
 
 def run(*command: object) -> str:
