@@ -15,17 +15,17 @@ machine's load before the first run. Time starts when the models are in memory.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from variants import describe_machine, in_child, print_child, publish
 
 from vqa_cli.model.memory import keep_large_blocks
 
@@ -51,15 +51,12 @@ def main() -> None:
     options = _parse()
     with tempfile.TemporaryDirectory(prefix="vqa-bench-") as folder:
         if options.child:
-            print(json.dumps(asdict(_run(options.child, options))))
+            print_child(_run(options.child, options))
             return
         _prepare(options, Path(folder))
         before = os.getloadavg()[0]
         timings = [_in_child(name, options) for name in options.variants.split(",")]
-    print(_report(timings, options, before))
-    if options.json:
-        document = {"machine": _machine(options, before), "timings": [asdict(t) for t in timings]}
-        options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    publish(_report(timings), options.json, describe_machine(options.threads, before), timings)
 
 
 def _parse() -> argparse.Namespace:
@@ -102,10 +99,9 @@ def _prepare(options: argparse.Namespace, folder: Path) -> None:
 
 
 def _in_child(variant: str, options: argparse.Namespace) -> Timing:
-    argv = [sys.executable, __file__, str(options.clip), "--child", variant, "--threads", str(options.threads)]
-    argv += ["--backbone-weights", str(options.backbone_weights), "--head-weights", str(options.head_weights)]
-    done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-    timing = Timing(**json.loads(done.stdout))
+    weights = ["--backbone-weights", str(options.backbone_weights), "--head-weights", str(options.head_weights)]
+    arguments = [str(options.clip), "--threads", str(options.threads), *weights]
+    timing = in_child(__file__, variant, arguments, Timing)
     print(f"{variant}: {timing.wall_s:.1f} s", file=sys.stderr, flush=True)
     return timing
 
@@ -177,29 +173,10 @@ def _cpu_s() -> float:
     return spent.user + spent.system + spent.children_user + spent.children_system
 
 
-def _machine(options: argparse.Namespace, load: float) -> dict[str, Any]:
-    import torch
-
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        cpu = names[0] if names else cpu
-    return {
-        "cpu": cpu, "cores": os.cpu_count(), "threads": options.threads, "torch": torch.__version__,
-        "load_before": round(load, 1),
-    }  # fmt: skip
-
-
-def _report(timings: list[Timing], options: argparse.Namespace, load: float) -> str:
+def _report(timings: list[Timing]) -> str:
     base = next((t for t in timings if t.variant == "baseline"), None)
-    lines = [", ".join(f"{key} {value}" for key, value in _machine(options, load).items()), ""]
-    lines.append(
-        "| variant | precision | frames | wall s | CPU s | frames/s | wall ratio | CPU ratio | peak MB | raw |"
-    )
-    lines.append("|---|---|---|---|---|---|---|---|---|---|")
+    head = "| variant | precision | frames | wall s | CPU s | frames/s | wall ratio | CPU ratio | peak MB | raw |"
+    lines = [head, "|---|---|---|---|---|---|---|---|---|---|"]
     for t in timings:
         ratios = (f"{base.wall_s / t.wall_s:.2f}×", f"{base.cpu_s / t.cpu_s:.2f}×") if base else ("", "")
         cells = [

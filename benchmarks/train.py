@@ -18,20 +18,18 @@ Ratios compare start and all epochs together, and the epoch alone. The last colu
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from variants import describe_machine, in_child, print_child, publish
 
 from vqa_cli.model.memory import keep_large_blocks
 
@@ -60,17 +58,15 @@ def main() -> None:
     """Run every variant in a process of its own and print the table."""
     options = _parse()
     if options.child:
-        print(json.dumps(asdict(_run(options.child, options))))
+        print_child(_run(options.child, options))
         return
     with tempfile.TemporaryDirectory(prefix="vqa-bench-", dir=options.folder) as folder:
         options.data = Path(folder)
         _generate(options)
         before = os.getloadavg()[0]
         timings = [_in_child(name, options) for name in options.variants.split(",")]
-    print(_report(timings, options, before))
-    if options.json:
-        document = {"machine": _machine(options, before), "timings": [asdict(t) for t in timings]}
-        options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    machine = describe_machine(options.threads, before, clips=options.clips)
+    publish(_report(timings), options.json, machine, timings)
 
 
 def _parse() -> argparse.Namespace:
@@ -109,10 +105,8 @@ def _generate(options: argparse.Namespace) -> None:
 
 
 def _in_child(variant: str, options: argparse.Namespace) -> Timing:
-    argv = [sys.executable, __file__, "--child", variant, "--data", str(options.data)]
-    argv += ["--clips", str(options.clips), "--epochs", str(options.epochs), "--threads", str(options.threads)]
-    done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-    timing = Timing(**json.loads(done.stdout))
+    sizes = ["--clips", str(options.clips), "--epochs", str(options.epochs), "--threads", str(options.threads)]
+    timing = in_child(__file__, variant, ["--data", str(options.data), *sizes], Timing)
     print(f"{variant}: {timing.total_s:.1f} s", file=sys.stderr, flush=True)
     return timing
 
@@ -257,25 +251,10 @@ def _cpu_s() -> float:
     return spent.user + spent.system
 
 
-def _machine(options: argparse.Namespace, load: float) -> dict[str, Any]:
-    import torch
-
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text().splitlines()
-        cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), cpu)
-    return {
-        "cpu": cpu, "cores": os.cpu_count(), "threads": options.threads, "torch": torch.__version__,
-        "clips": options.clips, "load before": round(load, 1),
-    }  # fmt: skip
-
-
-def _report(timings: list[Timing], options: argparse.Namespace, load: float) -> str:
+def _report(timings: list[Timing]) -> str:
     plain = next((t for t in timings if t.variant == "plain"), None)
     head = "variant | reads | start s | epoch s | all s | ratio, all | ratio, epoch | CPU s | peak MB | losses"
-    lines = [", ".join(f"{key} {value}" for key, value in _machine(options, load).items()), "", f"| {head} |"]
-    lines.append("|---" * len(head.split("|")) + "|")
+    lines = [f"| {head} |", "|---" * len(head.split("|")) + "|"]
     lines += ["| " + " | ".join(_cells(t, plain)) + " |" for t in timings]
     return "\n".join(lines)
 
