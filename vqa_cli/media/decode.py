@@ -75,10 +75,10 @@ def build_measure_argv(ffmpeg: Path, encode: SourceView, reference: SourceView, 
         if order.layout == "rgb24":
             stream = stream.filter("format", _compared(encode))
         return _raw_output(ffmpeg, stream, encode, order)
-    shown, seen = (_opened(encode, order).filter_multi_output("split", 2)[index] for index in range(2))
-    measured = _measured(_at_display(seen, encode, order), encode, reference, order)
+    both = _opened(encode, order).filter_multi_output("split", 2)
+    measured = _measured(_at_display(both[1], encode, order), encode, reference, order)
     logged = measured.output("-", f="null", fps_mode="passthrough")
-    return _raw_output(ffmpeg, _sampled(shown, order), encode, order, logged)
+    return _raw_output(ffmpeg, _sampled(both[0], order), encode, order, logged)
 
 
 def _measured(stream: Any, encode: SourceView, reference: SourceView, order: MeasureOrder) -> Any:
