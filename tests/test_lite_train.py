@@ -15,9 +15,21 @@ from hypothesis import strategies as st
 
 from vqa_cli.errors import InputError
 from vqa_cli.model.checkpoint import load_model
+from vqa_cli.model.lite import LiteBackbone, to_cells
 from vqa_cli.model.load import load_scorer
 from vqa_cli.train.lite import make_data as making
-from vqa_cli.train.lite.batches import FitSettings, FrameBatches, draw_chances, draw_takes, mirror, recolour
+from vqa_cli.train.lite.batches import (
+    Features,
+    FitSettings,
+    FrameBatches,
+    clip_batch,
+    compose,
+    draw_chances,
+    draw_takes,
+    mirror,
+    recolour,
+    upend,
+)
 from vqa_cli.train.lite.camera import film
 from vqa_cli.train.lite.export import export
 from vqa_cli.train.lite.fit import fit, rank_loss
@@ -25,7 +37,7 @@ from vqa_cli.train.lite.make_data import make_data
 from vqa_cli.train.lite.material import LiteSource, read_sources
 from vqa_cli.train.lite.pictures import STYLES, draw_picture
 from vqa_cli.train.lite.recipes import CODERS, draw
-from vqa_cli.train.lite.takes import FRAMES, WINDOW, read_takes
+from vqa_cli.train.lite.takes import FRAMES, WINDOW, WINDOW_FORMAT, Take, read_takes
 from vqa_cli.types import FrameFormat, Size
 
 TINY = FitSettings(
@@ -113,17 +125,59 @@ def test_real_clips_are_drawn_more_often() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_mirroring_moves_colour_with_luma(seed: int) -> None:
+def test_turning_a_frame_moves_colour_with_luma(seed: int) -> None:
     frame = np.zeros((1, 24, 16), dtype=np.uint8)
     row, col = (2 * int(n) for n in np.random.default_rng(seed).integers(0, 8, 2))
     planes = frame[0, 16:].reshape(2, 8, 8)
     frame[0, row : row + 2, col : col + 2] = 200
     planes[0, row // 2, col // 2], planes[1, row // 2, col // 2] = 90, 170
-    out = mirror(frame, 16)
-    turned = out[0, 16:].reshape(2, 8, 8)
-    assert (out[0, row : row + 2, 14 - col : 16 - col] == 200).all()
-    assert (turned[0, row // 2, 7 - col // 2], turned[1, row // 2, 7 - col // 2]) == (90, 170)
-    assert (mirror(out, 16) == frame).all()
+    for turn, (down, across) in ((mirror, (row, 14 - col)), (upend, (14 - row, col))):
+        out = turn(frame, 16)
+        turned = out[0, 16:].reshape(2, 8, 8)
+        assert (out[0, down : down + 2, across : across + 2] == 200).all()
+        assert (turned[0, down // 2, across // 2], turned[1, down // 2, across // 2]) == (90, 170)
+        assert (turn(out, 16) == frame).all()
+
+
+def test_composed_values_lie_between_those_of_two_takes() -> None:
+    values = torch.tensor([[0.0, 1.0], [10.0, 20.0], [5.0, 5.0]])
+    shares = torch.tensor([1.0, 0.25, 0.0])
+    assert compose(values, shares).tolist() == [[0.0, 1.0], [2.5, 5.75], [10.0, 20.0]]
+    assert compose(values[..., None], shares).shape == (3, 2, 1)
+
+
+def test_sequences_of_whole_takes_keep_features_and_labels_together() -> None:
+    """Features that are labels: whatever is drawn, walked, composed and padded, they stay equal."""
+    rng = np.random.default_rng(0)
+    data = []
+    for name in "abc":
+        labels = {"vmaf": [tuple(100 * rng.random(FRAMES)) for _ in range(5)]}
+        take = Take(name, name, "train", "photo", True, (), labels)
+        data.append(Features(take, torch.from_numpy(take.vmaf)[..., None]))
+    chances = draw_chances([each.take.vmaf.mean(axis=1) for each in data], 0.5)
+    for composed in (0.0, 1.0):
+        settings = replace(TINY, composed=composed)
+        features, targets, lengths = clip_batch(data, chances, settings, np.random.default_rng(1))
+        assert features.shape == (8, 6, 1)
+        assert torch.allclose(features[..., 0], targets)
+        known = torch.from_numpy(np.concatenate([each.take.vmaf for each in data]))
+        own = [bool(torch.isin(row[:length], known).all()) for row, length in zip(targets, lengths, strict=True)]
+        assert all(own) if composed == 0 else not any(own)
+
+
+def test_features_learn_as_means_and_deviations_do() -> None:
+    """Gradients by the weights, against torch's own mean and deviation."""
+    torch.manual_seed(0)
+    backbone = LiteBackbone((5,), (False,), (0,), motion=False)
+    frames = torch.randint(16, 236, (3, WINDOW.height * 3 // 2, WINDOW.width), dtype=torch.uint8)
+    towards = torch.randn(3, backbone.dim)
+    seen = backbone.blocks[0](to_cells(frames, WINDOW_FORMAT).permute(0, 3, 1, 2))
+    deviation, mean = torch.std_mean(seen, dim=(2, 3))
+    features = backbone.judge(frames, frames, WINDOW_FORMAT)
+    assert torch.allclose(features, torch.cat((mean, deviation), 1), atol=1e-5)
+    (want,) = torch.autograd.grad((torch.cat((mean, deviation), 1) * towards).sum(), backbone.blocks[0][0].weight)
+    (got,) = torch.autograd.grad((features * towards).sum(), backbone.blocks[0][0].weight)
+    assert torch.allclose(got, want, rtol=1e-3, atol=1e-4 * float(want.abs().max()))
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -205,23 +259,25 @@ def _psnr(frames: np.ndarray, reference: np.ndarray) -> float:
 def test_a_step_sees_the_same_moment_of_all_versions(data: tuple[Path, list[str]]) -> None:
     out, _ = data
     take = read_takes(out, "train")[0]
-    settings = replace(TINY, takes_per_step=1, recolour=0.0)
+    settings = replace(TINY, takes_per_step=1, recolour=0.0, reverse=0.0)
     batches = FrameBatches([take], [take.frames(out)], settings)
     now, before, target = batches.draw(np.random.default_rng(3))
     assert now.shape == before.shape == (4, WINDOW.height * 3 // 2, WINDOW.width)
     assert target.shape == (1, 4)
-    stored = np.concatenate([take.frames(out), mirrored(take.frames(out))])
-    vmaf = np.concatenate([take.vmaf, take.vmaf])
+    flat = take.frames(out).reshape(-1, *WINDOW_FORMAT.shape)
+    turned = (
+        flat,
+        mirror(flat, WINDOW.height),
+        upend(flat, WINDOW.height),
+        upend(mirror(flat, WINDOW.height), WINDOW.height),
+    )
+    stored = np.concatenate([frames.reshape(take.frames(out).shape) for frames in turned])
+    vmaf = np.concatenate([take.vmaf] * len(turned))
     for frame, earlier, value in zip(now.numpy(), before.numpy(), target[0], strict=True):
         found = [(v, t) for v in range(len(stored)) for t in range(FRAMES) if (stored[v, t] == frame).all()]
         assert any(vmaf[v, t] == float(value) and (stored[v, max(0, t - 1)] == earlier).all() for v, t in found) or any(
             vmaf[v, t] == float(value) and (stored[v, max(0, t - 2)] == earlier).all() for v, t in found
         )
-
-
-def mirrored(frames: np.ndarray) -> np.ndarray:
-    flat = frames.reshape(-1, *frames.shape[2:])
-    return mirror(flat, WINDOW.height).reshape(frames.shape)
 
 
 @pytest.mark.ffmpeg

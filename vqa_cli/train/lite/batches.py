@@ -24,7 +24,9 @@ class FitSettings:
     ``widths``, ``halve``, ``taps`` and ``motion`` are the backbone's. ``flatten`` says how far rare VMAF values are drawn
     more often: 0 as they come, 1 until every tenth of the scale is drawn equally often. ``clip_weight`` says how many
     times more often a take of a real clip is drawn than one of a picture; ``recolour`` is the share of takes whose
-    contrast, brightness and saturation are changed; ``skip`` the share whose frame before is the last but one.
+    contrast, brightness and saturation are changed; ``skip`` the share whose frame before is the last but one; ``reverse``
+    the share that runs backwards. ``composed`` is the share of the loss
+    that is on frames put together of two takes, as whole frames are of several tiles.
     """
 
     seed: int = 1
@@ -43,10 +45,12 @@ class FitSettings:
     rank_weight: float = 0.5
     rank_margin: float = 0.02
     rank_slope: float = 12.0
-    flatten: float = 0.7
+    flatten: float = 0.4
     clip_weight: float = 2.0
-    recolour: float = 0.3
+    recolour: float = 0.5
     skip: float = 0.2
+    reverse: float = 0.25
+    composed: float = 0.4
     reduced: int = 64
     hidden: int = 32
     longest_sequence: int = 72
@@ -108,6 +112,23 @@ def mirror(frames: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
     return out
 
 
+def upend(frames: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
+    """Top becomes bottom; (n, height * 3 // 2, width), planar yuv420p."""
+    count, _, width = frames.shape
+    chroma = frames[:, height:].reshape(count, 2, height // 2, width // 2)[:, :, ::-1]
+    return np.concatenate([frames[:, :height][:, ::-1], chroma.reshape(count, height // 2, width)], axis=1)
+
+
+def compose(values: Tensor, share: Tensor) -> Tensor:
+    """Each take put together with the next one, as a frame is put together of tiles.
+
+    Args:
+        values: (takes, ...), what is a mean over tiles: features, or about so VMAF.
+        share: (takes,) of each take in its pair, in 0..1.
+    """
+    return torch.lerp(values.roll(1, 0), values, share.reshape(-1, *[1] * (values.ndim - 1)))
+
+
 class FrameBatches:
     """Single frames, each with the one before it: the same moment of several versions of a take, so that only quality
     differs.
@@ -132,11 +153,15 @@ class FrameBatches:
             picks = rng.choice(len(take.vmaf), settings.versions_per_take, replace=False, p=self._chances[index])
             frame = int(rng.integers(FRAMES))
             earlier = max(0, frame - (2 if rng.random() < settings.skip else 1))
+            if rng.random() < settings.reverse:
+                frame, earlier = earlier, frame
             both = self._frames[index][picks[:, None], [frame, earlier]].reshape(-1, *WINDOW_FORMAT.shape)
             if rng.random() < settings.recolour:
                 both = recolour(both, WINDOW.height, rng)
             if rng.random() < 0.5:
                 both = mirror(both, WINDOW.height)
+            if rng.random() < 0.5:
+                both = upend(both, WINDOW.height)
             now.append(both[::2])
             before.append(both[1::2])
             targets.append(take.vmaf[picks, frame])
@@ -147,19 +172,29 @@ class FrameBatches:
 def clip_batch(
     data: list[Features], chances: list[NDArray[np.float64]], settings: FitSettings, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Padded sequences; takes run forth and back to lengths that a real clip has."""
+    """Padded sequences; takes run forth and back to lengths that a real clip has, some together with another take."""
     features, targets, lengths = [], [], []
     for index in draw_takes([each.take.kind for each in data], settings, rng):
-        source = data[index]
-        vmaf = torch.from_numpy(source.take.vmaf)
-        drawn = rng.choice(len(vmaf), settings.versions_per_take, replace=False, p=chances[index])
-        picks = torch.from_numpy(drawn)
-        count = vmaf.shape[1]
         length = int(rng.integers(2, settings.longest_sequence + 1))
-        walk = torch.tensor([t if t < count else 2 * count - 1 - t for t in range(2 * count)])
-        steps = walk[(int(rng.integers(2 * count)) + torch.arange(length)) % (2 * count)]
+        walk = (int(rng.integers(2 * FRAMES)) + np.arange(length)) % (2 * FRAMES)
+        steps = torch.from_numpy(np.minimum(walk, 2 * FRAMES - 1 - walk))
+        values, vmaf = _versions(data[index], chances[index], steps, settings, rng)
+        if rng.random() < settings.composed:
+            other = int(rng.integers(len(data)))
+            more, more_vmaf = _versions(data[other], chances[other], steps, settings, rng)
+            share = float(rng.random())
+            values, vmaf = torch.lerp(values, more, share), torch.lerp(vmaf, more_vmaf, share)
         pad = settings.longest_sequence - length
-        features.append(F.pad(source.values[picks][:, steps].float(), (0, 0, 0, pad)))
-        targets.append(F.pad(vmaf[picks][:, steps], (0, pad)))
+        features.append(F.pad(values, (0, 0, 0, pad)))
+        targets.append(F.pad(vmaf, (0, pad)))
         lengths += [length] * settings.versions_per_take
     return torch.cat(features), torch.cat(targets), torch.tensor(lengths)
+
+
+def _versions(
+    source: Features, chances: NDArray[np.float64], steps: Tensor, settings: FitSettings, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Features (versions, steps, dim) and VMAF (versions, steps) of some versions of a take."""
+    drawn = rng.choice(len(chances), settings.versions_per_take, replace=False, p=chances)
+    picks = torch.from_numpy(drawn)[:, None]
+    return source.values[picks, steps].float(), torch.from_numpy(source.take.vmaf)[picks, steps]

@@ -18,7 +18,7 @@ from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.pooling import pool_batch
 from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.train.lite.batches import Features, FitSettings, FrameBatches, clip_batch, draw_chances
+from vqa_cli.train.lite.batches import Features, FitSettings, FrameBatches, clip_batch, compose, draw_chances
 from vqa_cli.train.lite.takes import FRAMES, WINDOW_FORMAT, Take, read_takes
 
 Log = Callable[[str], None]
@@ -74,8 +74,12 @@ def fit_backbone(
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=cpu_has_bf16()):
                 features = backbone.judge(frames, before, WINDOW_FORMAT)
             predicted = head(features).reshape(target.shape)
-            loss = F.smooth_l1_loss(predicted, target, beta=0.05) + settings.rank_weight * rank_loss(
-                predicted, target, settings
+            share = torch.rand(len(target))
+            composed = head(compose(features.unflatten(0, target.shape), share)).squeeze(-1)
+            loss = (
+                (1 - settings.composed) * F.smooth_l1_loss(predicted, target, beta=0.05)
+                + settings.composed * F.smooth_l1_loss(composed, compose(target, share), beta=0.05)
+                + settings.rank_weight * rank_loss(predicted, target, settings)
             )
             descent.step(loss)
             running = 0.99 * running + 0.01 * float(loss.detach()) if step else float(loss.detach())
@@ -146,8 +150,13 @@ def fit(out: Path, settings: FitSettings, *, log: Log, start: Path | None = None
     log(f"{len(takes)} takes; versions by tenths of VMAF: {' '.join(map(str, tenths))}")
     before = torch.load(start, weights_only=True) if start else None
 
+    earlier = [*before.get("earlier", []), before["settings"]] if before else []
+
     def keep(backbone: LiteBackbone) -> None:
-        saved = {"backbone": backbone.state_dict(), "config": backbone.config, "settings": settings.as_record()}
+        saved = {
+            "backbone": backbone.state_dict(), "config": backbone.config, "settings": settings.as_record(),
+            "earlier": earlier,
+        }  # fmt: skip
         torch.save(saved, out / "backbone.pt")
 
     batches = FrameBatches(takes, [take.frames(out) for take in takes], settings)
@@ -159,7 +168,7 @@ def fit(out: Path, settings: FitSettings, *, log: Log, start: Path | None = None
         "config": backbone.config,
         "head": head.state_dict(),
         "settings": settings.as_record(),
-        "earlier": [*before.get("earlier", []), before["settings"]] if before else [],
+        "earlier": earlier,
         "clips": sum(len(take.recipes) for take in takes),
         "groups": sorted({take.group for take in takes}),
     }

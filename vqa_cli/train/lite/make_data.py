@@ -7,12 +7,14 @@ in one array, and one line of labels.
 
 from __future__ import annotations
 
+import bisect
 import random
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,11 +43,11 @@ _LOSSLESS = ("-an", "-c:v", "ffv1", "-level", "3", "-g", "1", "-pix_fmt", "yuv42
 # Frames are paired by number: none may be doubled or left out for the sake of timestamps.
 _PASS = ("-fps_mode", "passthrough")
 _SCALING = "accurate_rnd+full_chroma_int"
-# How many takes a source gives, sharp ones and soft ones; each is another window, size and move. Soft ones teach that
-# footage may be soft or a little compressed by its camera without a fault of the encode. Held-out sources need fewer.
-_TAKES: dict[Kind, dict[str, tuple[int, int]]] = {
-    "clip": {"train": (10, 5), "test": (2, 1)},
-    "photo": {"train": (2, 2), "test": (1, 1)},
+# How many takes a source gives, sharp ones and soft ones by turns; each is another window, size and move. Soft ones teach
+# that footage may be soft or a little compressed by its camera without a fault of the encode. Held-out sources need fewer.
+_TAKES: dict[Kind, dict[str, tuple[int, ...]]] = {
+    "clip": {"train": (10, 5, 5, 3), "test": (2, 1)},
+    "photo": {"train": (2, 2, 2, 2, 2, 2), "test": (1, 1)},
     "drawn": {"train": (1, 1), "test": (1, 1)},
 }
 # Size of a soft take of a clip over the size at which the clip is clean.
@@ -82,6 +84,10 @@ def make_data(media: Path, out: Path, *, seed: int, jobs: int, limit: int | None
 
 def _key(source: LiteSource, number: int) -> str:
     return f"{source.key}_{number}"
+
+
+def _is_soft(number: int, turns: tuple[int, ...]) -> bool:
+    return bisect.bisect(list(accumulate(turns)), number) % 2 == 1
 
 
 def _span(take: Take) -> str:
@@ -137,7 +143,7 @@ class Studio:
         key = _key(source, number)
         rng = np.random.default_rng([self._seed, zlib.crc32(key.encode())])
         recipes = draw(key, source.kind, self._seed)
-        soft = number >= _TAKES[source.kind][source.split][0]
+        soft = _is_soft(number, _TAKES[source.kind][source.split])
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             reference = folder / "reference.nut"
