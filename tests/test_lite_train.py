@@ -17,6 +17,8 @@ from vqa_cli.errors import InputError
 from vqa_cli.model.checkpoint import load_model
 from vqa_cli.model.lite import LiteBackbone, to_cells
 from vqa_cli.model.load import load_scorer
+from vqa_cli.model.pooling import pool_batch
+from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.train.lite import make_data as making
 from vqa_cli.train.lite.batches import (
     Features,
@@ -32,7 +34,7 @@ from vqa_cli.train.lite.batches import (
 )
 from vqa_cli.train.lite.camera import film
 from vqa_cli.train.lite.export import export
-from vqa_cli.train.lite.fit import fit, rank_loss
+from vqa_cli.train.lite.fit import fit, rank_loss, widen
 from vqa_cli.train.lite.make_data import make_data
 from vqa_cli.train.lite.material import LiteSource, read_sources
 from vqa_cli.train.lite.pictures import STYLES, draw_picture
@@ -144,6 +146,34 @@ def test_composed_values_lie_between_those_of_two_takes() -> None:
     shares = torch.tensor([1.0, 0.25, 0.0])
     assert compose(values, shares).tolist() == [[0.0, 1.0], [2.5, 5.75], [10.0, 20.0]]
     assert compose(values[..., None], shares).shape == (3, 2, 1)
+
+
+def test_scores_drawn_towards_the_middle_are_widened() -> None:
+    """A head of whom the middle is all that it dares comes out with the whole scale, in the same order."""
+    rng = np.random.default_rng(0)
+    head = VsfaHead(1, 8, 8).eval()
+    data = []
+    for name in "abcd":
+        labels = {"vmaf": [(value,) * FRAMES for value in 100 * rng.random(12)]}
+        take = Take(name, name, "train", "photo", True, (), labels)
+        data.append(Features(take, torch.from_numpy(take.vmaf)[..., None]))
+
+    def scores() -> tuple[np.ndarray, np.ndarray]:
+        with torch.no_grad():
+            frames = torch.cat([head(each.values)[0] for each in data])
+        pooled = pool_batch(frames, torch.full((len(frames),), FRAMES))
+        return pooled.numpy(), np.concatenate([each.take.vmaf.mean(axis=1) for each in data])
+
+    before, vmaf = scores()
+    if np.polyfit(vmaf, before, 1)[0] < 0:
+        with torch.no_grad():
+            head.q.weight.neg_()
+        before, _ = scores()
+    assert np.polyfit(vmaf, before, 1)[0] < 0.5
+    widen(head, data)
+    after, _ = scores()
+    assert np.polyfit(vmaf, after, 1) == pytest.approx([1, 0], abs=0.15)
+    assert (np.argsort(after) == np.argsort(before)).all()
 
 
 def test_sequences_of_whole_takes_keep_features_and_labels_together() -> None:

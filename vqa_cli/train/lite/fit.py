@@ -126,6 +126,33 @@ def fit_head(data: list[Features], settings: FitSettings, log: Log) -> VsfaHead:
     return _unfold_standardisation(average, centre, spread)
 
 
+@torch.no_grad()
+def widen(head: VsfaHead, data: list[Features]) -> VsfaHead:
+    """Stretch the scores until those of versions of VMAF v are v on average.
+
+    Least errors are had by a network that draws what it is unsure of towards the middle: clean frames score below 100,
+    ruined ones above 0. So a line is fitted to its scores as VMAF gives them, by the means of the tenths of the scale, and
+    inverted into the last layer.
+
+    Source: R. G. Krutchkoff, "Classical and inverse regression methods of calibration", Technometrics 9(3), 1967.
+    """
+    scores = torch.cat([_clip_scores(head, each) for each in data]).numpy()
+    vmaf = np.concatenate([each.take.vmaf.mean(axis=1) for each in data])
+    tenths = np.clip((10 * vmaf).astype(int), 0, 9)
+    means = [[values[tenths == tenth].mean() for tenth in np.unique(tenths)] for values in (vmaf, scores)]
+    slope, offset = np.polyfit(means[0], means[1], 1).tolist()
+    if slope > 0:  # a head that has learnt nothing stays as it is
+        head.q.weight.div_(slope)
+        head.q.bias.sub_(offset).div_(slope)
+    return head
+
+
+def _clip_scores(head: VsfaHead, source: Features) -> Tensor:
+    """(versions,) as :meth:`Scorer.score` gives them, before any scale."""
+    scores, _ = head(source.values.float())
+    return pool_batch(scores, torch.full((len(scores),), scores.shape[1]))
+
+
 def extract(takes: list[Take], folder: Path, backbone: LiteBackbone, log: Log) -> list[Features]:
     """Features of every version of the takes, by the folded backbone, as a stream gives them."""
     extractor = FeatureExtractor(prepare_backbone(deepcopy(backbone), CPU, "fp32"), CPU, 2 * FRAMES)
@@ -162,7 +189,8 @@ def fit(out: Path, settings: FitSettings, *, log: Log, start: Path | None = None
     batches = FrameBatches(takes, [take.frames(out) for take in takes], settings)
     backbone = fit_backbone(batches, new_backbone(settings, before), settings, log, keep)
     keep(backbone)
-    head = fit_head(extract(takes, out, backbone, log), settings, log)
+    features = extract(takes, out, backbone, log)
+    head = widen(fit_head(features, settings, log), features)
     saved: dict[str, Any] = {
         "backbone": backbone.state_dict(),
         "config": backbone.config,
