@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,9 @@ from vqa_cli.cli.options import (
     load_chosen_scorer,
     model_options,
 )
+from vqa_cli.cli.rungs import format_run
 from vqa_cli.errors import ExitCode, UsageError, VqaError
-from vqa_cli.run import Run, RungResult, SourceResult
+from vqa_cli.run import Run
 
 _DEFAULT_PRESET = "mobile"
 _SCALARS = ("display", "gop_s", "threads", "model", "metrics", "tonemap", "deinterlace")
@@ -253,7 +254,7 @@ def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
     finally:
         progress.close()
     document = write_outcome(outcome, folder)
-    click.echo(_results(outcome.run, options["output_format"]))
+    click.echo(format_run(outcome.run, options["output_format"]))
     code = exit_code(outcome.run)
     note(f"run document: {document}")
     return code if _write_report(outcome, folder / "report.html") else ExitCode.STORAGE
@@ -279,58 +280,3 @@ def exit_code(run: Run) -> int:
         return ExitCode.TOOL
     complete = good == len(rungs) and all(source.status == "ok" for source in run.sources)
     return ExitCode.OK if complete else ExitCode.PARTIAL
-
-
-def _results(run: Run, output_format: str) -> str:
-    from vqa_cli.ladder.output import rungs_csv
-
-    if output_format == "json":
-        return run.model_dump_json(indent=1)
-    if output_format == "csv":
-        return rungs_csv(run).rstrip("\n")
-    parts = []
-    for source in run.sources:
-        header = f"{source.source.name}  judged at {source.display_width}x{source.display_height}"
-        if source.score is not None and run.model is not None:
-            header += f"  source scores {source.score.score:.2f} ({run.model.name}, {run.model.scale.name})"
-        parts.append(header)
-        parts.append(_rung_table(run, source) if source.rungs else f"failed: {source.reason}")
-    return "\n\n".join(parts)
-
-
-def _order(rung: RungResult) -> tuple[str, float]:
-    return rung.encoder, rung.encode.bitrate_kbps if rung.encode else 0.0
-
-
-def _rung_table(run: Run, source: SourceResult) -> str:
-    from vqa_cli.analysis.curves import inverted_metrics
-
-    turned = inverted_metrics(run, source)
-    headers = ["encoder", "size", "rate", "kb/s", "peak", "fps", "score", "Δ source", *run.metrics, ""]
-    rows = []
-    for rung in sorted(source.rungs, key=_order):
-        encode, score = rung.encode, rung.score
-        rows.append(
-            [
-                rung.encoder,
-                f"{rung.width}x{rung.height}",
-                rung.rate.label,
-                f"{encode.bitrate_kbps:.0f}" if encode else "",
-                f"{encode.peak_kbps:.0f}" if encode else "",
-                f"{encode.fps:.0f}" if encode else "",
-                f"{score.score:.2f}" if score else "",
-                f"{score.delta_to_source:+.2f}" if score and score.delta_to_source is not None else "",
-                *(_metric_cell(rung.quality(name), name) for name in run.metrics),
-                rung.reason or _inversion(turned.get(rung.id, ())),
-            ]
-        )
-    return table(headers, rows)
-
-
-def _inversion(metrics: Sequence[str]) -> str:
-    """A rung that costs more than the one before it and scores less: the metric's limit, not a gain to be had."""
-    return f"inversion: {', '.join(metrics)}" if metrics else ""
-
-
-def _metric_cell(value: float | None, metric: str) -> str:
-    return "" if value is None else f"{value:.4f}" if metric == "ssim" else f"{value:.2f}"

@@ -8,9 +8,7 @@ that results do not depend on the machine or on the number of workers.
 from __future__ import annotations
 
 import datetime
-import platform
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -18,21 +16,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vqa_cli._version import __version__
-from vqa_cli.errors import InputError, StorageError, ToolError, VqaError
+from vqa_cli.errors import InputError, StorageError, VqaError
 from vqa_cli.events import EncodeProgress, Note, OnEvent, Planned, RungDone, SourceScored
 from vqa_cli.ladder.cache import Cache, FrameValues
+from vqa_cli.ladder.checks import check_encoders, check_metrics
 from vqa_cli.ladder.measure import Bench, measure_rung, measure_source, skipped
 from vqa_cli.ladder.plan import LadderPlan, PlannedRung, plan_ladder
+from vqa_cli.ladder.record import describe_environment, describe_model
 from vqa_cli.ladder.source import ReadySource, ready_source
-from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, check_encoder, cpu_count, find_ffmpeg
-from vqa_cli.media.command import build_check_argv
-from vqa_cli.media.encoders import ENCODERS, Encoder, find_encoder
+from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, cpu_count, find_ffmpeg
 from vqa_cli.media.process import Runner
-from vqa_cli.run import Environment, ModelInfo, ModelScore, Run, RungResult, ScaleInfo, SourceInfo, SourceResult
+from vqa_cli.run import ModelScore, Run, RungResult, SourceInfo, SourceResult
 from vqa_cli.seen import Seen
 from vqa_cli.settings import LadderSettings
-from vqa_cli.types import ModelIdentity, Scorer
+from vqa_cli.types import Scorer
 
 
 @dataclass(frozen=True)
@@ -225,98 +222,6 @@ def _failed_source(path: Path, err: VqaError) -> SourceResult:
         video_bitrate_kbps=0.0,
     )  # fmt: skip
     return SourceResult(source=empty, display_width=0, display_height=0, status="failed", reason=err.message)
-
-
-def check_metrics(settings: LadderSettings, ffmpeg: Ffmpeg) -> LadderSettings:
-    """Refuse metrics that this ffmpeg cannot measure.
-
-    Raises:
-        ToolError: one is missing, named with what would give it.
-    """
-    missing = [name for name in settings.metrics if name not in ffmpeg.metrics]
-    if missing:
-        have = ",".join(m for m in settings.metrics if m in ffmpeg.metrics) or "none"
-        raise ToolError(
-            f"this ffmpeg cannot measure {', '.join(missing)}: {ffmpeg.path} ({ffmpeg.version})",
-            hint=f"--metric {have}, or an ffmpeg with libvmaf: the embedded one has it (leave --ffmpeg out)",
-        )
-    return settings
-
-
-def check_encoders(
-    runner: Runner, ffmpeg: Ffmpeg, settings: LadderSettings, *, skip_missing: bool
-) -> dict[str, EncoderCheck]:
-    """Try every encoder of the ladder before anything is encoded.
-
-    Raises:
-        UsageError: unknown encoder.
-        ToolError: one does not run here and ``skip_missing`` is not set, or none runs.
-    """
-    needed: dict[str, Encoder] = {}
-    for codec in settings.codecs:
-        encoder = find_encoder(codec.encoder)
-        needed[encoder.name] = encoder
-    checks = {
-        name: check_encoder(runner, ffmpeg, name, build_check_argv(ffmpeg.path, encoder))
-        for name, encoder in needed.items()
-    }
-    broken = [check for check in checks.values() if not check.works]
-    if broken and (not skip_missing or len(broken) == len(checks)):
-        have = ", ".join(ffmpeg.video_encoders(frozenset(ENCODERS)))
-        raise ToolError(
-            f"encoder not available: {', '.join(check.encoder for check in broken)}",
-            detail=broken[0].reason,
-            hint=f"this ffmpeg has {have}; --skip-missing drops the others",
-        )
-    return checks
-
-
-def describe_environment(ffmpeg: Ffmpeg, encoding: Ffmpeg, checks: dict[str, EncoderCheck]) -> Environment:
-    """Versions for the record."""
-    torch = sys.modules.get("torch")
-    other = encoding if encoding.sha256 != ffmpeg.sha256 else None
-    return Environment(
-        vqa=__version__,
-        python=platform.python_version(),
-        platform=platform.platform(),
-        cpu=_cpu_name(),
-        torch=str(torch.__version__) if torch else None,
-        ffmpeg=ffmpeg.origin,
-        ffmpeg_path=str(ffmpeg.path),
-        ffmpeg_version=ffmpeg.version,
-        ffmpeg_sha256=ffmpeg.sha256,
-        encode_ffmpeg_path=str(other.path) if other else None,
-        encode_ffmpeg_version=other.version if other else None,
-        encode_ffmpeg_sha256=other.sha256 if other else None,
-        encoder_libraries={name: check.library for name, check in checks.items() if check.works},
-    )
-
-
-def describe_model(identity: ModelIdentity) -> ModelInfo:
-    """The model for the record."""
-    s = identity.scale
-    scale = ScaleInfo(
-        name=s.name,
-        minimum=s.minimum,
-        maximum=s.maximum,
-        higher_is_better=s.higher_is_better,
-        description=s.description,
-    )
-    return ModelInfo(
-        name=identity.name, sha256=identity.sha256, scale=scale, precision=identity.precision, device=identity.device,
-        verified=identity.verified, preprocessing=identity.preprocessing, pooling=identity.pooling,
-        training_data=identity.training_data, licence=identity.licence,
-    )  # fmt: skip
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        return platform.processor()
-    return platform.processor()
 
 
 @contextmanager

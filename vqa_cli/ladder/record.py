@@ -1,0 +1,60 @@
+"""What made a result, for its record: program versions, machine and model."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+
+from vqa_cli._version import __version__
+from vqa_cli.media.binaries import EncoderCheck, Ffmpeg
+from vqa_cli.run import Environment, ModelInfo, ScaleInfo
+from vqa_cli.types import ModelIdentity
+
+
+def describe_environment(ffmpeg: Ffmpeg, encoding: Ffmpeg, checks: dict[str, EncoderCheck]) -> Environment:
+    """Versions for the record."""
+    torch = sys.modules.get("torch")
+    other = encoding if encoding.sha256 != ffmpeg.sha256 else None
+    return Environment(
+        vqa=__version__,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        cpu=_cpu_name(),
+        torch=str(torch.__version__) if torch else None,
+        ffmpeg=ffmpeg.origin,
+        ffmpeg_path=str(ffmpeg.path),
+        ffmpeg_version=ffmpeg.version,
+        ffmpeg_sha256=ffmpeg.sha256,
+        encode_ffmpeg_path=str(other.path) if other else None,
+        encode_ffmpeg_version=other.version if other else None,
+        encode_ffmpeg_sha256=other.sha256 if other else None,
+        encoder_libraries={name: check.library for name, check in checks.items() if check.works},
+    )
+
+
+def describe_model(identity: ModelIdentity) -> ModelInfo:
+    """The model for the record."""
+    s = identity.scale
+    scale = ScaleInfo(
+        name=s.name,
+        minimum=s.minimum,
+        maximum=s.maximum,
+        higher_is_better=s.higher_is_better,
+        description=s.description,
+    )
+    return ModelInfo(
+        name=identity.name, sha256=identity.sha256, scale=scale, precision=identity.precision, device=identity.device,
+        verified=identity.verified, preprocessing=identity.preprocessing, pooling=identity.pooling,
+        training_data=identity.training_data, licence=identity.licence,
+    )  # fmt: skip
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        return platform.processor()
+    return platform.processor()
