@@ -22,14 +22,16 @@ class _Server(BaseHTTPRequestHandler):
     asked: list[str | None]
     content: bytes
     ranges: bool
+    breaks_off: bool
 
     def do_GET(self) -> None:
         wanted = self.headers["Range"]
         self.asked.append(wanted)
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.ranges else 0
         self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(self.content) - start))
         self.end_headers()
-        self.wfile.write(self.content[start:])
+        self.wfile.write(self.content[start:][: 5000 if self.breaks_off else None])
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
@@ -37,7 +39,7 @@ class _Server(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def served() -> Iterator[tuple[type[_Server], WeightFile]]:
-    handler = type("Handler", (_Server,), {"asked": [], "content": CONTENT, "ranges": True})
+    handler = type("Handler", (_Server,), {"asked": [], "content": CONTENT, "ranges": True, "breaks_off": False})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -70,6 +72,24 @@ def test_a_broken_off_download_goes_on(served: tuple[type[_Server], WeightFile],
     (tmp_path / "w.pt.part").write_bytes(CONTENT[:1000])
     assert pull(file, tmp_path, quiet).read_bytes() == CONTENT
     assert handler.asked == ["bytes=1000-"]
+
+
+def test_a_connection_that_ends_early_loses_nothing(served: tuple[type[_Server], WeightFile], tmp_path: Path) -> None:
+    handler, file = served
+    handler.breaks_off = True
+    with pytest.raises(ModelError, match=f"5000 of {len(CONTENT)} bytes"):
+        pull(file, tmp_path, quiet)
+    handler.breaks_off = False
+    assert pull(file, tmp_path, quiet).read_bytes() == CONTENT
+    assert handler.asked == [None, "bytes=5000-"]
+
+
+def test_a_download_that_only_lacked_its_name_is_not_fetched_again(
+    served: tuple[type[_Server], WeightFile], tmp_path: Path
+) -> None:
+    (tmp_path / "w.pt.part").write_bytes(CONTENT)
+    assert pull(served[1], tmp_path, quiet).read_bytes() == CONTENT
+    assert served[0].asked == []
 
 
 def test_what_is_not_the_file_is_not_put_in_place(served: tuple[type[_Server], WeightFile], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -102,24 +103,34 @@ def pull(file: WeightFile, directory: Path, progress: Progress) -> Path:
         ModelError: the network or the server failed, or what came is not the file.
     """
     with _staged(directory, file) as (staged, have):
-        request = urllib.request.Request(file.url, headers={"Range": f"bytes={have}-"} if have else {})
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                if have and answer.status != 206:
-                    staged.seek(0)
-                    staged.truncate()
-                    have = 0
-                while block := answer.read(_BLOCK):
-                    staged.write(block)
-                    have += len(block)
-                    progress(have, file.size_bytes)
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as err:
-            reason = getattr(err, "reason", err)
-            raise ModelError(
-                f"cannot download {file.name}: {reason}",
-                hint=f"fetch {file.url} elsewhere and run `vqa models pull --from FILE`",
-            ) from err
+        if have < file.size_bytes:
+            try:
+                _download(file, staged, have, progress)
+            except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as err:
+                reason = getattr(err, "reason", None) or err
+                raise ModelError(
+                    f"cannot download {file.name}: {reason}",
+                    hint=f"fetch {file.url} elsewhere and run `vqa models pull --from FILE`",
+                ) from err
     return directory / file.name
+
+
+def _download(file: WeightFile, staged: IO[bytes], have: int, progress: Progress) -> None:
+    request = urllib.request.Request(file.url, headers={"Range": f"bytes={have}-"} if have else {})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        if have and answer.status != 206:
+            staged.seek(0)
+            staged.truncate()
+            have = 0
+        announced = have + int(answer.headers.get("Content-Length") or 0)
+        while block := answer.read(_BLOCK):
+            staged.write(block)
+            have += len(block)
+            progress(have, file.size_bytes)
+    if have < announced:  # reading in blocks ends without an error where the connection does
+        raise ConnectionError(
+            f"the connection ended after {have} of {announced} bytes; the next try goes on from there"
+        )
 
 
 @contextmanager
