@@ -141,6 +141,19 @@ def test_a_folder_without_any_of_the_files_is_an_error(tmp_path: Path) -> None:
         install_files([weights()], tmp_path, tmp_path / "models")
 
 
+def test_a_folder_in_place_of_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "w.pt").mkdir()
+    with pytest.raises(ModelError, match=r"cannot read weights: .*w\.pt"):
+        install_files([weights()], tmp_path, tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_name_that_cannot_be_looked_up_is_one_that_is_not_there(tmp_path: Path) -> None:
+    """As below a folder that may not be entered, which root always may."""
+    with pytest.raises(ModelError, match="no such file"):
+        install_files([weights()], tmp_path / ("n" * 300), tmp_path / "models")
+
+
 def test_truncated_weights_say_by_how_much(tmp_path: Path) -> None:
     path = tmp_path / "w.pt"
     path.write_bytes(CONTENT[:10])

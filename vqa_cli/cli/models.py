@@ -29,12 +29,12 @@ def command() -> None:
 def list_(model_dir: Path | None) -> None:
     """Every model and whether it is ready."""
     from vqa_cli.model.registry import LITE, PUBLISHED
-    from vqa_cli.model.store import default_dir
+    from vqa_cli.model.store import default_dir, is_there
 
     folder = model_dir or default_dir()
     rows = [[LITE, "bundled", "0-100, trained on VMAF", "MIT"]]
     for model in PUBLISHED.values():
-        ready = all((folder / file.name).exists() for file in model.files)
+        ready = all(is_there(folder / file.name) for file in model.files)
         rows.append([model.name, "installed" if ready else "not installed", model.scale.name, model.head.licence])
     click.echo(table(["model", "state", "scale", "licence"], rows))
 
@@ -45,7 +45,7 @@ def list_(model_dir: Path | None) -> None:
 def info(name: str, model_dir: Path | None) -> None:
     """Files, hashes, scale, training data, licence and citation of a model."""
     from vqa_cli.model.registry import LITE, lite_path
-    from vqa_cli.model.store import default_dir
+    from vqa_cli.model.store import default_dir, is_there
 
     if name == LITE:
         from vqa_cli.model.checkpoint import load_model
@@ -60,7 +60,7 @@ def info(name: str, model_dir: Path | None) -> None:
     click.echo(f"trained on: {model.training_data}")
     for file in model.files:
         path = (model_dir or default_dir()) / file.name
-        click.echo(f"{file.name}: {'here' if path.exists() else 'not here'}: {path}")
+        click.echo(f"{file.name}: {'here' if is_there(path) else 'not here'}: {path}")
         click.echo(
             f"  {file.url}\n  sha256 {file.sha256}, {file.size_bytes} bytes\n  {file.licence}\n  {file.citation}"
         )
@@ -79,7 +79,7 @@ def info(name: str, model_dir: Path | None) -> None:
 def pull(name: str, origin: Path | None, force: bool, model_dir: Path | None) -> None:
     """Download (or with --from install) the weights of a model, or `resnet50` alone."""
     from vqa_cli.model.registry import RESNET50
-    from vqa_cli.model.store import default_dir, install_files, verify
+    from vqa_cli.model.store import default_dir, install_files, is_there, verify
     from vqa_cli.model.store import pull as download
 
     folder = model_dir or default_dir()
@@ -92,7 +92,7 @@ def pull(name: str, origin: Path | None, force: bool, model_dir: Path | None) ->
             note(f"{file.name} is not in {origin}; it comes from {file.url}")
         return
     for file in files:
-        if (folder / file.name).exists() and not force:
+        if is_there(folder / file.name) and not force:
             verify(file, folder / file.name)
             click.echo(f"already here: {folder / file.name}")
             continue
@@ -107,13 +107,13 @@ def pull(name: str, origin: Path | None, force: bool, model_dir: Path | None) ->
 def verify_(name: str | None, model_dir: Path | None) -> None:
     """Check size and hash of the weights that are here."""
     from vqa_cli.model.registry import PUBLISHED
-    from vqa_cli.model.store import default_dir, verify
+    from vqa_cli.model.store import default_dir, is_there, verify
 
     folder = model_dir or default_dir()
     models = [_published(name)] if name else list(PUBLISHED.values())
     files = {file.name: file for model in models for file in model.files}
     for file in files.values():
-        if not (folder / file.name).exists():
+        if not is_there(folder / file.name):
             click.echo(f"{file.name}: not here")
             continue
         verify(file, folder / file.name)

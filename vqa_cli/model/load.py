@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vqa_cli.errors import ModelError, UsageError, first_line
 from vqa_cli.model.registry import LITE, MODEL_NAMES, PUBLISHED, RESNET50, PublishedModel, lite_path
-from vqa_cli.model.store import WeightFile, default_dir, sha256_of
+from vqa_cli.model.store import WeightFile, default_dir, is_there, sha256_of
 from vqa_cli.types import Layout, ModelIdentity, PixelWish, ScoreScale
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
 
     missing = [
         file for file, given in zip(model.files, (backbone, head), strict=True)
-        if given is None and not (directory / file.name).exists()
+        if given is None and not is_there(directory / file.name)
     ]  # fmt: skip
     if missing:
         names = " and ".join(file.name for file in missing)
@@ -215,7 +215,7 @@ def _resnet(weights: Path | None, directory: Path) -> tuple[Any, str]:
     from vqa_cli.model.resnet import ResNetBackbone
 
     path = weights or directory / RESNET50.name
-    if not path.exists():
+    if not is_there(path):
         raise ModelError(
             f"ResNet-50 weights are not here: {path}",
             hint=f"`vqa models pull resnet50` fetches {RESNET50.url}; or use --model {LITE}",

@@ -41,6 +41,11 @@ def default_dir() -> Path:
     return user_data_path("vqa", appauthor=False) / "models"
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file; ``Path.exists`` raises where a folder on the way may not be entered."""
+    return os.path.exists(path)
+
+
 def sha256_of(path: Path) -> str:
     """Hash of a file, read in blocks."""
     with path.open("rb") as file:
@@ -51,14 +56,21 @@ def verify(file: WeightFile, path: Path) -> None:
     """Check size and hash of a copy of ``file``.
 
     Raises:
-        ModelError: it is something else, e.g. a truncated download or a web page.
+        ModelError: it is something else, e.g. a truncated download, a web page or a folder, or it cannot be read.
     """
+    try:
+        _check(file, path)
+    except OSError as err:
+        raise ModelError(f"cannot read weights: {path}", detail=err.strerror) from err
+
+
+def _check(file: WeightFile, path: Path) -> None:
     size = path.stat().st_size
     if size != file.size_bytes:
         with path.open("rb") as opened:
             page = opened.read(512).lstrip()[:1] == b"<"
         what = "it is a web page" if page else f"it has {size} bytes instead of {file.size_bytes}"
-        raise ModelError(f"wrong weights: {path}: {what}", hint=f"`vqa models pull --force` fetches {file.url} again")
+        raise ModelError(f"wrong weights: {path}: {what}", hint=f"`vqa models pull NAME --force` fetches {file.url} again")
     digest = sha256_of(path)
     if digest != file.sha256:
         raise ModelError(
@@ -68,8 +80,8 @@ def verify(file: WeightFile, path: Path) -> None:
 
 def install(file: WeightFile, origin: Path, directory: Path) -> Path:
     """Copy a file that the user brought (a file, or a folder that holds it) after verifying it."""
-    source = origin / file.name if origin.is_dir() else origin
-    if not source.exists():
+    source = origin / file.name if os.path.isdir(origin) else origin
+    if not is_there(source):
         raise ModelError(f"no such file: {source}", hint=f"{file.name} comes from {file.url}")
     verify(file, source)
     with _staged(directory, file) as (staged, _), source.open("rb") as opened:
@@ -85,11 +97,11 @@ def install_files(files: Sequence[WeightFile], origin: Path, directory: Path) ->
     Raises:
         ModelError: nothing of it is there, or what is there is not the published file.
     """
-    if not origin.is_dir():
-        size = origin.stat().st_size if origin.exists() else -1
+    if not os.path.isdir(origin):
+        size = origin.stat().st_size if is_there(origin) else -1
         alike = [f for f in files if f.name == origin.name] or [f for f in files if f.size_bytes == size]
         return [install((alike or list(files))[-1], origin, directory)], []
-    here = [file for file in files if (origin / file.name).exists()]
+    here = [file for file in files if is_there(origin / file.name)]
     if not here:
         names = " or ".join(file.name for file in files)
         raise ModelError(f"no weights to install: no {names} in {origin}", hint=f"they come from {files[-1].url}")
