@@ -290,6 +290,13 @@ def test_doctor_and_lists(vqa: Vqa) -> None:
     assert "mdtvsfa" in vqa("models", "list").stdout
 
 
+def test_doctor_looks_where_weights_were_put(vqa: Vqa, tmp_path: Path) -> None:
+    for name in ("resnet50-0676ba61.pth", "VSFA.pt"):
+        (tmp_path / name).write_bytes(b"")
+    facts = json.loads(vqa("doctor", "--format", "json", env={"VQA_MODEL_DIR": str(tmp_path)}).stdout)
+    assert (facts["models"]["vsfa"], facts["models"]["mdtvsfa"]) == ("installed", "not installed")
+
+
 def test_weights_are_installed_by_hand_and_checked(vqa: Vqa, tmp_path: Path) -> None:
     page = tmp_path / "VSFA.pt"
     page.write_text("<!doctype html><html>sign in</html>")

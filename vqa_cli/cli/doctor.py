@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -98,11 +100,12 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
 
 def _models(problems: list[str]) -> dict[str, Any]:
     from vqa_cli.model.registry import LITE, PUBLISHED
-    from vqa_cli.model.store import default_dir
+    from vqa_cli.model.store import default_dir, is_there
 
     found: dict[str, Any] = {LITE: "bundled"}
+    folder = Path(os.environ.get("VQA_MODEL_DIR") or default_dir())
     for model in PUBLISHED.values():
-        missing = [file.name for file in model.files if not (default_dir() / file.name).exists()]
+        missing = [file.name for file in model.files if not is_there(folder / file.name)]
         found[model.name] = "installed" if not missing else "not installed"
         if missing:
             problems.append(f"{model.name}: {' and '.join(missing)} (vqa models pull {model.name})")
