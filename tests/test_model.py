@@ -368,6 +368,41 @@ def test_weight_files_that_are_none(tmp_path: Path, content: bytes) -> None:
     assert "weights_only" not in str(caught.value.detail), "torch's advice to load the file unsafely"
 
 
+@pytest.fixture(scope="module")
+def any_resnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return resnet_weights(tmp_path_factory.mktemp("resnet") / "resnet.pth")
+
+
+def mdtvsfa_state() -> dict[str, torch.Tensor]:
+    """Random weights by the names and in the shapes of the published file."""
+    theirs = {"ann.fc0": "dimemsion_reduction", "rnn": "feature_aggregation", "q": "regression"}
+    state = {}
+    for key, value in VsfaHead(4096).state_dict().items():
+        ours = next(name for name in theirs if key.startswith(f"{name}."))
+        state[key.replace(ours, theirs[ours], 1)] = value
+    for line in ("nlm.0", "nlm.2", "lm.K", "lm.C", "lm.L", "lm.N"):
+        state |= {f"{line}.weight": torch.ones(1, 1), f"{line}.bias": torch.zeros(1)}
+    return state
+
+
+def test_a_head_of_the_other_model_is_refused(any_resnet: Path, tmp_path: Path) -> None:
+    states = {"vsfa": VsfaHead(4096).state_dict(), "mdtvsfa": mdtvsfa_state()}
+    for name, state in states.items():
+        torch.save(state, tmp_path / f"{name}.pt")
+    for name in states:
+        options = dict(backbone_weights=any_resnet, device="cpu", precision="fp32")
+        assert not load_scorer(name, head_weights=tmp_path / f"{name}.pt", **options).identity.verified
+        other = tmp_path / f"{'vsfa' if name == 'mdtvsfa' else 'mdtvsfa'}.pt"
+        with pytest.raises(ModelError, match=f"not a head of {name}: {other}"):
+            load_scorer(name, head_weights=other, **options)
+
+
+def test_names_that_are_no_text_are_no_state_dict(any_resnet: Path, tmp_path: Path) -> None:
+    torch.save({1: torch.zeros(2)}, tmp_path / "numbers.pt")
+    with pytest.raises(ModelError, match="not a state dict"):
+        load_scorer("vsfa", backbone_weights=any_resnet, head_weights=tmp_path / "numbers.pt")
+
+
 def test_unknown_names(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such model: vmafx"):
         load_scorer("vmafx")

@@ -143,7 +143,7 @@ def load_state(path: Path) -> dict[str, Any]:
         raise ModelError(f"not a weight file: {path}", detail=f"it starts with {_beginning(path)}", hint=hint) from err
     except (OSError, RuntimeError, EOFError, ValueError) as err:
         raise ModelError(f"not a weight file: {path}", detail=first_line(err), hint=hint) from err
-    if not isinstance(state, dict):
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise ModelError(f"not a state dict: {path}")
     return state
 

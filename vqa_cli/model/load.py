@@ -193,14 +193,17 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
     net, net_hash = _resnet(backbone, directory)
     path = head or directory / model.head.name
     state = load_state(path)
+    module = VsfaHead(dim=4096)
     try:
-        module = VsfaHead(dim=4096)
-        module.load_state_dict(_head_state(state))
-    except (RuntimeError, KeyError) as err:
+        module.load_state_dict(_head_state(model.name, state))
+        calibration = _calibration(model.name, state)
+    except KeyError as err:
+        raise ModelError(f"not a head of {model.name}: {path}", detail=f"it has no {err}") from err
+    except (RuntimeError, TypeError, ValueError) as err:
         raise ModelError(f"not a head of {model.name}: {path}", detail=first_line(err)) from err
     head_hash = sha256_of(path)
     return _Parts(
-        name=model.name, backbone=net, head=module, calibration=_calibration(model.name, state), scale=model.scale,
+        name=model.name, backbone=net, head=module, calibration=calibration, scale=model.scale,
         hashes=(net_hash, head_hash), extractor=net_hash, preprocessing=_RESNET_PIXELS, training_data=model.training_data,
         verified=head_hash == model.head.sha256 and net_hash == RESNET50.sha256, licence=model.head.licence, layout="rgb24", close=model.close,
     )  # fmt: skip
@@ -225,12 +228,16 @@ def _resnet(weights: Path | None, directory: Path) -> tuple[Any, str]:
     return net, sha256_of(path)
 
 
-def _head_state(state: dict[str, Any]) -> dict[str, Any]:
-    """Published names to ours. VSFA's file carries a second layer that its forward pass never uses."""
+def _head_state(name: str, state: dict[str, Any]) -> dict[str, Any]:
+    """Published names to ours. VSFA's file carries a second layer that its forward pass never uses.
+
+    Each model takes its own names alone: VSFA's scale means nothing for a head of MDTVSFA.
+    """
+    ours = _MDTVSFA_NAMES if name == "mdtvsfa" else {}
     named = {}
     for key, value in state.items():
         prefix, _, rest = key.partition(".")
-        named[f"{_MDTVSFA_NAMES.get(prefix, prefix)}.{rest}"] = value
+        named[f"{ours.get(prefix, prefix)}.{rest}"] = value
     return {key: value for key, value in named.items() if key.startswith(("ann.fc0.", "rnn.", "q."))}
 
 
