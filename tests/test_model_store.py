@@ -119,6 +119,22 @@ def test_two_at_once_do_not_mix(served: tuple[type[_Server], WeightFile], tmp_pa
     assert served[0].asked == []
 
 
+def test_a_file_put_in_place_by_another_process_meanwhile_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Between opening the partial file and locking it, the process that held it renames it."""
+    origin, folder = tmp_path / "brought.pt", tmp_path / "models"
+    origin.write_bytes(CONTENT)
+    folder.mkdir()
+    (folder / "w.pt.part").write_bytes(CONTENT)
+    monkeypatch.setattr("vqa_cli.model.store._lock", lambda opened, path: path.replace(folder / "w.pt"))
+    before = (folder / "w.pt.part").stat().st_mtime_ns
+    with pytest.raises(StorageError, match="another process"):
+        install(weights(), origin, folder)
+    assert (folder / "w.pt").read_bytes() == CONTENT
+    assert (folder / "w.pt").stat().st_mtime_ns == before
+
+
 def test_installing_by_hand_replaces_a_broken_off_download(tmp_path: Path) -> None:
     origin, folder = tmp_path / "brought.pt", tmp_path / "models"
     origin.write_bytes(CONTENT)

@@ -153,6 +153,7 @@ def _staged(directory: Path, file: WeightFile) -> Iterator[tuple[IO[bytes], int]
         directory.mkdir(parents=True, exist_ok=True)
         with partial.open("ab") as staged:
             _lock(staged, partial)
+            _refuse_another(staged, partial)
             staged.seek(0, os.SEEK_END)
             yield staged, staged.tell()
             staged.flush()
@@ -164,6 +165,12 @@ def _staged(directory: Path, file: WeightFile) -> Iterator[tuple[IO[bytes], int]
             os.replace(partial, directory / file.name)
     except OSError as err:
         raise StorageError(f"cannot write: {partial}", detail=err.strerror) from err
+
+
+def _refuse_another(opened: IO[bytes], path: Path) -> None:
+    """A file that was put in place, or dropped, between its opening and its locking is no longer the partial one."""
+    if not (path.exists() and os.path.samestat(os.fstat(opened.fileno()), path.stat())):
+        raise StorageError(f"another process has just ended a download: {path}", hint="try again")
 
 
 def _lock(opened: IO[bytes], path: Path) -> None:
