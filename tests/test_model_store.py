@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -108,6 +110,21 @@ def test_without_network_one_line_names_file_and_way_out(tmp_path: Path) -> None
         pull(weights(), tmp_path, quiet)
     assert "http://127.0.0.1:9/w.pt" in str(error.value.hint)
     assert "--from" in str(error.value.hint)
+
+
+def test_a_fault_of_tls_is_one_of_the_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Answer(io.BytesIO):
+        status, headers = 200, {"Content-Length": str(len(CONTENT))}
+
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell():
+                raise ssl.SSLError("bad record mac")
+            return super().read(5000)
+
+    monkeypatch.setattr("urllib.request.urlopen", lambda request, timeout: Answer(CONTENT))
+    with pytest.raises(ModelError, match=r"cannot download w\.pt: .*bad record mac"):
+        pull(weights(), tmp_path, quiet)
+    assert (tmp_path / "w.pt.part").read_bytes() == CONTENT[:5000]
 
 
 def test_two_at_once_do_not_mix(served: tuple[type[_Server], WeightFile], tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def _download(file: WeightFile, staged: IO[bytes], have: int, progress: Progress
             staged.truncate()
             have = 0
         announced = have + int(answer.headers.get("Content-Length") or 0)
-        while block := answer.read(_BLOCK):
+        while block := _read(answer):
             staged.write(block)
             have += len(block)
             progress(have, file.size_bytes)
@@ -143,6 +143,14 @@ def _download(file: WeightFile, staged: IO[bytes], have: int, progress: Progress
         raise ConnectionError(
             f"the connection ended after {have} of {announced} bytes; the next try goes on from there"
         )
+
+
+def _read(answer: IO[bytes]) -> bytes:
+    """The next block. Errors of TLS and of the route are plain ``OSError``, as those of the disk that is written to."""
+    try:
+        return answer.read(_BLOCK)
+    except OSError as err:
+        raise ConnectionError(err.strerror or str(err)) from err
 
 
 @contextmanager
