@@ -403,6 +403,14 @@ def test_names_that_are_no_text_are_no_state_dict(any_resnet: Path, tmp_path: Pa
         load_scorer("vsfa", backbone_weights=any_resnet, head_weights=tmp_path / "numbers.pt")
 
 
+@pytest.mark.parametrize("option", ["head_weights", "backbone_weights"])
+def test_weights_that_a_model_does_not_take_are_refused(model_file: Path, tmp_path: Path, option: str) -> None:
+    """They would be left out without a word, e.g. where --model was forgotten."""
+    for model in ("vsfa-lite", str(model_file)):
+        with pytest.raises(UsageError, match=f"other {option.replace('_', ' ')} are for"):
+            load_scorer(model, device="cpu", **{option: tmp_path / "weights.pt"})
+
+
 def test_unknown_names(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such model: vmafx"):
         load_scorer("vmafx")

@@ -65,13 +65,19 @@ def load_scorer(
 
     Raises:
         ModelError: weights are missing, damaged or do not fit, or there is no such model.
-        UsageError: device or precision that cannot be had.
+        UsageError: device or precision that cannot be had, or other weights for a model that takes none.
     """
     from vqa_cli.model.device import MIXED, pick_device, pick_precision
     from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
     from vqa_cli.model.scorer import StreamingScorer, TemporalPooling
 
+    if head_weights is not None and model not in PUBLISHED:
+        raise UsageError(
+            f"other head weights are for {' and '.join(PUBLISHED)}, not for {model}", hint="name one by --model"
+        )
     parts = _parts(model, backbone_weights, head_weights, model_dir or default_dir())
+    if backbone_weights is not None and parts.layout != "rgb24":
+        raise UsageError(f"other backbone weights are for ResNet models, not for {model}", hint="name one by --model")
     if precision in MIXED and parts.layout != "rgb24":
         raise UsageError("mixed precision is for ResNet models", hint="use --precision bf16 or fp32")
     place = pick_device(device)

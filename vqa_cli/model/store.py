@@ -70,7 +70,9 @@ def _check(file: WeightFile, path: Path) -> None:
         with path.open("rb") as opened:
             page = opened.read(512).lstrip()[:1] == b"<"
         what = "it is a web page" if page else f"it has {size} bytes instead of {file.size_bytes}"
-        raise ModelError(f"wrong weights: {path}: {what}", hint=f"`vqa models pull NAME --force` fetches {file.url} again")
+        raise ModelError(
+            f"wrong weights: {path}: {what}", hint=f"`vqa models pull NAME --force` fetches {file.url} again"
+        )
     digest = sha256_of(path)
     if digest != file.sha256:
         raise ModelError(
