@@ -21,6 +21,7 @@ from vqa_cli.model.load import load_scorer
 from vqa_cli.model.pooling import effective_tau, pool_batch, pool_clip
 from vqa_cli.model.registry import PUBLISHED
 from vqa_cli.model.resnet import ResNetBackbone
+from vqa_cli.model.store import sha256_of
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.types import FrameFormat
 
@@ -409,6 +410,32 @@ def test_weights_that_a_model_does_not_take_are_refused(model_file: Path, tmp_pa
     for model in ("vsfa-lite", str(model_file)):
         with pytest.raises(UsageError, match=f"other {option.replace('_', ' ')} are for"):
             load_scorer(model, device="cpu", **{option: tmp_path / "weights.pt"})
+
+
+def trained_head(path: Path, **card: object) -> str:
+    """A file as training writes it for ResNet-50's features, with random weights."""
+    scale = Scale(name="MOS", minimum=1, maximum=5, description="random weights")
+    about = dict(
+        name="own", backbone="resnet50", head_config={"dim": 4096}, scale=scale, training_data="none", licence="MIT"
+    )
+    weights = {f"head.{k}": v for k, v in VsfaHead(4096).state_dict().items()}
+    save_model(path, Card.model_validate({"preprocessing": "RGB", **about, **card}), weights)
+    return str(path)
+
+
+def test_a_trained_head_gets_the_network_that_it_learnt_on(any_resnet: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "resnet50-0676ba61.pth").symlink_to(any_resnet)
+    mine = sha256_of(any_resnet)
+    same = trained_head(tmp_path / "same.safetensors", training={"extractor_sha256": mine})
+    other = trained_head(tmp_path / "other.safetensors", training={"extractor_sha256": "0" * 64})
+    assert load_scorer(same, model_dir=folder, device="cpu", precision="fp32").identity.extractor == mine
+    with pytest.raises(ModelError, match="trained on features of other ResNet-50 weights") as error:
+        load_scorer(other, model_dir=folder, device="cpu", precision="fp32")
+    assert "--backbone-weights" in str(error.value.hint)
+    named = load_scorer(other, backbone_weights=any_resnet, device="cpu", precision="fp32")
+    assert not named.identity.verified
 
 
 def test_unknown_names(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from vqa_cli.model.backbone import Backbone
-    from vqa_cli.model.checkpoint import Scale
+    from vqa_cli.model.checkpoint import Card, Scale
     from vqa_cli.model.heads import Head
     from vqa_cli.model.pooling import Pooling
     from vqa_cli.model.scorer import Calibration, StreamingScorer
@@ -169,6 +169,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
         else:
             backbone, extra = _resnet(backbone_weights, directory)
             assert isinstance(backbone, ResNetBackbone)
+            _refuse_other_network(card, extra, path, given=backbone_weights is not None)
             hashes, extractor = (digest, extra), extra
     except RuntimeError as err:
         raise ModelError(f"weights do not fit their card: {path}", detail=first_line(err)) from err
@@ -179,6 +180,16 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
         verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
         layout="rgb24" if card.backbone == "resnet50" else "yuv420p", close="bf16" if card.backbone == "lite" else "fp32", tau=card.tau, beta=card.beta,
     )  # fmt: skip
+
+
+def _refuse_other_network(card: Card, network: str, path: Path, *, given: bool) -> None:
+    """A head knows the features of one network; another one is taken only where the user names it."""
+    trained_on = card.training.get("extractor_sha256", network)
+    if network != trained_on and not given:
+        raise ModelError(
+            f"{path} was trained on features of other ResNet-50 weights, sha256 {trained_on[:16]}…",
+            hint="name them by --backbone-weights",
+        )
 
 
 def _published(model: PublishedModel, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
