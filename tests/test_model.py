@@ -438,6 +438,16 @@ def test_a_trained_head_gets_the_network_that_it_learnt_on(any_resnet: Path, tmp
     assert not named.identity.verified
 
 
+@pytest.mark.parametrize("color", ["auto", "reference"])
+def test_a_trained_head_sees_the_colours_that_it_learnt_on(any_resnet: Path, tmp_path: Path, color: str) -> None:
+    weights = dict(backbone_weights=any_resnet, device="cpu", precision="fp32")
+    extracted = load_scorer(trained_head(tmp_path / "a.safetensors"), color="reference", **weights).identity
+    trained = trained_head(tmp_path / "b.safetensors", preprocessing=extracted.preprocessing)
+    identity = load_scorer(trained, color=color, **weights).identity
+    assert identity.pixels.untagged == "reference"
+    assert identity.preprocessing == extracted.preprocessing
+
+
 def test_unknown_names(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such model: vmafx"):
         load_scorer("vmafx")

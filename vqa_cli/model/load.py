@@ -61,7 +61,8 @@ def load_scorer(
         pooling: ``"hysteresis"`` as the authors' code does it, ``"paper"`` as their paper writes it, or ``"mean"``.
         model_dir: where downloaded weights lie, the user's data folder by default.
         color: the matrix of video that names none, for models that see RGB: ``"auto"`` by its size as players do,
-            ``"reference"`` BT.601 as the authors' readers do. vsfa-lite sees YUV as it is.
+            ``"reference"`` BT.601 as the authors' readers do. vsfa-lite sees YUV as it is, and a head that was trained on
+            features of ``"reference"`` always sees that.
 
     Raises:
         ModelError: weights are missing, damaged or do not fit, or there is no such model.
@@ -115,7 +116,9 @@ class _Parts:
         self, precision: str, device: torch.device, pooling: str, color: Literal["auto", "reference"]
     ) -> ModelIdentity:
         """What results record of the model, once it is known how it will run."""
-        reference = self.layout == "rgb24" and color == "reference"
+        # A head that learnt from video read as BT.601 is shown that, whatever is asked: its card binds it to these pixels.
+        bound = self.preprocessing.endswith(_UNTAGGED)
+        reference = self.layout == "rgb24" and (color == "reference" or bound)
         return ModelIdentity(
             name=self.name,
             sha256=hashlib.sha256("".join(self.hashes).encode()).hexdigest()
@@ -126,11 +129,11 @@ class _Parts:
             precision=precision,
             device=str(device),
             verified=self.verified,
-            preprocessing=f"{self.preprocessing}; {_UNTAGGED}" if reference else self.preprocessing,
+            preprocessing=f"{self.preprocessing}; {_UNTAGGED}" if reference and not bound else self.preprocessing,
             pooling=pooling,
             training_data=self.training_data,
             licence=self.licence,
-            pixels=PixelWish(self.layout, color),
+            pixels=PixelWish(self.layout, "reference" if reference else "auto"),
         )
 
 
