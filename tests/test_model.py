@@ -448,6 +448,50 @@ def test_a_trained_head_sees_the_colours_that_it_learnt_on(any_resnet: Path, tmp
     assert identity.preprocessing == extracted.preprocessing
 
 
+@pytest.mark.parametrize(
+    ("card", "fault"),
+    [
+        ({"backbone": "vgg"}, "no such backbone: vgg"),
+        ({"backbone_config": {"depth": 3}}, "weights do not fit their card"),
+        ({"backbone_config": {"taps": [99]}}, "weights do not fit their card"),
+        ({"head_config": {"dim": 832, "hidden": 0}}, "cannot have these sizes"),
+    ],
+)
+def test_a_card_that_cannot_be_built_is_an_error(
+    model_file: Path, tmp_path: Path, card: dict[str, object], fault: str
+) -> None:
+    right, tensors, _ = load_model(model_file)
+    save_model(tmp_path / "wrong.safetensors", right.model_copy(update=card), tensors)
+    with pytest.raises(ModelError, match=fault):
+        load_scorer(str(tmp_path / "wrong.safetensors"), device="cpu", precision="fp32")
+
+
+def test_a_head_for_other_features_is_an_error(model_file: Path, tmp_path: Path) -> None:
+    card, tensors, _ = load_model(model_file)
+    head = {f"head.{k}": v for k, v in VsfaHead(100).state_dict().items()}
+    other = card.model_copy(update={"head_config": {"dim": 100}})
+    save_model(tmp_path / "wrong.safetensors", other, {k: v for k, v in tensors.items() if k[0] == "b"} | head)
+    with pytest.raises(ModelError) as error:
+        load_scorer(str(tmp_path / "wrong.safetensors"), device="cpu", precision="fp32")
+    assert f"the head takes 100 features, the network gives {LiteBackbone().dim}" == error.value.detail
+
+
+def test_errors_say_what_does_not_fit(any_resnet: Path, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.zeros(2)}, tmp_path / "bare.safetensors")
+    with pytest.raises(ModelError) as error:
+        load_scorer(str(tmp_path / "bare.safetensors"))
+    assert error.value.detail == "it has no model card"
+    torch.save(VsfaHead(4096, 64).state_dict(), tmp_path / "narrow.pt")
+    with pytest.raises(ModelError) as error:
+        load_scorer("vsfa", backbone_weights=any_resnet, head_weights=tmp_path / "narrow.pt")
+    assert str(error.value.detail).startswith("size mismatch for ann.fc0.weight")
+    with pytest.raises(ModelError) as error:
+        load_scorer("vsfa", backbone_weights=tmp_path / "narrow.pt", head_weights=tmp_path / "narrow.pt")
+    assert "Missing key" in str(error.value.detail) and len(str(error.value.detail)) <= 160
+
+
 def test_unknown_names(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such model: vmafx"):
         load_scorer("vmafx")

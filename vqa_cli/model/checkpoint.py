@@ -8,6 +8,7 @@ import os
 import pickle
 import tempfile
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -103,7 +104,7 @@ def load_model(path: Path) -> tuple[Card, dict[str, Tensor], str]:
     except (SafetensorError, ValueError, KeyError, ValidationError) as err:
         raise ModelError(
             f"not a vqa model file: {path}",
-            detail=first_line(err),
+            detail="it has no model card" if isinstance(err, KeyError) else first_line(err),
             hint="give a file that `vqa train` wrote",
         ) from err
     return card, tensors, hashlib.sha256(data).hexdigest()
@@ -128,6 +129,13 @@ def backbone_sha256(card: Card, tensors: dict[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def misfit(err: Exception) -> str:
+    """Why weights do not fit their module: the first complaint of ``load_state_dict`` below its heading, not all of them."""
+    lines = [line.strip() for line in str(err).splitlines()]
+    heading = len(lines) > 1 and lines[0].startswith("Error(s) in loading state_dict")
+    return shorten(lines[1] if heading else first_line(err), 160, placeholder=" …")
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from vqa_cli.errors import ModelError
+from vqa_cli.errors import ModelError, first_line
 from vqa_cli.model.vsfa import VsfaHead
 
 WINDOW_FRAMES = 512
@@ -92,8 +92,8 @@ def make_head(kind: str, config: dict[str, Any]) -> Head:
         head: Head = HEADS[kind](**config)
     except KeyError:
         raise ModelError(f"no such head: {kind}", hint=f"one of {', '.join(HEADS)}") from None
-    except (TypeError, AssertionError) as err:
-        raise ModelError(f"a head {kind} cannot have these sizes: {config}", detail=str(err)) from err
+    except (TypeError, ValueError, RuntimeError, AssertionError) as err:
+        raise ModelError(f"a head {kind} cannot have these sizes: {config}", detail=first_line(err)) from err
     return head
 
 

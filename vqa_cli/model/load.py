@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vqa_cli.errors import ModelError, UsageError, first_line
+from vqa_cli.errors import ModelError, UsageError
 from vqa_cli.model.registry import LITE, MODEL_NAMES, PUBLISHED, RESNET50, PublishedModel, lite_path
 from vqa_cli.model.store import WeightFile, default_dir, is_there, sha256_of
 from vqa_cli.types import Layout, ModelIdentity, PixelWish, ScoreScale
@@ -152,7 +152,7 @@ def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path
 def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified: bool) -> _Parts:
     """A model in our own format: the bundled one, or one that the user trained."""
     from vqa_cli.model.brisque import BRISQUE, BRISQUE_SHA256, BrisqueBackbone
-    from vqa_cli.model.checkpoint import backbone_sha256, below, load_model
+    from vqa_cli.model.checkpoint import backbone_sha256, below, load_model, misfit
     from vqa_cli.model.heads import make_head
     from vqa_cli.model.lite import LiteBackbone
     from vqa_cli.model.resnet import ResNetBackbone
@@ -169,13 +169,18 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
             backbone = LiteBackbone(**card.backbone_config)
             backbone.load_state_dict(below(tensors, "backbone."))
             extractor = backbone_sha256(card, tensors)
+        elif card.backbone != "resnet50":
+            raise ModelError(f"no such backbone: {card.backbone}: {path}")
         else:
             backbone, extra = _resnet(backbone_weights, directory)
             assert isinstance(backbone, ResNetBackbone)
             _refuse_other_network(card, extra, path, given=backbone_weights is not None)
             hashes, extractor = (digest, extra), extra
-    except RuntimeError as err:
-        raise ModelError(f"weights do not fit their card: {path}", detail=first_line(err)) from err
+    except (RuntimeError, TypeError, ValueError, IndexError) as err:
+        raise ModelError(f"weights do not fit their card: {path}", detail=misfit(err)) from err
+    if (taken := head.ann["fc0"].in_features) != backbone.dim:
+        fault = f"the head takes {taken} features, the network gives {backbone.dim}"
+        raise ModelError(f"weights do not fit their card: {path}", detail=fault)
     s = card.scale
     return _Parts(
         name=card.name, backbone=backbone, head=head, calibration=calibration_of(s),
@@ -196,7 +201,7 @@ def _refuse_other_network(card: Card, network: str, path: Path, *, given: bool) 
 
 
 def _published(model: PublishedModel, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
-    from vqa_cli.model.checkpoint import load_state
+    from vqa_cli.model.checkpoint import load_state, misfit
     from vqa_cli.model.vsfa import VsfaHead
 
     missing = [
@@ -220,7 +225,7 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
     except KeyError as err:
         raise ModelError(f"not a head of {model.name}: {path}", detail=f"it has no {err}") from err
     except (RuntimeError, TypeError, ValueError) as err:
-        raise ModelError(f"not a head of {model.name}: {path}", detail=first_line(err)) from err
+        raise ModelError(f"not a head of {model.name}: {path}", detail=misfit(err)) from err
     head_hash = sha256_of(path)
     return _Parts(
         name=model.name, backbone=net, head=module, calibration=calibration, scale=model.scale,

@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqa_cli.errors import ModelError, first_line
+from vqa_cli.errors import ModelError
 from vqa_cli.model.backbone import Backbone
+from vqa_cli.model.checkpoint import misfit
 from vqa_cli.model.device import DTYPES
 from vqa_cli.model.fused import convolve, convolve_onto, pack
 from vqa_cli.types import FrameFormat
@@ -94,7 +95,7 @@ class ResNetBackbone(Backbone):
         try:
             net.load_state_dict(state)
         except RuntimeError as err:
-            raise ModelError(f"not ResNet-50 weights: {origin}", detail=first_line(err)) from err
+            raise ModelError(f"not ResNet-50 weights: {origin}", detail=misfit(err)) from err
         self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
         self.layers = nn.Sequential(net.layer1, net.layer2, net.layer3, net.layer4)
 
