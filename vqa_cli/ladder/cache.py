@@ -5,6 +5,8 @@ What the model makes of them is remembered apart (``vqa_cli.seen``), so that ano
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +68,7 @@ class Cache:
             measured = Measured.model_validate_json((entry / "measured.json").read_text(encoding="utf-8"))
             with np.load(entry / "frames.npz") as frames:
                 return measured, {name: frames[name] for name in frames.files}
-        except (OSError, ValueError, ValidationError, KeyError):
+        except (OSError, ValueError, ValidationError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             self._rungs.drop(key)  # a miss, to be written again
             return None
 
