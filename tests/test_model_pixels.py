@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from vqa_cli.errors import InputError, ModelError, UsageError
 from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.device import pick_precision
 from vqa_cli.model.extractor import FeatureExtractor, rebatch
+from vqa_cli.model.heads import HeadStream
 from vqa_cli.model.load import load_scorer
 from vqa_cli.model.scorer import Calibration, StreamingScorer
 from vqa_cli.model.vsfa import VsfaHead
@@ -199,6 +201,47 @@ def test_fp32_is_not_tf32_on_a_gpu() -> None:
     list(
         FeatureExtractor(Asks(9), torch.device("cpu")).features([np.zeros((2, 96, 64), np.uint8)], FrameFormat(64, 64))
     )
+    assert allowed == [False]
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_neither_is_the_heads_fp32() -> None:
+    allowed = []
+
+    class Asks(VsfaHead):
+        def forward(self, *args: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            allowed.append(torch.backends.cudnn.allow_tf32)
+            return super().forward(*args)
+
+    HeadStream(Asks(8)).push(torch.zeros(3, 8))
+    assert allowed == [False]
+
+
+def test_a_thread_that_ends_leaves_the_others_their_fp32() -> None:
+    allowed, first_in, second_in = [], threading.Event(), threading.Event()
+
+    class First(SmallMemory):
+        def forward(self, frames: torch.Tensor, frame_format: FrameFormat) -> torch.Tensor:
+            first_in.set()
+            second_in.wait(60)
+            return super().forward(frames, frame_format)
+
+    class Second(SmallMemory):
+        def forward(self, frames: torch.Tensor, frame_format: FrameFormat) -> torch.Tensor:
+            second_in.set()
+            other.join(60)
+            allowed.append(torch.backends.cudnn.allow_tf32)
+            return super().forward(frames, frame_format)
+
+    def extract(backbone: Backbone) -> None:
+        extractor = FeatureExtractor(backbone, torch.device("cpu"))
+        list(extractor.features([np.zeros((2, 96, 64), np.uint8)], FrameFormat(64, 64)))
+
+    before = torch.backends.cudnn.allow_tf32
+    other = threading.Thread(target=extract, args=(First(9),))
+    other.start()
+    first_in.wait(60)
+    extract(Second(9))
     assert allowed == [False]
     assert torch.backends.cudnn.allow_tf32 == before
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -68,3 +70,31 @@ def cpu_has_bf16() -> bool:
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+class _FullFp32:
+    """Inside, cuDNN multiplies fp32 as such. Left to itself it takes TF32, whose 10 bits do not keep scores to 1e-5.
+
+    torch has one switch for the whole process, and a ladder scores in several threads: the first to come throws it, the
+    last to leave puts back what was found.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._found = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._found.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._found.close()
+
+
+FULL_FP32 = _FullFp32()

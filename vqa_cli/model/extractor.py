@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vqa_cli.errors import ModelError
 from vqa_cli.model.backbone import Backbone
+from vqa_cli.model.device import FULL_FP32
 from vqa_cli.types import FrameFormat
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ class FeatureExtractor:
     def _forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
         """Features of one batch; halves it, and every later one, when the GPU's memory does not hold it."""
         try:
-            # Left to itself, cuDNN multiplies fp32 in TF32, whose 10 bits do not keep scores to 1e-5.
-            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            with torch.inference_mode(), FULL_FP32:
                 features: Tensor = self._backbone(self._uploaded(frames), frame_format)
                 return features
         except torch.cuda.OutOfMemoryError as err:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from vqa_cli.errors import ModelError, first_line
+from vqa_cli.model.device import FULL_FP32
 from vqa_cli.model.vsfa import VsfaHead
 
 WINDOW_FRAMES = 512
@@ -129,7 +130,7 @@ class HeadStream:
 
     def push(self, features: Tensor) -> Tensor:
         """Scores that are certain after these (frames, dim) features: (n,), possibly none yet."""
-        with torch.inference_mode():
+        with torch.inference_mode(), FULL_FP32:
             if isinstance(self._head, VsfaHead):
                 batch: Tensor
                 batch, self._state = self._head(features[None], self._state)
@@ -145,7 +146,7 @@ class HeadStream:
     def end(self) -> Tensor:
         """Scores of the frames that still waited for their window."""
         rest, self._waiting = self._waiting, None
-        with torch.inference_mode():
+        with torch.inference_mode(), FULL_FP32:
             return torch.empty(0) if rest is None else self._judge(rest)
 
     def _judge(self, reduced: Tensor) -> Tensor:
