@@ -14,7 +14,7 @@ from conftest import FFMPEG, ffmpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqa_cli.errors import ModelError, UsageError
+from vqa_cli.errors import ModelError, StorageError, UsageError
 from vqa_cli.model.checkpoint import Card, Scale, load_model, save_model
 from vqa_cli.model.lite import LiteBackbone, to_cells
 from vqa_cli.model.load import load_scorer
@@ -490,6 +490,14 @@ def test_errors_say_what_does_not_fit(any_resnet: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
         load_scorer("vsfa", backbone_weights=tmp_path / "narrow.pt", head_weights=tmp_path / "narrow.pt")
     assert "Missing key" in str(error.value.detail) and len(str(error.value.detail)) <= 160
+
+
+def test_a_model_that_cannot_be_written_leaves_nothing_behind(model_file: Path, tmp_path: Path) -> None:
+    card, tensors, _ = load_model(model_file)
+    (tmp_path / "taken.safetensors").mkdir()
+    with pytest.raises(StorageError, match="cannot write model"):
+        save_model(tmp_path / "taken.safetensors", card, tensors)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.safetensors"]
 
 
 def test_unknown_names(tmp_path: Path) -> None:

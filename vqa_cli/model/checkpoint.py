@@ -75,10 +75,10 @@ def save_model(path: Path, card: Card, tensors: dict[str, Tensor]) -> str:
     data = save({k: v.contiguous() for k, v in tensors.items()}, metadata={"card": card.model_dump_json()})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(data)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:
+            staged = Path(folder, path.name)
+            staged.write_bytes(data)
+            os.replace(staged, path)
     except OSError as err:
         raise StorageError(f"cannot write model: {path}", detail=err.strerror) from err
     return hashlib.sha256(data).hexdigest()
