@@ -251,6 +251,15 @@ def test_memory_for_not_even_one_frame_is_an_error(any_model: StreamingScorer) -
         scorer(SmallMemory(0), any_model).score([np.zeros((3, 96, 64), np.uint8)], FrameFormat(64, 64))
 
 
+def test_memory_for_not_even_the_model_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> Backbone:
+        raise torch.cuda.OutOfMemoryError
+
+    monkeypatch.setattr("vqa_cli.model.extractor.prepare_backbone", full)
+    with pytest.raises(ModelError, match="GPU memory does not hold the model"):
+        load_scorer(device="cpu")
+
+
 @pytest.mark.parametrize("count", [1, 2, 11, 13])
 def test_the_window_in_use_is_recorded(any_model: StreamingScorer, count: int) -> None:
     clip = np.full((count, 96, 64), 100, np.uint8)

@@ -65,9 +65,11 @@ def load_scorer(
             features of ``"reference"`` always sees that.
 
     Raises:
-        ModelError: weights are missing, damaged or do not fit, or there is no such model.
+        ModelError: weights are missing, damaged or do not fit, also into a GPU's memory, or there is no such model.
         UsageError: device or precision that cannot be had, or other weights for a model that takes none.
     """
+    import torch
+
     from vqa_cli.model.device import MIXED, pick_device, pick_precision
     from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
     from vqa_cli.model.scorer import StreamingScorer, TemporalPooling
@@ -84,9 +86,14 @@ def load_scorer(
     place = pick_device(device)
     arithmetic = pick_precision(precision, place, close=parts.close)
     temporal = TemporalPooling(parts.tau if tau is None else tau, parts.beta if beta is None else beta, pooling)
+    try:
+        backbone = prepare_backbone(parts.backbone, place, arithmetic)
+        head = parts.head.to(place).eval().requires_grad_(False)
+    except torch.cuda.OutOfMemoryError as err:
+        raise ModelError("GPU memory does not hold the model", hint="use --device cpu") from err
     return StreamingScorer(
-        FeatureExtractor(prepare_backbone(parts.backbone, place, arithmetic), place, batch_size),
-        parts.head.to(place).eval().requires_grad_(False),
+        FeatureExtractor(backbone, place, batch_size),
+        head,
         parts.calibration,
         parts.identity(arithmetic, place, temporal.describe(), color),
         device=place,
