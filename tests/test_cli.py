@@ -290,6 +290,12 @@ def test_doctor_and_lists(vqa: Vqa) -> None:
     assert "mdtvsfa" in vqa("models", "list").stdout
 
 
+def test_models_state_what_they_are(vqa: Vqa) -> None:
+    for name, data, pixels in (("mdtvsfa", "LIVE-VQC", "ffmpeg's rgb24"), ("vsfa-lite", "VMAF", "yuv420p")):
+        facts = vqa("models", "info", name).stdout
+        assert data in facts and pixels in facts and "sha256" in facts
+
+
 def test_doctor_looks_where_weights_were_put(vqa: Vqa, tmp_path: Path) -> None:
     for name in ("resnet50-0676ba61.pth", "VSFA.pt"):
         (tmp_path / name).write_bytes(b"")

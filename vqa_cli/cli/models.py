@@ -43,7 +43,7 @@ def list_(model_dir: Path | None) -> None:
 @click.argument("name")
 @_DIR
 def info(name: str, model_dir: Path | None) -> None:
-    """Files, hashes, scale, training data, licence and citation of a model."""
+    """Files, hashes, scale, training data, preprocessing, licence and citation of a model."""
     from vqa_cli.model.registry import LITE, lite_path
     from vqa_cli.model.store import default_dir, is_there
 
@@ -57,7 +57,7 @@ def info(name: str, model_dir: Path | None) -> None:
     click.echo(
         f"{model.name}: {model.scale.name}, {model.scale.minimum:g} to {model.scale.maximum:g}, higher is better"
     )
-    click.echo(f"trained on: {model.training_data}")
+    click.echo(f"trained on: {model.training_data}\nshown: {model.preprocessing}")
     for file in model.files:
         path = (model_dir or default_dir()) / file.name
         click.echo(f"{file.name}: {'here' if is_there(path) else 'not here'}: {path}")

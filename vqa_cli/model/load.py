@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vqa_cli.model.pooling import Pooling
     from vqa_cli.model.scorer import Calibration, StreamingScorer
 
-_RESNET_PIXELS = "RGB as ffmpeg's rgb24, ImageNet mean and deviation, whole frame at the scoring size"
 _UNTAGGED = "video without a colour matrix read as BT.601"
 
 # The code of VSFA divides MOS by the largest one of its training set.
@@ -236,7 +235,7 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
     head_hash = sha256_of(path)
     return _Parts(
         name=model.name, backbone=net, head=module, calibration=calibration, scale=model.scale,
-        hashes=(net_hash, head_hash), extractor=net_hash, preprocessing=_RESNET_PIXELS, training_data=model.training_data,
+        hashes=(net_hash, head_hash), extractor=net_hash, preprocessing=model.preprocessing, training_data=model.training_data,
         verified=head_hash == model.head.sha256 and net_hash == RESNET50.sha256, licence=model.head.licence, layout="rgb24", close=model.close,
     )  # fmt: skip
 

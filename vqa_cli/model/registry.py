@@ -10,6 +10,7 @@ from vqa_cli.model.store import WeightFile
 from vqa_cli.types import ScoreScale
 
 LITE = "vsfa-lite"
+_RGB = "RGB as ffmpeg's rgb24, ImageNet mean and deviation, whole frame at the scoring size"
 _VSFA = "D. Li, T. Jiang, M. Jiang: Quality Assessment of In-the-Wild Videos. ACM MM 2019"
 _MDTVSFA = "D. Li, T. Jiang, M. Jiang: Unified Quality Assessment of In-the-Wild Videos with Mixed Datasets Training. IJCV 2021"
 
@@ -31,6 +32,7 @@ class PublishedModel:
     head: WeightFile
     scale: ScoreScale
     training_data: str
+    preprocessing: str
     close: str  # the cheapest arithmetic that keeps its scores: docs/performance.md
 
     @property
@@ -46,7 +48,7 @@ PUBLISHED = {
             "07ce3eab277f3351b989f8d9b39fd22507262a9daf05a309eee4106ab2a0e57b", 2_227_645, "MIT", _VSFA,
         ),
         ScoreScale("MOS (KoNViD-1k)", 1.0, 5.0, True, "Mean opinion score of KoNViD-1k viewers, 1 bad to 5 excellent."),
-        "KoNViD-1k",
+        "KoNViD-1k", _RGB,
         close="mixed8",
     ),
     "mdtvsfa": PublishedModel(
@@ -56,7 +58,7 @@ PUBLISHED = {
             "d5dd4fdf69ad4ee0e7f15caca1b5346d30e4d24a67fbbfd2e3fe434cbf5458c7", 2_163_133, "MIT", _MDTVSFA,
         ),
         ScoreScale("MOS (KoNViD-1k)", 1.0, 5.0, True, "Mean opinion score of KoNViD-1k viewers, 1 bad to 5 excellent."),
-        "KoNViD-1k, CVD2014, LIVE-Qualcomm, LIVE-VQC",
+        "KoNViD-1k, CVD2014, LIVE-Qualcomm, LIVE-VQC", _RGB,
         close="mixed",
     ),
 }  # fmt: skip
