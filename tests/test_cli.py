@@ -296,6 +296,14 @@ def test_models_state_what_they_are(vqa: Vqa) -> None:
         assert data in facts and pixels in facts and "sha256" in facts
 
 
+def test_weights_that_are_missing_do_not_verify(vqa: Vqa, tmp_path: Path) -> None:
+    done = vqa("models", "verify", "mdtvsfa", "--model-dir", tmp_path)
+    assert done.returncode == 5
+    assert done.stderr.startswith("error: weights of mdtvsfa are not here: resnet50-0676ba61.pth and MDTVSFA.pt in")
+    assert vqa("models", "verify", "--model-dir", tmp_path).returncode == 0
+    assert vqa("models", "info", "resnet50").stderr.splitlines()[-1] == "hint: one of vsfa, mdtvsfa"
+
+
 def test_doctor_looks_where_weights_were_put(vqa: Vqa, tmp_path: Path) -> None:
     for name in ("resnet50-0676ba61.pth", "VSFA.pt"):
         (tmp_path / name).write_bytes(b"")

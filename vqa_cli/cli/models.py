@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vqa_cli.cli.console import note, table
-from vqa_cli.errors import UsageError
+from vqa_cli.errors import ModelError, UsageError
 
 _DIR = click.option(
     "--model-dir",
@@ -83,7 +83,7 @@ def pull(name: str, origin: Path | None, force: bool, model_dir: Path | None) ->
     from vqa_cli.model.store import pull as download
 
     folder = model_dir or default_dir()
-    files = (RESNET50,) if name == "resnet50" else _published(name).files
+    files = (RESNET50,) if name == "resnet50" else _published(name, "resnet50").files
     if origin is not None:
         installed, left_out = install_files(files, origin, folder)
         for path in installed:
@@ -105,19 +105,24 @@ def pull(name: str, origin: Path | None, force: bool, model_dir: Path | None) ->
 @click.argument("name", required=False)
 @_DIR
 def verify_(name: str | None, model_dir: Path | None) -> None:
-    """Check size and hash of the weights that are here."""
+    """Check size and hash of the weights that are here; with NAME all of that model must be."""
     from vqa_cli.model.registry import PUBLISHED
     from vqa_cli.model.store import default_dir, is_there, verify
 
     folder = model_dir or default_dir()
     models = [_published(name)] if name else list(PUBLISHED.values())
     files = {file.name: file for model in models for file in model.files}
+    missing = [file.name for file in files.values() if not is_there(folder / file.name)]
     for file in files.values():
-        if not is_there(folder / file.name):
+        if file.name in missing:
             click.echo(f"{file.name}: not here")
             continue
         verify(file, folder / file.name)
         click.echo(f"{file.name}: as published")
+    if name and missing:
+        raise ModelError(
+            f"weights of {name} are not here: {' and '.join(missing)} in {folder}", hint=f"`vqa models pull {name}`"
+        )
 
 
 @command.command()
@@ -138,11 +143,11 @@ def path(name: str | None, model_dir: Path | None) -> None:
             click.echo(folder / file.name)
 
 
-def _published(name: str) -> Any:
+def _published(name: str, *others: str) -> Any:
     from vqa_cli.model.registry import MODEL_NAMES, PUBLISHED
 
     if name not in PUBLISHED:
-        raise UsageError(f"no weights to fetch for: {name}", hint=f"one of {', '.join(MODEL_NAMES[1:])}, resnet50")
+        raise UsageError(f"no published model: {name}", hint=f"one of {', '.join((*MODEL_NAMES[1:], *others))}")
     return PUBLISHED[name]
 
 
