@@ -147,6 +147,18 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
         resume_fit(start_fit(6, SETTINGS, CPU), tmp_path / "c", "other split")
 
 
+def test_a_database_may_have_more_videos_than_a_process_may_open_files(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    one = _features(tmp_path, 1)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, before[1]))
+    try:
+        clips = Clips.of(tmp_path, ["0.mp4"] * 300, [0.5] * 300)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert all(np.array_equal(clip, one.features[0]) for clip in clips.features)
+
+
 def test_a_clip_scores_in_a_batch_as_alone(tmp_path: Path) -> None:
     from vqa_cli.model.pooling import pool_batch
 

@@ -98,20 +98,26 @@ def common_provenance(folder: Path, names: tuple[str, ...]) -> Provenance:
 def open_features(path: Path) -> NDArray[np.float16]:
     """Features of one video, shape (frames, dim), memory-mapped: nothing is read before it is used.
 
-    Writing to the array changes this process's copy alone.
+    Writing to the array changes this process's copy alone. Mapped by torch, because a map of NumPy's or Python's keeps
+    its file open: a database has more videos than many systems let a process open (1024 on most).
 
     Raises:
         InputError: missing or not a feature file.
     """
+    import torch
+
     try:
+        size = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             entry = json.loads(file.read(length))["features"]
         if entry["dtype"] != "F16" or len(entry["shape"]) != 2:
             raise ValueError(f"{entry['dtype']} of shape {entry['shape']}")
-        start = 8 + length + entry["data_offsets"][0]
-        return np.memmap(path, np.float16, mode="c", offset=start, shape=tuple(entry["shape"]))
+        start, end = (8 + length + offset for offset in entry["data_offsets"])
+        mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).numpy()
+        features: NDArray[np.float16] = mapped[start:end].view(np.float16).reshape(entry["shape"])
+        return features
     except FileNotFoundError as err:
         raise InputError(f"no features: {path}", hint="`vqa extract` makes them") from err
-    except (OSError, ValueError, KeyError, TypeError) as err:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as err:
         raise InputError(f"not a feature file: {path}", detail=first_line(err)) from err
