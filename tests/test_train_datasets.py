@@ -62,9 +62,21 @@ def test_a_list_of_lsvq_names_its_test_part_and_draws_validation(tmp_path: Path)
     assert make_split(data, 1).val.tolist() != split.val.tolist()
 
 
+def test_the_list_of_lsvqs_large_videos_has_no_parts(tmp_path: Path) -> None:
+    data = _table(tmp_path / "labels_test_1080p.csv", "name,mos\nia-batch1/Vol. 2 part,60\nyfcc-batch2/7.MP4,70\n")
+    assert data.names == ("ia-batch1/Vol. 2 part.mp4", "yfcc-batch2/7.MP4")
+    assert data.parts is None
+
+
+def test_numbers_say_which_videos_of_lsvq_are_for_the_test(tmp_path: Path) -> None:
+    data = _table(tmp_path / "a.csv", "name,mos,is_test\na,1,1.0\nb,2,0.0\n")
+    assert data.parts == ("test", "train")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("name,mos,is_test\na,1,1\nb,2,\n", "split is train, val or test, not is_test nan"),
         ("video,mos\na,1\na,2\n", "a video is listed twice: a"),
         ("video,mos\na,1\nb,\n", "a rating is missing: b"),
         ("video,mos\n../a,1\n", "not a path below the folder of videos"),

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _HEADERLESS = ("path", "duration", "fps", "mos")
+_NAME_COLUMNS = ("video", "path", "name")
 _SCORE_COLUMNS = ("mos", "MOS", "score", "mos_vid")
+# LSVQ's lists leave the suffix out, and a dot may stand within a title.
+_VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ogv", ".webm", ".wmv", ".y4m", ".yuv"})
+_FLAGS = {"true": "test", "1": "test", "1.0": "test", "false": "train", "0": "train", "0.0": "train"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Dataset:
 
 def read_dataset(path: Path) -> Dataset:
     """Read ``*info.mat`` (HDF5), or a CSV with ``video,mos[,ref_id][,split]``, lines of ``path, duration, fps, mos``,
-    or a list of LSVQ (``name,mos,is_test``).
+    or a list of LSVQ (``name,mos[,is_test]``, names without their ``.mp4``).
 
     Raises:
         InputError: unreadable, a column is missing, a rating is not finite, a name is doubled or leaves its folder.
@@ -107,18 +111,22 @@ def _read_table(path: Path) -> dict[str, Any]:
 
     try:
         table = pd.read_csv(path, skipinitialspace=True, dtype={"video": str, "path": str, "ref_id": str, "name": str})
-        if not {"video", "path", "name"} & set(table.columns) and len(table.columns) == len(_HEADERLESS):
+        if not set(_NAME_COLUMNS) & set(table.columns) and len(table.columns) == len(_HEADERLESS):
             table = pd.read_csv(path, skipinitialspace=True, header=None, names=list(_HEADERLESS), dtype={"path": str})
     except (ValueError, OSError) as err:
         raise InputError(f"not a table: {path}", detail=first_line(err)) from err
-    names = _column(table, ("video", "path", "name"), path)
+    names = _column(table, _NAME_COLUMNS, path)
+    if names.name == "name":
+        names = names.map(
+            lambda name: name if PurePosixPath(name).suffix.lower() in _VIDEO_SUFFIXES else f"{name}.mp4",
+            na_action="ignore",
+        )
     mos = pd.to_numeric(_column(table, _SCORE_COLUMNS, path), errors="coerce").to_numpy(float)
     refs = table.get("ref_id", names)
     codes = np.unique(refs.astype(str).to_numpy(str), return_inverse=True)[1].astype(np.int64) + 1
     parts = tuple(table["split"].astype(str)) if "split" in table else None
-    if "name" in table and "is_test" in table:  # LSVQ's lists: names without suffix, and no validation part
-        names = names.astype(str).map(lambda name: name if PurePosixPath(name).suffix else f"{name}.mp4")
-        parts = tuple("test" if str(flag) in ("True", "1") else "train" for flag in table["is_test"])
+    if names.name == "name" and "is_test" in table:  # LSVQ, which has no validation part
+        parts = tuple(_FLAGS.get(str(flag).lower(), f"is_test {flag}") for flag in table["is_test"])
     wrong = sorted(set(parts or ()) - {"train", "val", "test"})
     if wrong:
         raise InputError(f"split is train, val or test, not {wrong[0]}: {path}")
