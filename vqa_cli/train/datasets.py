@@ -116,13 +116,14 @@ def _read_table(path: Path) -> dict[str, Any]:
     except (ValueError, OSError) as err:
         raise InputError(f"not a table: {path}", detail=first_line(err)) from err
     names = _column(table, _NAME_COLUMNS, path)
+    if names.isna().any():
+        raise InputError(f"a line names no video: {path}")
     if names.name == "name":
-        names = names.map(
-            lambda name: name if PurePosixPath(name).suffix.lower() in _VIDEO_SUFFIXES else f"{name}.mp4",
-            na_action="ignore",
-        )
+        names = names.map(lambda name: name if PurePosixPath(name).suffix.lower() in _VIDEO_SUFFIXES else f"{name}.mp4")
     mos = pd.to_numeric(_column(table, _SCORE_COLUMNS, path), errors="coerce").to_numpy(float)
     refs = table.get("ref_id", names)
+    if refs.isna().any():  # together they would be taken for one footage
+        raise InputError(f"a ref_id is missing: {names[refs.isna()].iloc[0]} in {path}")
     codes = np.unique(refs.astype(str).to_numpy(str), return_inverse=True)[1].astype(np.int64) + 1
     parts = tuple(table["split"].astype(str)) if "split" in table else None
     if names.name == "name" and "is_test" in table:  # LSVQ, which has no validation part
