@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from conftest import Vqa, make_clip
 
-from vqa_cli.errors import InputError
+from vqa_cli.errors import InputError, StorageError
+from vqa_cli.model.checkpoint import Card, Scale, save_model
 from vqa_cli.model.heads import batch_scores
 from vqa_cli.train.clips import Clips, load_batch
 from vqa_cli.train.features import Provenance, features_path, write_features
@@ -23,6 +24,14 @@ from vqa_cli.train.objective import L1Objective
 from vqa_cli.train.resume import resume_fit, save_fit
 
 CPU = torch.device("cpu")
+PROVENANCE = Provenance(
+    extractor="made-up", extractor_sha256="0", precision="fp32", preprocessing="none", every=1,
+    video="0.mp4", video_bytes=1, width=2, height=2,
+)  # fmt: skip
+CARD = Card(
+    name="m", backbone="lite", scale=Scale(name="s", minimum=0, maximum=1, description="d"), preprocessing="none",
+    training_data="none", licence="none",
+)  # fmt: skip
 SETTINGS = TrainSettings(epochs=12, learning_rate=3e-3, batch_size=4, reduced=8, hidden=4)
 
 
@@ -45,11 +54,7 @@ def _features(folder: Path, count: int, dim: int = 6) -> Clips:
     labels = rng.uniform(0.2, 1.0, count)
     for index, label in enumerate(labels):
         values = rng.normal(label, 0.05, (int(rng.integers(3, 40)), dim)).astype(np.float16)
-        origin = Provenance(
-            extractor="made-up", extractor_sha256="0", precision="fp32", preprocessing="none", every=1,
-            video=f"{index}.mp4", video_bytes=1, width=2, height=2,
-        )  # fmt: skip
-        write_features(features_path(folder, f"{index}.mp4"), values, origin)
+        write_features(features_path(folder, f"{index}.mp4"), values, PROVENANCE)
     return Clips.of(folder, [f"{i}.mp4" for i in range(count)], labels.tolist())
 
 
@@ -157,6 +162,20 @@ def test_a_database_may_have_more_videos_than_a_process_may_open_files(tmp_path:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert all(np.array_equal(clip, one.features[0]) for clip in clips.features)
+
+
+@pytest.mark.parametrize("write", ["features", "checkpoint", "model"])
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path, write: str) -> None:
+    target = tmp_path / "taken"
+    (target / "by a folder").mkdir(parents=True)
+    with pytest.raises(StorageError, match="cannot write"):
+        if write == "features":
+            write_features(target, np.zeros((1, 6), np.float16), PROVENANCE)
+        elif write == "checkpoint":
+            save_fit(start_fit(6, SETTINGS, CPU), target, "task")
+        else:
+            save_model(target, CARD, {"head.a": torch.zeros(1)})
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 def test_a_clip_scores_in_a_batch_as_alone(tmp_path: Path) -> None:

@@ -55,13 +55,17 @@ def write_features(path: Path, features: NDArray[np.float16], origin: Provenance
     from safetensors.numpy import save
 
     data = save({"features": np.ascontiguousarray(features)}, metadata={"provenance": origin.model_dump_json()})
+    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+            temporary = Path(file.name)
             file.write(data)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
     except OSError as err:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
         raise StorageError(f"cannot write features: {path}", detail=err.strerror) from err
 
 

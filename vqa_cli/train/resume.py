@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def save_fit(fit: Fit, path: Path, task: str) -> None:
         torch.save(state, partial)
         os.replace(partial, path)
     except (OSError, RuntimeError) as err:
+        with suppress(OSError):  # where no file can be, there is none to remove
+            partial.unlink(missing_ok=True)
         raise StorageError(f"cannot write checkpoint: {path}", detail=first_line(err)) from err
 
 
