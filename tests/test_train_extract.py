@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,11 +16,14 @@ from PIL import Image
 from scipy.ndimage import correlate1d
 from scipy.special import gamma
 
-from vqa_cli.model.brisque import BrisqueBackbone
+from vqa_cli.media.binaries import find_ffmpeg
+from vqa_cli.media.process import Runner
+from vqa_cli.media.raw import RawFormat
+from vqa_cli.model.brisque import BrisqueBackbone, brisque_network
 from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.train.extract import shard
+from vqa_cli.train.extract import ExtractOrder, extract, shard
 from vqa_cli.train.features import features_path, open_features
-from vqa_cli.types import FrameFormat
+from vqa_cli.types import FrameFormat, Size
 
 
 def _table(folder: Path, *names: str) -> Path:
@@ -97,6 +103,64 @@ def test_processes_fill_one_folder(vqa: Vqa, clip: Path, tmp_path: Path) -> None
     assert sorted(p.name for p in (tmp_path / "f").iterdir()) == sorted(f"{name}.safetensors" for name in names)
     assert [len(open_features(features_path(tmp_path / "f", name))) for name in names] == [3] * 4
     assert vqa(*same).stdout == "0 extracted, 4 were there, 0 failed\n"
+
+
+class _Slow:
+    """A network that takes its time, and counts the frames that it was shown."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+
+    def features(self, frames: Iterable[np.ndarray], frame_format: FrameFormat) -> Iterator[torch.Tensor]:
+        for chunk in frames:
+            self.frames += len(chunk)
+            time.sleep(0.02)
+            yield torch.ones(len(chunk), 2)
+
+
+def _order(folder: Path, network: object) -> ExtractOrder:
+    identity = brisque_network(torch.device("cpu"), 1)[1]
+    size = Size(64, 48)
+    return ExtractOrder(folder, folder / "f", cast(Any, network), identity, "brisque", 1, RawFormat(size))
+
+
+def _raw_file(path: Path, frames: int) -> None:
+    with path.open("wb") as file:
+        file.truncate(64 * 48 * 3 // 2 * frames)
+
+
+@pytest.mark.ffmpeg
+def test_breaking_off_does_not_wait_for_a_long_video(tmp_path: Path) -> None:
+    _raw_file(tmp_path / "short.yuv", 1)
+    _raw_file(tmp_path / "long.yuv", 64 * 200)
+    slow = _Slow()
+    with Runner() as runner:
+        work = extract(
+            ["short.yuv", "long.yuv"], _order(tmp_path, slow), runner=runner, ffmpeg=find_ffmpeg(runner), jobs=2
+        )
+        assert next(work).video == "short.yuv"
+        cast(Any, work).close()
+    assert slow.frames < 64 * 150
+    assert [path.name for path in (tmp_path / "f").iterdir()] == ["short.yuv.safetensors"]
+
+
+@pytest.mark.ffmpeg
+def test_a_folder_that_takes_no_features_ends_it(vqa: Vqa, tmp_path: Path) -> None:
+    _raw_file(tmp_path / "a.yuv", 1)
+    (tmp_path / "f").write_text("no folder")
+    args = ("--videos", tmp_path, "-o", tmp_path / "f", "--yuv-size", "64x48", "--model", "brisque")
+    done = vqa("extract", _table(tmp_path, "a.yuv"), *args)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        6,
+        f"error: cannot write features: {tmp_path / 'f' / 'a.yuv.safetensors'}",
+    )
+
+
+@pytest.mark.ffmpeg
+def test_a_name_that_no_system_takes_is_one_bad_video(tmp_path: Path) -> None:
+    with Runner() as runner:
+        (failed,) = extract(["x" * 300], _order(tmp_path, _Slow()), runner=runner, ffmpeg=find_ffmpeg(runner))
+    assert failed.error is not None and failed.error.message.startswith("File name too long: ")
 
 
 def _plain_brisque(luma: np.ndarray) -> list[float]:

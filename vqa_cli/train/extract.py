@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vqa_cli.errors import InputError, ModelError, VqaError
+from vqa_cli.errors import InputError, ModelError, StorageError, VqaError
 from vqa_cli.media.decode import MeasureOrder
 from vqa_cli.media.frames import frame_format, open_frames, prefetch
 from vqa_cli.media.raw import SUFFIXES, RawFormat, build_raw_argv, count_raw_frames
@@ -61,12 +62,21 @@ def shard(names: Sequence[str], index: int, count: int) -> tuple[str, ...]:
 def extract(
     names: Iterable[str], order: ExtractOrder, *, runner: Runner, ffmpeg: Ffmpeg, jobs: int = 1
 ) -> Iterator[Extracted]:
-    """Extract what is not there yet, ``jobs`` videos at once; yields in order of completion."""
+    """Extract what is not there yet, ``jobs`` videos at once; yields in order of completion.
+
+    Left early, it ends the decodes in work and closes ``runner``, so that nobody waits for a long video.
+
+    Raises:
+        StorageError: features cannot be written, which is no fault of a video's.
+    """
     with ThreadPoolExecutor(jobs) as pool:
         work = [pool.submit(_one, name, order, runner, ffmpeg) for name in names]
         try:
             for done in as_completed(work):
                 yield done.result()
+        except BaseException:
+            runner.close()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -94,8 +104,14 @@ def _one(name: str, order: ExtractOrder, runner: Runner, ffmpeg: Ffmpeg) -> Extr
             width=size.width, height=size.height,
         )  # fmt: skip
         write_features(target, features, origin)
+    except StorageError:
+        raise
     except VqaError as err:
         return Extracted(name, error=err)
+    except OSError as err:  # such as a name that the system does not take, or a folder that may not be entered
+        if err.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return Extracted(name, error=InputError(f"{err.strerror}: {source}"))
     return Extracted(name, frames=len(features))
 
 
