@@ -21,9 +21,9 @@ from vqa_cli.media.process import Runner
 from vqa_cli.media.raw import RawFormat
 from vqa_cli.model.brisque import BrisqueBackbone, brisque_network
 from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.train.extract import ExtractOrder, extract, shard
+from vqa_cli.train.extract import ExtractOrder, as_published, extract, shard
 from vqa_cli.train.features import features_path, open_features
-from vqa_cli.types import FrameFormat, Size
+from vqa_cli.types import FrameFormat, PixelWish, Size
 
 
 def _table(folder: Path, *names: str) -> Path:
@@ -33,10 +33,11 @@ def _table(folder: Path, *names: str) -> Path:
 
 
 @pytest.mark.ffmpeg
-@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le"])
-def test_headerless_files_give_the_features_of_what_they_hold(vqa: Vqa, tmp_path: Path, pix_fmt: str) -> None:
-    lossless = ("-c:v", "ffv1", "-pix_fmt", pix_fmt)
-    make_clip(tmp_path / "a.mkv", size="128x96", seconds=0.4, args=lossless)
+@pytest.mark.parametrize(("pix_fmt", "codec"), [("yuv420p", "ffv1"), ("yuv422p10le", "ffv1"), ("yuvj420p", "mjpeg")])
+def test_headerless_files_give_the_features_of_what_they_hold(
+    vqa: Vqa, tmp_path: Path, pix_fmt: str, codec: str
+) -> None:
+    make_clip(tmp_path / "a.mkv", size="128x96", seconds=0.4, args=("-c:v", codec, "-pix_fmt", pix_fmt))
     ffmpeg("-i", tmp_path / "a.mkv", "-f", "rawvideo", "-pix_fmt", pix_fmt, tmp_path / "a.yuv")
     whole = (tmp_path / "a.yuv").read_bytes()
     (tmp_path / "cut.yuv").write_bytes(whole[:-100])
@@ -47,6 +48,12 @@ def test_headerless_files_give_the_features_of_what_they_hold(vqa: Vqa, tmp_path
     assert "cut.yuv: FAILED: truncated, or of another format" in done.stderr
     ours, theirs = (open_features(features_path(tmp_path / "f", name)) for name in ("a.yuv", "a.mkv"))
     assert len(ours) == 6 and np.array_equal(ours, theirs)
+
+
+def test_the_authors_pixels_of_headerless_files_are_at_full_range() -> None:
+    raw = RawFormat(Size(64, 48))
+    assert as_published(raw, PixelWish("rgb24", "reference")) == RawFormat(Size(64, 48), "yuvj420p")
+    assert as_published(raw, PixelWish("rgb24", "auto")) == as_published(raw, PixelWish("yuv420p", "reference")) == raw
 
 
 @pytest.mark.ffmpeg
@@ -118,10 +125,9 @@ class _Slow:
             yield torch.ones(len(chunk), 2)
 
 
-def _order(folder: Path, network: object) -> ExtractOrder:
+def _order(folder: Path, network: object, height: int = 48) -> ExtractOrder:
     identity = brisque_network(torch.device("cpu"), 1)[1]
-    size = Size(64, 48)
-    return ExtractOrder(folder, folder / "f", cast(Any, network), identity, "brisque", 1, RawFormat(size))
+    return ExtractOrder(folder, folder / "f", cast(Any, network), identity, "brisque", 1, RawFormat(Size(64, height)))
 
 
 def _raw_file(path: Path, frames: int) -> None:
@@ -142,6 +148,18 @@ def test_breaking_off_does_not_wait_for_a_long_video(tmp_path: Path) -> None:
         cast(Any, work).close()
     assert slow.frames < 64 * 150
     assert [path.name for path in (tmp_path / "f").iterdir()] == ["short.yuv.safetensors"]
+
+
+@pytest.mark.ffmpeg
+def test_features_of_a_headerless_file_are_made_again_for_another_frame_size(tmp_path: Path) -> None:
+    _raw_file(tmp_path / "a.yuv", 4)
+    kept = []
+    with Runner() as runner:
+        for height in (48, 48, 96):
+            order = _order(tmp_path, _Slow(), height)
+            (result,) = extract(["a.yuv"], order, runner=runner, ffmpeg=find_ffmpeg(runner))
+            kept.append((result.kept, len(open_features(features_path(tmp_path / "f", "a.yuv")))))
+    assert kept == [(False, 4), (True, 4), (False, 2)]
 
 
 @pytest.mark.ffmpeg

@@ -45,7 +45,7 @@ def command(
     from vqa_cli.media.process import Runner
     from vqa_cli.media.raw import RawFormat
     from vqa_cli.train.datasets import read_dataset
-    from vqa_cli.train.extract import ExtractOrder, extract
+    from vqa_cli.train.extract import ExtractOrder, as_published, extract
     from vqa_cli.train.extract import shard as take_shard
 
     model = options["model"] or "vsfa-lite"
@@ -55,10 +55,13 @@ def command(
     given = _parse_size(yuv_size) if yuv_size else None
     data = read_dataset(dataset)
     names = take_shard(data.names, *share)
-    raw = RawFormat(given, yuv_pix_fmt) if given else data.raw
-    if raw is not None:
-        raw.components()
-    order = ExtractOrder(videos, output, *_network(model, options), model, every, raw)
+    told = RawFormat(given, yuv_pix_fmt) if given else None
+    if told is not None:
+        told.components()
+    network, identity = _network(model, options)
+    order = ExtractOrder(
+        videos, output, network, identity, model, every, told or as_published(data.raw, identity.pixels)
+    )
     done = kept = failed = 0
     with Runner() as runner:
         for result in extract(names, order, runner=runner, ffmpeg=find_ffmpeg(runner, ffmpeg), jobs=jobs):

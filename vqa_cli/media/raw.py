@@ -64,7 +64,13 @@ def count_raw_frames(path: Path, layout: RawFormat) -> int:
 def build_raw_argv(ffmpeg: Path, path: Path, layout: RawFormat, order: MeasureOrder) -> tuple[str, ...]:
     """Decode a headerless file as :func:`vqa_cli.media.decode.build_frames_argv` decodes any other."""
     view = SourceView(
-        path.absolute(), 0, _RATE, layout.size, ColourTags(), full_range=False, bit_depth=layout.components()[0].bits
+        path.absolute(),
+        0,
+        _RATE,
+        layout.size,
+        ColourTags(),
+        full_range=layout.pix_fmt.startswith("yuvj"),
+        bit_depth=layout.components()[0].bits,
     )
     return build_frames_argv(
         ffmpeg, view, order,

@@ -6,7 +6,7 @@ import errno
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from vqa_cli.media.frames import frame_format, open_frames, prefetch
 from vqa_cli.media.raw import SUFFIXES, RawFormat, build_raw_argv, count_raw_frames
 from vqa_cli.score import ScoreRequest, score_file
 from vqa_cli.train.features import Provenance, features_path, read_provenance, write_features
-from vqa_cli.types import ClipScore, ColourTags, FeatureSink, FrameFormat, ModelIdentity, Size
+from vqa_cli.types import ClipScore, ColourTags, FeatureSink, FrameFormat, ModelIdentity, PixelWish, Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,6 +52,14 @@ class ExtractOrder:
     extractor: str
     every: int = 1
     raw: RawFormat | None = None
+
+
+def as_published(raw: RawFormat | None, pixels: PixelWish) -> RawFormat | None:
+    """What a database says of its headerless files, as a network is to see it.
+
+    Where the authors' pixels are wanted, at full range: their code asks skvideo for ``yuvj420p``, whatever was recorded.
+    """
+    return replace(raw, pix_fmt="yuvj420p") if raw and pixels == PixelWish("rgb24", "reference") else raw
 
 
 def shard(names: Sequence[str], index: int, count: int) -> tuple[str, ...]:
@@ -101,7 +109,7 @@ def _one(name: str, order: ExtractOrder, runner: Runner, ffmpeg: Ffmpeg) -> Extr
         origin = Provenance(
             extractor=order.extractor, extractor_sha256=model.extractor, precision=model.precision,
             preprocessing=model.preprocessing, every=order.every, video=name, video_bytes=source.stat().st_size,
-            width=size.width, height=size.height,
+            width=size.width, height=size.height, raw=_told(source, order),
         )  # fmt: skip
         write_features(target, features, origin)
     except StorageError:
@@ -125,7 +133,15 @@ def _is_current(target: Path, source: Path, order: ExtractOrder) -> bool:
         return False
     model = order.model
     wanted = (model.extractor, model.precision, model.preprocessing, order.every)
-    return found.key == wanted and found.video_bytes == source.stat().st_size
+    same_file = found.video_bytes == source.stat().st_size and found.raw == _told(source, order)
+    return found.key == wanted and same_file
+
+
+def _told(source: Path, order: ExtractOrder) -> str | None:
+    """What a headerless file is said to hold."""
+    if order.raw is None or source.suffix.lower() not in SUFFIXES:
+        return None
+    return f"{order.raw.size} {order.raw.pix_fmt}"
 
 
 def _read_raw(source: Path, order: ExtractOrder, tap: _Tap, runner: Runner, ffmpeg: Ffmpeg) -> Size:

@@ -21,7 +21,8 @@ class Provenance(BaseModel):
     """How features were made. What ``key`` covers must be equal for features to be used together.
 
     ``extractor`` is the name or file under which the network was asked for: it says where to find it again, while
-    ``extractor_sha256`` says what it is. One network may come in many models' files, with a head each.
+    ``extractor_sha256`` says what it is. One network may come in many models' files, with a head each. ``raw`` is what a
+    headerless file was said to hold.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +36,7 @@ class Provenance(BaseModel):
     video_bytes: int
     width: int
     height: int
+    raw: str | None = None
 
     @property
     def key(self) -> tuple[str, str, str, int]:
