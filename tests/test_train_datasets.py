@@ -92,10 +92,38 @@ def test_bad_tables_are_refused(tmp_path: Path, text: str, message: str) -> None
         _table(tmp_path / "t.csv", text)
 
 
-def test_what_is_no_mat_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "xinfo.mat").write_bytes(b"no")
+@pytest.mark.parametrize("name", ["xinfo.mat", "XINFO.MAT"])
+def test_what_is_no_mat_file_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"no")
     with pytest.raises(InputError, match="not an info file"):
-        read_dataset(tmp_path / "xinfo.mat")
+        read_dataset(tmp_path / name)
+
+
+def _mat(path: Path, **changed: object) -> Path:
+    """An info file of two videos as the authors write them, with some fields changed."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        names = [file.create_dataset(f"n{i}", data=[[ord(c)] for c in f"{i}.mp4"]) for i in range(2)]
+        fields = {
+            "video_names": np.array([[name.ref for name in names]], dtype=h5py.ref_dtype), "scores": [[1.0, 2.0]],
+            "ref_ids": [[1.0, 2.0]], "index": [[2.0, 1.0], [1.0, 2.0]], "video_format": [[ord(c)] for c in "RGB"],
+            "width": [[64.0]], "height": [[48.0]], **changed,
+        }  # fmt: skip
+        for name, value in fields.items():
+            file.create_dataset(name, data=value)
+    return path
+
+
+def test_an_info_file_whose_fields_do_not_fit_is_refused(tmp_path: Path) -> None:
+    good = read_dataset(_mat(tmp_path / "aninfo.mat"))
+    assert (good.name, good.names, good.ref_ids.tolist()) == ("an", ("0.mp4", "1.mp4"), [1, 2])
+    for changed, message in (
+        ({"index": [[1.0, 0.0], [0.0, 1.0]]}, "the index does not order the reference ids"),
+        ({"scores": [[1.0]]}, "2 names, 1 ratings and 2 reference ids"),
+        ({"video_names": [[1.0, 2.0]]}, "not an info file"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_dataset(_mat(tmp_path / "badinfo.mat", **changed))
 
 
 @pytest.mark.shared

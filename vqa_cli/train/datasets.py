@@ -63,7 +63,7 @@ def read_dataset(path: Path) -> Dataset:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as err:
         raise InputError(f"cannot read dataset: {path}", detail=err.strerror) from err
-    fields = _read_mat(path) if path.suffix == ".mat" else _read_table(path)
+    fields = _read_mat(path) if path.suffix.lower() == ".mat" else _read_table(path)
     name = path.stem.removesuffix("info")
     return _checked(Dataset(name=name, sha256=digest, **fields), path)
 
@@ -71,6 +71,10 @@ def read_dataset(path: Path) -> Dataset:
 def _checked(data: Dataset, path: Path) -> Dataset:
     if not len(data):
         raise InputError(f"no video in dataset: {path}")
+    if not len(data) == len(data.mos) == len(data.ref_ids):
+        raise InputError(f"{len(data)} names, {len(data.mos)} ratings and {len(data.ref_ids)} reference ids: {path}")
+    if data.permutations is not None and not _orders(data.permutations, data.ref_ids):
+        raise InputError(f"the index does not order the reference ids: {path}")
     if not np.isfinite(data.mos).all():
         raise InputError(f"a rating is missing: {data.names[int(np.argmin(np.isfinite(data.mos)))]} in {path}")
     if len(set(data.names)) != len(data):
@@ -80,6 +84,12 @@ def _checked(data: Dataset, path: Path) -> Dataset:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise InputError(f"not a path below the folder of videos: {name} in {path}")
     return data
+
+
+def _orders(permutations: NDArray[np.int64], ref_ids: NDArray[np.int64]) -> bool:
+    """Whether each column has each id once: one that counts from another number would move videos between parts unseen."""
+    refs = np.unique(ref_ids)
+    return len(permutations) == len(refs) and bool((np.sort(permutations, axis=0) == refs[:, None]).all())
 
 
 def _read_mat(path: Path) -> dict[str, Any]:
@@ -93,7 +103,7 @@ def _read_mat(path: Path) -> dict[str, Any]:
             mos, refs = np.asarray(file["scores"][0], float), np.asarray(file["ref_ids"][0]).astype(np.int64)
             orders = np.asarray(file["index"]).astype(np.int64)
             raw = _raw_format(file)
-    except (OSError, KeyError, ValueError) as err:
+    except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as err:
         raise InputError(f"not an info file of a rating database: {path}", detail=first_line(err)) from err
     return {"names": names, "mos": mos, "ref_ids": refs, "permutations": orders, "parts": None, "raw": raw}
 
