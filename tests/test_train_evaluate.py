@@ -17,6 +17,7 @@ from vqa_cli.errors import InputError, UsageError
 from vqa_cli.model.checkpoint import Card
 from vqa_cli.report.charts import LIGHT
 from vqa_cli.train.correlation import logistic_fit
+from vqa_cli.train.datasets import read_dataset
 from vqa_cli.train.evaluate import evaluate
 from vqa_cli.train.loop import TrainSettings
 from vqa_cli.train.splits import make_split
@@ -119,6 +120,17 @@ def test_a_model_that_was_trained_on_is_not_judged_on_what_it_learnt_before(benc
     (judged,) = evaluate([str(tmp_path / "tuned.safetensors")], [bench.ours])
     assert judged.split == 1
     assert judged.rated.tolist() == bench.ours.data.mos[make_split(bench.ours.data, 1).test].tolist()
+
+
+def test_a_table_that_changed_since_training_is_not_taken_for_another_database(bench: Bench, tmp_path: Path) -> None:
+    table = tmp_path / "ours.csv"
+    table.write_text((bench.folder / "ours.csv").read_text() + "\n")
+    changed = Rated(read_dataset(table), bench.folder / "ours")
+    for exp_ids in (None, [0]):
+        with pytest.raises(InputError, match="m0 was trained on another version of the table ours"):
+            evaluate([bench.model("m0")], [changed], exp_ids=exp_ids)
+    (judged,) = evaluate([bench.model("m0")], [changed], part="all")
+    assert len(judged.rated) == 30
 
 
 def test_tables_across_databases(bench: Bench, vqa: Vqa) -> None:

@@ -59,7 +59,8 @@ def evaluate(
             split alone, so that each split needs its model there; any other model is judged on all of them.
 
     Raises:
-        InputError: features are of another network, or ``test`` was asked of a database that is not the model's.
+        InputError: features are of another network, ``test`` was asked of a database that is not the model's, or the
+            table has changed since the model was trained on it.
         UsageError: a split has no model that was trained for it, or ``exp_ids`` meet ``"all"``.
     """
     if exp_ids is not None and part == "all":
@@ -96,9 +97,20 @@ class _Model:
         seen = [*self.card.training.get("datasets", []), *self.card.training.get("datasets_before", [])]
         return [entry for entry in seen if entry["sha256"] == data.sha256]
 
+    def learnt_from_another_version(self, data: Dataset) -> bool:
+        """Whether it was trained on a table of the same name and videos that says something else by now."""
+        seen = [*self.card.training.get("datasets", []), *self.card.training.get("datasets_before", [])]
+        others = [entry for entry in seen if entry["sha256"] != data.sha256 and entry["name"] == data.name]
+        return any(not set(entry["test"]).isdisjoint(data.names) for entry in others)
+
 
 def _parts(model: _Model, data: Dataset, part: str, exp_ids: Sequence[int] | None) -> list[Part]:
     lessons = model.lessons(data)
+    if part != "all" and not lessons and model.learnt_from_another_version(data):
+        raise InputError(
+            f"{model.name} was trained on another version of the table {data.name}, so that its test part is not known",
+            hint="give that version, or --part all, which counts what it learnt from too",
+        )
     if part == "all" or (part == "auto" and not lessons and exp_ids is None):
         return [(None, np.arange(len(data)))]
     if not lessons:
