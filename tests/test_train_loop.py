@@ -271,3 +271,8 @@ def test_correlate_prints_figures_and_undefined_ones_as_null(vqa: Vqa, tmp_path:
 def test_train_says_what_it_needs(vqa: Vqa) -> None:
     done = vqa("train")
     assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: vqa train needs --dataset, --features and -o")
+
+
+def test_a_seed_that_torch_does_not_take_is_refused(vqa: Vqa) -> None:
+    done = vqa("train", "--seed", str(2**60))
+    assert done.returncode == 2 and "Invalid value for '--seed'" in done.stderr.splitlines()[0]

@@ -56,7 +56,7 @@ _OPTIONS = (
     click.option(
         "--patience", type=click.IntRange(0), default=0, show_default=True, help="Epochs; 0: never stop early."
     ),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+    click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True),
     click.option(
         "--tensorboard", type=_FILE, metavar="DIR", help="Write curves for TensorBoard, below the model's name."
     ),
