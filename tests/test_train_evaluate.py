@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from vqa_cli.report.charts import LIGHT
 from vqa_cli.train.correlation import logistic_fit
 from vqa_cli.train.datasets import read_dataset
 from vqa_cli.train.evaluate import evaluate
-from vqa_cli.train.loop import TrainSettings
+from vqa_cli.train.loop import Epoch, TrainSettings
 from vqa_cli.train.splits import make_split
 from vqa_cli.train.training import Rated, TrainOrder, train
 
@@ -131,6 +131,22 @@ def test_a_table_that_changed_since_training_is_not_taken_for_another_database(b
             evaluate([bench.model("m0")], [changed], exp_ids=exp_ids)
     (judged,) = evaluate([bench.model("m0")], [changed], part="all")
     assert len(judged.rated) == 30
+
+
+def test_what_would_be_wrong_after_the_last_epoch_is_refused_before_the_first(bench: Bench, tmp_path: Path) -> None:
+    epochs: list[Epoch] = []
+    one = replace(SETTINGS, batch_size=1)
+    namesake = Rated(replace(bench.other.data, name="ours"), bench.other.features)
+    parts = tuple("val" if i == 0 else "test" if i < 9 else "train" for i in range(30))
+    single = Rated(replace(bench.ours.data, parts=parts), bench.ours.features)
+    for rated, settings, error, message in (
+        ((bench.ours, namesake), SETTINGS, InputError, "two databases are called ours"),
+        ((single,), SETTINGS, InputError, "ratings must differ in the validation part: ours has 1 there"),
+        ((bench.ours, bench.other), one, UsageError, "batches of two videos"),
+    ):
+        with pytest.raises(error, match=message):
+            train(TrainOrder(rated, tmp_path / "m.safetensors", settings=settings), epochs.append)
+    assert not epochs
 
 
 def test_tables_across_databases(bench: Bench, vqa: Vqa) -> None:

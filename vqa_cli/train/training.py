@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from vqa_cli.errors import InputError, ModelError
+from vqa_cli.errors import InputError, ModelError, UsageError
 from vqa_cli.model.brisque import BRISQUE, BRISQUE_SHA256
 from vqa_cli.model.checkpoint import Card, Scale, below, load_model, network_sha256, save_model
 from vqa_cli.model.pooling import effective_tau
@@ -57,11 +57,14 @@ def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, list
     """Train (or go on training), write the model file with the best epoch, judge it on each database's test part.
 
     Raises:
-        InputError: features are missing, mixed, or a part of a split is empty.
+        InputError: features are missing, mixed, a part of a split is empty or cannot be judged, or two databases have
+            one name.
+        UsageError: batches of one video, which say nothing of several databases.
         ModelError: training gave no usable model, or the network of the features is not here.
     """
     settings = order.settings
     splits = [make_split(each.data, order.exp_id) for each in order.rated]
+    _refuse_doubtful(order, splits)
     origin = _one_origin(order.rated)
     if order.without_content and origin.extractor_sha256 != BRISQUE_SHA256:
         raise InputError(
@@ -94,6 +97,22 @@ def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, list
     save_model(order.output, card, tensors | {f"head.{k}": v for k, v in head.items()})
     checkpoint.unlink()
     return card, results
+
+
+def _refuse_doubtful(order: TrainOrder, splits: list[Split]) -> None:
+    """What would come to light after the last epoch, or in the scores of the finished model."""
+    names = [each.data.name for each in order.rated]
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double is not None:
+        raise InputError(f"two databases are called {double}", hint="a model has one scale for a name; rename a table")
+    for each, split in zip(order.rated, splits, strict=True):
+        if np.ptp(each.data.mos[split.val]) == 0:
+            raise InputError(
+                f"ratings must differ in the validation part: {each.data.name} has {len(split.val)} there",
+                hint="give more videos, or another --exp-id",
+            )
+    if len(order.rated) > 1 and order.settings.batch_size == 1:
+        raise UsageError("several databases need batches of two videos and more: --batch 1")
 
 
 def _objective(rated: tuple[Rated, ...]) -> Objective:
