@@ -218,10 +218,10 @@ def test_features_serve_every_head_of_their_network(vqa: Vqa, table: Path, tmp_p
     # The trained model brings the same network: what is there stays, and what it makes is as good.
     again = vqa(*extract, "-o", tmp_path / "f", "--model", first)
     assert again.stdout == "0 extracted, 10 were there, 0 failed\n"
-    assert vqa(*extract, "-o", tmp_path / "g", "--model", first).returncode == 0
+    assert vqa(*extract, "-o", tmp_path / "g", "--model", first.name, cwd=tmp_path).returncode == 0
     ours, theirs = (vqa(*evaluate, "--features", tmp_path / name) for name in ("f", "g"))
     assert (ours.returncode, theirs.returncode, theirs.stdout) == (0, 0, ours.stdout), theirs.stderr
-    # Another head on them, from a model file that is its own network's only witness.
+    # Another head on them, from a model file that is its own network's only witness; nor does the folder matter that it was named from.
     assert vqa(*train, "--features", tmp_path / "g", "-o", second).returncode == 0
     assert vqa("evaluate", second, "--dataset", table, "--features", tmp_path / "f").returncode == 0
 

@@ -59,8 +59,10 @@ def command(
     if told is not None:
         told.components()
     network, identity = _network(model, options)
+    # A file is found again from any folder that training is started in.
+    extractor = str(Path(model).absolute()) if model.endswith(".safetensors") or "/" in model else model
     order = ExtractOrder(
-        videos, output, network, identity, model, every, told or as_published(data.raw, identity.pixels)
+        videos, output, network, identity, extractor, every, told or as_published(data.raw, identity.pixels)
     )
     done = kept = failed = 0
     with Runner() as runner:
