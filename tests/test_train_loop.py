@@ -257,6 +257,8 @@ def test_a_bad_video_is_reported_and_the_others_go_on(vqa: Vqa, clip: Path, tmp_
     done = vqa("extract", tmp_path / "t.csv", "--videos", tmp_path, "-o", tmp_path / "f")
     assert (done.returncode, done.stdout) == (8, "1 extracted, 0 were there, 2 failed\n")
     assert "no such video" in done.stderr
+    reason = next(line for line in done.stderr.splitlines() if "bad.mp4: FAILED: cannot read as video" in line)
+    assert reason.endswith(" (Invalid data found when processing input)")
 
 
 def test_correlate_prints_figures_and_undefined_ones_as_null(vqa: Vqa, tmp_path: Path) -> None:
@@ -266,6 +268,20 @@ def test_correlate_prints_figures_and_undefined_ones_as_null(vqa: Vqa, tmp_path:
     (tmp_path / "c.csv").write_text("score,mos\n1,1\n1,3\n")
     (row,) = json.loads(vqa("correlate", tmp_path / "c.csv", "--format", "json").stdout)["results"]
     assert (row["srocc"], row["reasons"]) == (None, ["all predictions are equal"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("1,2\n,3\n", "no number in row 2 of column score"),
+        ("1,2\n2,x\n", "no number in row 2 of column mos"),
+        ("", "no row in table"),
+    ],
+)
+def test_correlate_says_which_number_is_missing(vqa: Vqa, tmp_path: Path, rows: str, message: str) -> None:
+    (tmp_path / "s.csv").write_text("score,mos\n" + rows)
+    done = vqa("correlate", tmp_path / "s.csv")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (3, f"error: {message}: {tmp_path / 's.csv'}")
 
 
 def test_train_says_what_it_needs(vqa: Vqa) -> None:

@@ -17,6 +17,7 @@ from vqa_cli.errors import InputError, first_line
 @click.option("--format", "output_format", type=click.Choice(FORMATS), default="text", show_default=True)
 def command(file: Path, predicted: str, rated: str, output_format: str) -> None:
     """Agreement of two columns of the table FILE (CSV), for scores made elsewhere."""
+    import numpy as np
     import pandas as pd
 
     from vqa_cli.train.correlation import agreement
@@ -29,5 +30,13 @@ def command(file: Path, predicted: str, rated: str, output_format: str) -> None:
     for name in (predicted, rated):
         if name not in data:
             raise InputError(f"no column {name}: {file}", hint=f"it has {', '.join(map(str, data.columns))}")
-        columns.append(pd.to_numeric(data[name], errors="coerce").to_numpy(float))
+        values = pd.to_numeric(data[name], errors="coerce").to_numpy(float)
+        if not np.isfinite(values).all():
+            row = int(np.argmin(np.isfinite(values)))
+            raise InputError(
+                f"no number in row {row + 1} of column {name}: {file}", detail=f"it is {data[name].iloc[row]}"
+            )
+        columns.append(values)
+    if data.empty:
+        raise InputError(f"no row in table: {file}")
     click.echo(render([({"name": file.stem}, agreement(*columns))], output_format))

@@ -69,7 +69,7 @@ def command(
         for result in extract(names, order, runner=runner, ffmpeg=find_ffmpeg(runner, ffmpeg), jobs=jobs):
             done, kept, failed = done + (not result.error), kept + result.kept, failed + bool(result.error)
             text = (
-                f"FAILED: {result.error.message}"
+                f"FAILED: {result.error.message}{f' ({result.error.detail})' if result.error.detail else ''}"
                 if result.error
                 else "there"
                 if result.kept

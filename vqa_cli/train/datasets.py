@@ -76,7 +76,9 @@ def _checked(data: Dataset, path: Path) -> Dataset:
     if data.permutations is not None and not _orders(data.permutations, data.ref_ids):
         raise InputError(f"the index does not order the reference ids: {path}")
     if not np.isfinite(data.mos).all():
-        raise InputError(f"a rating is missing: {data.names[int(np.argmin(np.isfinite(data.mos)))]} in {path}")
+        raise InputError(
+            f"a rating is missing or no number: {data.names[int(np.argmin(np.isfinite(data.mos)))]} in {path}"
+        )
     if len(set(data.names)) != len(data):
         double = next(name for name in data.names if data.names.count(name) > 1)
         raise InputError(f"a video is listed twice: {double} in {path}")
