@@ -226,8 +226,8 @@ def pooled_scores(
 
 def predict_ratings(fit: Fit, part: Clips, tau: int, index: int = 0) -> NDArray[np.float64]:
     """Scores of ``part`` on the scale of database ``index``, shape (videos,)."""
-    pooled = torch.from_numpy(predict(fit, part, tau)).to(next(fit.head.parameters()).device)
-    ratings: NDArray[np.float64] = fit.objective.to_ratings(pooled, index).detach().cpu().numpy()
+    pooled = torch.from_numpy(predict(fit, part, tau))  # in float64, which MPS does not have
+    ratings: NDArray[np.float64] = fit.objective.to_ratings(pooled, index).numpy()
     return ratings
 
 

@@ -65,8 +65,9 @@ class MixedObjective(nn.Module):
         return self.lines[index, 0] * mapped + self.lines[index, 1]
 
     def to_ratings(self, pooled: Tensor, index: int = 0) -> Tensor:
-        """Pooled scores on the scale of database ``index``."""
-        return self._aligned(self.mapped(torch.sigmoid(pooled)), index)
+        """Pooled scores on the scale of database ``index``, where and in the precision that they are; nothing is learnt."""
+        inner, line = self.inner.detach().to(pooled), self.lines[index].detach().to(pooled)
+        return line[0] * torch.sigmoid(inner[0] * torch.sigmoid(pooled) + inner[1]) + line[1]
 
 
 Objective = L1Objective | MixedObjective
