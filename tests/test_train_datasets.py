@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Vqa
 
 from vqa_cli.errors import InputError
 from vqa_cli.train.datasets import Dataset, read_dataset
@@ -113,6 +114,12 @@ def _mat(path: Path, **changed: object) -> Path:
         for name, value in fields.items():
             file.create_dataset(name, data=value)
     return path
+
+
+def test_a_pixel_format_is_heard_where_the_info_file_knows_the_size(vqa: Vqa, tmp_path: Path) -> None:
+    table = _mat(tmp_path / "aninfo.mat", video_format=[[ord(c)] for c in "YUV420"])
+    done = vqa("extract", table, "--videos", tmp_path, "-o", tmp_path / "f", "--yuv-pix-fmt", "i420p")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: no such pixel format: i420p")
 
 
 def test_an_info_file_whose_fields_do_not_fit_is_refused(tmp_path: Path) -> None:

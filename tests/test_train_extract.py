@@ -121,7 +121,7 @@ class _Slow:
     def features(self, frames: Iterable[np.ndarray], frame_format: FrameFormat) -> Iterator[torch.Tensor]:
         for chunk in frames:
             self.frames += len(chunk)
-            time.sleep(0.02)
+            time.sleep(0.1)
             yield torch.ones(len(chunk), 2)
 
 

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     "--shard", metavar="I/N", help="The I-th of N shares of the videos, so that N processes or GPUs fill one folder."
 )
 @click.option("--yuv-size", metavar="WxH", help="Frame size of headerless .yuv files [the info.mat's].")
-@click.option("--yuv-pix-fmt", default="yuv420p", show_default=True, help="Pixel format of .yuv files.")
+@click.option("--yuv-pix-fmt", help="Pixel format of .yuv files [the info.mat's, else yuv420p].")
 @model_options
 @FFMPEG_OPTION
 def command(
     dataset: Path, videos: Path, output: Path, every: int, jobs: int, shard: str | None, yuv_size: str | None,
-    yuv_pix_fmt: str, ffmpeg: str | None, **options: Any,
+    yuv_pix_fmt: str | None, ffmpeg: str | None, **options: Any,
 ) -> int:  # fmt: skip
     """Frame features of the videos in DATASET (an info.mat, or a CSV with video,mos), one file each.
 
@@ -55,7 +55,8 @@ def command(
     given = _parse_size(yuv_size) if yuv_size else None
     data = read_dataset(dataset)
     names = take_shard(data.names, *share)
-    told = RawFormat(given, yuv_pix_fmt) if given else None
+    frame_size = given or (data.raw.size if data.raw else None)
+    told = RawFormat(frame_size, yuv_pix_fmt or "yuv420p") if frame_size and (given or yuv_pix_fmt) else None
     if told is not None:
         told.components()
     network, identity = _network(model, options)
