@@ -25,8 +25,8 @@ class FitSettings:
     more often: 0 as they come, 1 until every tenth of the scale is drawn equally often. ``clip_weight`` says how many
     times more often a take of a real clip is drawn than one of a picture; ``recolour`` is the share of takes whose
     contrast, brightness and saturation are changed; ``skip`` the share whose frame before is the last but one; ``reverse``
-    the share that runs backwards. ``composed`` is the share of the loss
-    that is on frames put together of two takes, as whole frames are of several tiles.
+    the share that runs backwards. ``composed`` is the share of the loss that is on frames put together of two
+    takes, as whole frames are of several tiles.
     """
 
     seed: int = 1

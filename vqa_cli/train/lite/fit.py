@@ -179,28 +179,23 @@ def fit(out: Path, settings: FitSettings, *, log: Log, start: Path | None = None
 
     earlier = [*before.get("earlier", []), before["settings"]] if before else []
 
-    def keep(backbone: LiteBackbone) -> None:
-        saved = {
+    def record(backbone: LiteBackbone) -> dict[str, Any]:
+        return {
             "backbone": backbone.state_dict(), "config": backbone.config, "settings": settings.as_record(),
             "earlier": earlier,
         }  # fmt: skip
-        torch.save(saved, out / "backbone.pt")
+
+    def keep(backbone: LiteBackbone) -> None:
+        torch.save(record(backbone), out / "backbone.pt")
 
     batches = FrameBatches(takes, [take.frames(out) for take in takes], settings)
     backbone = fit_backbone(batches, new_backbone(settings, before), settings, log, keep)
     keep(backbone)
     features = extract(takes, out, backbone, log)
     head = widen(fit_head(features, settings, log), features)
-    saved: dict[str, Any] = {
-        "backbone": backbone.state_dict(),
-        "config": backbone.config,
-        "head": head.state_dict(),
-        "settings": settings.as_record(),
-        "earlier": earlier,
-        "clips": sum(len(take.recipes) for take in takes),
-        "groups": sorted({take.group for take in takes}),
-    }
-    torch.save(saved, out / "fit.pt")
+    groups = sorted({take.group for take in takes})
+    whole = {"head": head.state_dict(), "clips": sum(len(take.recipes) for take in takes), "groups": groups}
+    torch.save(record(backbone) | whole, out / "fit.pt")
 
 
 class _Descent:
