@@ -32,7 +32,7 @@ from vqa_cli.train.lite.batches import (
     recolour,
     upend,
 )
-from vqa_cli.train.lite.camera import film
+from vqa_cli.train.lite.camera import Style, film
 from vqa_cli.train.lite.export import export
 from vqa_cli.train.lite.fit import fit, rank_loss, widen
 from vqa_cli.train.lite.make_data import make_data
@@ -86,13 +86,13 @@ def test_an_unknown_style_is_refused() -> None:
         draw_picture("nothing_1")
 
 
-@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("style", ["sharp", "soft", "recorded"])
 @pytest.mark.parametrize("seed", range(6))
-def test_takes_fill_the_window_and_move(seed: int, soft: bool) -> None:
+def test_takes_fill_the_window_and_move(seed: int, style: Style) -> None:
     picture, other = draw_picture("noise_0"), draw_picture("text_0")
-    frames = film(picture, other, 4, Size(96, 64), np.random.default_rng(seed), soft)
+    frames = film(picture, other, 4, Size(96, 64), np.random.default_rng(seed), style)
     assert frames.shape == (4, 64, 96, 3)
-    assert (frames == film(picture, other, 4, Size(96, 64), np.random.default_rng(seed), soft)).all()
+    assert (frames == film(picture, other, 4, Size(96, 64), np.random.default_rng(seed), style)).all()
     # No border shows: a view beyond the picture's edge would repeat its last column.
     assert (frames[:, :, -1] != frames[:, :, -2]).any()
     assert (frames[:, -1] != frames[:, -2]).any()
@@ -101,11 +101,21 @@ def test_takes_fill_the_window_and_move(seed: int, soft: bool) -> None:
 def test_soft_takes_are_softer() -> None:
     picture = draw_picture("leaves_0")
 
-    def detail(soft: bool) -> float:
-        takes = [film(picture, picture, 2, Size(96, 64), np.random.default_rng(seed), soft) for seed in range(12)]
+    def detail(style: Style) -> float:
+        takes = [film(picture, picture, 2, Size(96, 64), np.random.default_rng(seed), style) for seed in range(12)]
         return float(np.mean([np.abs(np.diff(take.astype(float), axis=2)).mean() / take.std() for take in takes]))
 
-    assert detail(True) < 0.8 * detail(False)
+    assert detail("soft") < 0.8 * detail("sharp")
+
+
+def test_recorded_takes_are_darker() -> None:
+    picture = draw_picture("leaves_0")
+
+    def level(style: Style) -> float:
+        takes = [film(picture, picture, 2, Size(96, 64), np.random.default_rng(seed), style) for seed in range(12)]
+        return float(np.mean([take.mean() for take in takes]))
+
+    assert level("recorded") < 0.8 * level("soft")
 
 
 @given(st.lists(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=20), min_size=1, max_size=5))
@@ -250,8 +260,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(making, "read_sources", lambda: sources)
-        one = {"train": (1, 0), "test": (1, 0)}
-        patch.setattr(making, "_TAKES", {"clip": {**one, "train": (1, 1)}, "drawn": {**one, "train": (0, 1)}})
+        styles = {"train": ("sharp", "recorded"), "test": ("sharp",)}
+        patch.setattr(making, "_TAKES", {"clip": styles, "drawn": {**styles, "train": ("soft", "recorded")}})
         lines = list(make_data(folder, folder / "out", seed=1, jobs=2))
         again = list(make_data(folder, folder / "out", seed=1, jobs=2))
     assert not again, "what is there is not made twice"
@@ -262,9 +272,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 def test_labels_pair_frames_and_follow_quality(data: tuple[Path, list[str]]) -> None:
     out, lines = data
     takes = read_takes(out)
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert all("versions" in line for line in lines), lines
-    keys = [("a_0_0", "train"), ("a_0_1", "train"), ("b_0_0", "test"), ("cartoon_1_0_0", "train")]
+    keys = [
+        ("a_0_0", "train"),
+        ("a_0_1", "train"),
+        ("b_0_0", "test"),
+        ("cartoon_1_0_0", "train"),
+        ("cartoon_1_0_1", "train"),
+    ]
     assert [(t.key, t.split) for t in takes] == keys
     for take in takes:
         frames = take.frames(out)

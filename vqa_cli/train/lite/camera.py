@@ -4,7 +4,7 @@ before it, a lens, an exposure, grain and captions. All of it is in the referenc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,11 @@ from vqa_cli.types import Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+# How a take is filmed. Sharp: the picture is reduced until it is sharp. Soft, as phones and small cameras do: all that the
+# picture's own pixels show or less, out of focus here and there, sharpened afterwards at times. Recorded: soft, in little
+# light, with the noise that comes of it; what a camera does to it afterwards is not done here.
+Style = Literal["sharp", "soft", "recorded"]
 
 # Sampled at twice the size and averaged: at one sample a pixel, a fraction of a pixel would blur some frames only.
 _OVERSAMPLING = 2
@@ -47,19 +52,18 @@ def film(
     count: int,
     size: Size,
     rng: np.random.Generator,
-    soft: bool = False,
+    style: Style = "sharp",
 ) -> NDArray[np.uint8]:
     """A take of ``count`` frames.
 
     Args:
         picture: (height, width, 3) RGB, what the take shows.
         other: the same of another picture, for things that move before the first one and for what comes after a cut.
-        soft: film as phones and small cameras do: all that the picture's own pixels show or less, out of focus here and
-            there, sharpened afterwards at times. Without, the picture is reduced until it is sharp.
 
     Returns:
         (count, size.height, size.width, 3) RGB.
     """
+    soft = style != "sharp"
     frames = _pan(picture, count, size, rng, soft)
     if rng.random() < 0.3:
         frames = _with_object(frames, other, size, rng)
@@ -71,7 +75,9 @@ def film(
     elif rng.random() < 0.5:
         frames = _lens(frames, float(rng.uniform(0.3, 1.3)))
     frames = _exposure(frames, rng)
-    if rng.random() < 0.45:
+    if style == "recorded":
+        frames = _dim(frames, rng)
+    if rng.random() < (0.7 if style == "recorded" else 0.45):
         frames = frames + _grain(frames.shape, rng)
     pictures = frames.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
     return _with_caption(pictures, rng) if rng.random() < 0.12 else pictures
@@ -216,6 +222,12 @@ def _exposure(frames: Tensor, rng: np.random.Generator) -> Tensor:
         drift = 1 + rng.normal(0, 0.008) * torch.arange(len(frames), dtype=torch.float32)
         frames = frames * drift[:, None, None, None]
     return frames
+
+
+def _dim(frames: Tensor, rng: np.random.Generator) -> Tensor:
+    """Little light on the scene; the blacks of some cameras are not black."""
+    gain = float(np.exp(rng.uniform(np.log(0.25), 0.0)))
+    return frames * gain + (rng.uniform(0, 24) if rng.random() < 0.4 else 0.0)
 
 
 def _grain(shape: torch.Size, rng: np.random.Generator) -> Tensor:

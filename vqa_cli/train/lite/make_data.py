@@ -7,14 +7,13 @@ in one array, and one line of labels.
 
 from __future__ import annotations
 
-import bisect
+import math
 import random
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from fractions import Fraction
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,7 @@ from vqa_cli.media.frames import open_frames
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
-from vqa_cli.train.lite.camera import film
+from vqa_cli.train.lite.camera import Style, film
 from vqa_cli.train.lite.material import Kind, LiteSource, read_sources
 from vqa_cli.train.lite.pictures import draw_picture, open_photo
 from vqa_cli.train.lite.recipes import CODERS, Recipe, draw
@@ -43,17 +42,24 @@ _LOSSLESS = ("-an", "-c:v", "ffv1", "-level", "3", "-g", "1", "-pix_fmt", "yuv42
 # Frames are paired by number: none may be doubled or left out for the sake of timestamps.
 _PASS = ("-fps_mode", "passthrough")
 _SCALING = "accurate_rnd+full_chroma_int"
-# How many takes a source gives, sharp ones and soft ones by turns; each is another window, size and move. Soft ones teach
-# that footage may be soft or a little compressed by its camera without a fault of the encode. Held-out sources need fewer.
-_TAKES: dict[Kind, dict[str, tuple[int, ...]]] = {
-    "clip": {"train": (10, 5, 5, 3), "test": (2, 1)},
-    "photo": {"train": (2, 2, 2, 2, 2, 2), "test": (1, 1)},
-    "drawn": {"train": (1, 1), "test": (1, 1)},
+# How each take of a source is filmed; each is another window, size and move. Soft and recorded ones teach that footage may be
+# soft, dark or compressed by its camera without a fault of the encode. Held-out sources need fewer. New takes go at the end:
+# a take is known by its place.
+_SHARP: tuple[Style, ...] = ("sharp",)
+_SOFT: tuple[Style, ...] = ("soft",)
+_RECORDED: tuple[Style, ...] = ("recorded",)
+_TAKES: dict[Kind, dict[str, tuple[Style, ...]]] = {
+    "clip": {"train": 10 * _SHARP + 5 * _SOFT + 5 * _SHARP + 3 * _SOFT + 4 * _RECORDED, "test": 2 * _SHARP + _SOFT},
+    "photo": {"train": 3 * (2 * _SHARP + 2 * _SOFT) + 2 * _RECORDED, "test": _SHARP + _SOFT},
+    "drawn": {"train": _SHARP + _SOFT, "test": _SHARP + _SOFT},
 }
 # Size of a soft take of a clip over the size at which the clip is clean.
 _ENLARGED = 1.6
-# CRF of x264 as a camera would compress: hardly visible.
+# CRF of x264 as a camera would compress: hardly visible. A recorded take is compressed at up to twice its size, and the harder
+# the larger, since reducing it hides the most.
 _CAMERA_CRF = (4, 14)
+_RECORDED_CRF = (10, 18)
+_CRF_OF_DOUBLE_SIZE = 8.0
 _SMALLEST = 64
 METRICS = ("vmaf", "vmaf_neg", "psnr", "ssim")
 _RATE = Fraction(25)
@@ -64,7 +70,7 @@ def make_data(media: Path, out: Path, *, seed: int, jobs: int, limit: int | None
     out.mkdir(parents=True, exist_ok=True)
     done = {take.key for take in read_takes(out)} if (out / "labels.jsonl").exists() else set()
     sources = read_sources()
-    todo = [(source, number) for source in sources for number in range(sum(_TAKES[source.kind][source.split]))]
+    todo = [(source, number) for source in sources for number in range(len(_TAKES[source.kind][source.split]))]
     todo = [(source, number) for source, number in todo if _key(source, number) not in done]
     random.Random(seed).shuffle(todo)  # so that data made so far is always a fair sample
     todo = todo[:limit]
@@ -84,10 +90,6 @@ def make_data(media: Path, out: Path, *, seed: int, jobs: int, limit: int | None
 
 def _key(source: LiteSource, number: int) -> str:
     return f"{source.key}_{number}"
-
-
-def _is_soft(number: int, turns: tuple[int, ...]) -> bool:
-    return bisect.bisect(list(accumulate(turns)), number) % 2 == 1
 
 
 def _span(take: Take) -> str:
@@ -118,6 +120,23 @@ def _view(path: Path, size: Size, bit_depth: int = 8) -> SourceView:
     return SourceView(path, 0, _RATE, size, ColourTags(), full_range=False, bit_depth=bit_depth)
 
 
+def _recorded_scale(style: Style, rng: np.random.Generator) -> float:
+    return float(rng.uniform(1.1, 2.0)) if style == "recorded" else 1.0
+
+
+def _recorded_crf(size: Size, rng: np.random.Generator) -> float:
+    return float(rng.uniform(*_RECORDED_CRF)) + _CRF_OF_DOUBLE_SIZE * (size.height / WINDOW.height - 1)
+
+
+def _denoise(rng: np.random.Generator) -> str:
+    """The filter, with a comma before it, by which most cameras take away what little light leaves of noise."""
+    return f",hqdn3d={rng.uniform(1, 8):.1f}" if rng.random() < 0.6 else ""
+
+
+def _scaled(size: Size, factor: float) -> Size:
+    return Size(round(size.width * factor / 2) * 2, round(size.height * factor / 2) * 2)
+
+
 class Studio:
     """Makes takes: one at a time in each thread."""
 
@@ -143,14 +162,14 @@ class Studio:
         key = _key(source, number)
         rng = np.random.default_rng([self._seed, zlib.crc32(key.encode())])
         recipes = draw(key, source.kind, self._seed)
-        soft = _is_soft(number, _TAKES[source.kind][source.split])
+        style = _TAKES[source.kind][source.split][number]
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             reference = folder / "reference.nut"
             if source.kind == "clip":
-                self._cut(source, reference, rng, soft)
+                self._cut(source, reference, rng, style)
             else:
-                self._film(source, reference, rng, soft)
+                self._film(source, reference, rng, style)
             labels: dict[str, list[tuple[float, ...]]] = {name: [] for name in METRICS}
             frames = []
             for recipe in recipes:
@@ -168,38 +187,51 @@ class Studio:
             path.with_suffix(".tmp").replace(path)
         return Take(key, source.group, source.split, source.kind, source.clean, tuple(recipes), labels)
 
-    def _cut(self, source: LiteSource, out: Path, rng: np.random.Generator, soft: bool) -> None:
+    def _cut(self, source: LiteSource, out: Path, rng: np.random.Generator, style: Style) -> None:
         """A window of a real clip, which is reduced until it is clean and by up to a third more, or to more than that size."""
         whole = probe(self._media / source.file).size
         clean = source.short_side
-        low, high = (clean, min(_ENLARGED * clean, whole.short_side)) if soft else (0.67 * clean, clean)
+        low, high = (clean, min(_ENLARGED * clean, whole.short_side)) if style == "soft" else (0.67 * clean, clean)
         least = max(WINDOW.height, WINDOW.width * whole.short_side / whole.width, low)
         side = round(rng.uniform(least, max(least, high)) / 2 + 0.5) * 2
-        size = whole.with_short_side(side)
+        recorded = _scaled(WINDOW, min(_recorded_scale(style, rng), whole.short_side / side))
+        size = whole.with_short_side(2 * math.ceil(side * recorded.height / WINDOW.height / 2))
         first = source.start_frame + int(rng.integers(max(1, source.frames - FRAMES + 1)))
         x, y = (
-            2 * int(rng.integers((room // 2) + 1)) for room in (size.width - WINDOW.width, size.height - WINDOW.height)
+            2 * int(rng.integers((room // 2) + 1))
+            for room in (size.width - recorded.width, size.height - recorded.height)
         )
-        window = f",crop={WINDOW.width}:{WINDOW.height}:{x}:{y}"
-        self._run(cut_arguments(self._media / source.file, first, FRAMES, size, out, then=window))
+        window = f",crop={recorded.width}:{recorded.height}:{x}:{y}"
+        scene = out if style != "recorded" else out.with_name("scene.nut")
+        self._run(cut_arguments(self._media / source.file, first, FRAMES, size, scene, then=window))
+        if style == "recorded":
+            light = f"lutyuv=y=16+(val-16)*{np.exp(rng.uniform(np.log(0.35), 0.0)):.3f}"
+            self._record(["-i", str(scene)], light + _denoise(rng), out, _recorded_crf(recorded, rng))
 
-    def _film(self, source: LiteSource, out: Path, rng: np.random.Generator, soft: bool) -> None:
+    def _film(self, source: LiteSource, out: Path, rng: np.random.Generator, style: Style) -> None:
         """A camera move over a still picture."""
         stills = self._stills[source.split] or [source]
         other = stills[int(rng.integers(len(stills)))]
-        frames = film(self._picture(source), self._picture(other), FRAMES, WINDOW, rng, soft)
+        size = _scaled(WINDOW, _recorded_scale(style, rng))
+        frames = film(self._picture(source), self._picture(other), FRAMES, size, rng, style)
         raw = out.with_suffix(".rgb")
         raw.write_bytes(frames.tobytes())
-        described = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WINDOW.width}x{WINDOW.height}", "-r", str(_RATE)]
+        described = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size.width}x{size.height}", "-r", str(_RATE)]
         colour = f"scale=flags=bicubic+{_SCALING}:out_color_matrix=bt709:out_range=tv"
-        if not soft or rng.random() < 0.5:
+        if style == "recorded":
+            self._record([*described, "-i", str(raw)], colour + _denoise(rng), out, _recorded_crf(size, rng))
+        elif style == "soft" and rng.random() < 0.5:
+            self._record([*described, "-i", str(raw)], colour, out, rng.uniform(*_CAMERA_CRF))
+        else:
             self._run([*described, "-i", str(raw), "-vf", colour, *_LOSSLESS, str(out)])
-            return
+
+    def _record(self, scene: list[str], chain: str, out: Path, crf: float) -> None:
+        """What a camera makes of a scene: compressed, and reduced to the window."""
+        camera = ["-c:v", "libx264", "-preset", "fast", "-crf", f"{crf:.1f}", "-pix_fmt", "yuv420p", "-threads", "1"]
         recorded = out.with_name("camera.nut")
-        crf = f"{rng.uniform(*_CAMERA_CRF):.1f}"
-        camera = ["-c:v", "libx264", "-preset", "fast", "-crf", crf, "-pix_fmt", "yuv420p", "-threads", "1"]
-        self._run([*described, "-i", str(raw), "-vf", colour, *camera, str(recorded)])
-        self._run(["-i", str(recorded), *_PASS, *_LOSSLESS, str(out)])
+        self._run([*scene, "-vf", chain, *_PASS, *camera, str(recorded)])
+        reduced = f"scale={WINDOW.width}:{WINDOW.height}:flags=lanczos+{_SCALING},setsar=1"
+        self._run(["-i", str(recorded), "-vf", reduced, *_PASS, *_LOSSLESS, str(out)])
 
     def _picture(self, source: LiteSource) -> NDArray[np.uint8]:
         return draw_picture(Path(source.file).name) if source.kind == "drawn" else open_photo(self._media / source.file)
