@@ -226,7 +226,7 @@ def _exposure(frames: Tensor, rng: np.random.Generator) -> Tensor:
 
 def _dim(frames: Tensor, rng: np.random.Generator) -> Tensor:
     """Little light on the scene; the blacks of some cameras are not black."""
-    gain = float(np.exp(rng.uniform(np.log(0.25), 0.0)))
+    gain = float(np.exp(rng.uniform(np.log(0.5), 0.0)))
     return frames * gain + (rng.uniform(0, 24) if rng.random() < 0.4 else 0.0)
 
 

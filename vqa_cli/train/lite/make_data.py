@@ -55,7 +55,7 @@ _TAKES: dict[Kind, dict[str, tuple[Style, ...]]] = {
 }
 # Size of a soft take of a clip over the size at which the clip is clean.
 _ENLARGED = 1.6
-# CRF of x264 as a camera would compress: hardly visible. A recorded take is compressed at up to twice its size, and the harder
+# CRF of x264 as a camera would compress: hardly visible. A recorded take is compressed at up to 1.5 times its size, and the harder
 # the larger, since reducing it hides the most.
 _CAMERA_CRF = (4, 14)
 _RECORDED_CRF = (10, 18)
@@ -121,7 +121,7 @@ def _view(path: Path, size: Size, bit_depth: int = 8) -> SourceView:
 
 
 def _recorded_scale(style: Style, rng: np.random.Generator) -> float:
-    return float(rng.uniform(1.1, 2.0)) if style == "recorded" else 1.0
+    return float(rng.uniform(1.0, 1.5)) if style == "recorded" else 1.0
 
 
 def _recorded_crf(size: Size, rng: np.random.Generator) -> float:
@@ -194,8 +194,10 @@ class Studio:
         low, high = (clean, min(_ENLARGED * clean, whole.short_side)) if style == "soft" else (0.67 * clean, clean)
         least = max(WINDOW.height, WINDOW.width * whole.short_side / whole.width, low)
         side = round(rng.uniform(least, max(least, high)) / 2 + 0.5) * 2
-        recorded = _scaled(WINDOW, min(_recorded_scale(style, rng), whole.short_side / side))
-        size = whole.with_short_side(2 * math.ceil(side * recorded.height / WINDOW.height / 2))
+        factor = max(1.0, min(_recorded_scale(style, rng), whole.short_side / side))
+        recorded = _scaled(WINDOW, factor)
+        # A pair of lines more than needed, since sides are rounded.
+        size = whole.with_short_side(side if factor == 1.0 else 2 * math.ceil(side * factor / 2) + 2)
         first = source.start_frame + int(rng.integers(max(1, source.frames - FRAMES + 1)))
         x, y = (
             2 * int(rng.integers((room // 2) + 1))
@@ -205,7 +207,7 @@ class Studio:
         scene = out if style != "recorded" else out.with_name("scene.nut")
         self._run(cut_arguments(self._media / source.file, first, FRAMES, size, scene, then=window))
         if style == "recorded":
-            light = f"lutyuv=y=16+(val-16)*{np.exp(rng.uniform(np.log(0.35), 0.0)):.3f}"
+            light = f"lutyuv=y=16+(val-16)*{np.exp(rng.uniform(np.log(0.5), 0.0)):.3f}"
             self._record(["-i", str(scene)], light + _denoise(rng), out, _recorded_crf(recorded, rng))
 
     def _film(self, source: LiteSource, out: Path, rng: np.random.Generator, style: Style) -> None:
