@@ -16,10 +16,11 @@ from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv
 from vqa_cli.media.encode import peak_kbps
 from vqa_cli.media.fidelity import read_logs
-from vqa_cli.media.frames import frame_format, open_frames, prefetch
+from vqa_cli.media.frames import frame_format, open_frames
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
+from vqa_cli.prefetch import prefetch
 from vqa_cli.settings import METRICS
 from vqa_cli.types import ColourTags, FrameFormat, Size
 

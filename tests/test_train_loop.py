@@ -18,7 +18,7 @@ from vqa_cli.model.checkpoint import Card, Scale, save_model
 from vqa_cli.model.heads import batch_scores
 from vqa_cli.train.clips import Clips, load_batch
 from vqa_cli.train.features import Provenance, features_path, write_features
-from vqa_cli.train.loop import Fit, TrainSettings, learning_rate, pooled_scores, run_fit, train_step
+from vqa_cli.train.loop import Fit, TrainSettings, learning_rate, load_step, pooled_scores, run_fit, train_step
 from vqa_cli.train.loop import start_fit as start
 from vqa_cli.train.objective import L1Objective
 from vqa_cli.train.resume import resume_fit, save_fit
@@ -116,7 +116,9 @@ def test_steps_are_those_of_the_published_loop(tmp_path: Path) -> None:
             group["lr"] = learning_rate(settings, epoch)
         order = rng.permutation(9)
         for chosen in (order[:4], order[4:8], order[8:]):
-            assert train_step(ours, [clips], chosen, tau=12) == pytest.approx(theirs.step(chosen.tolist()), rel=2e-5)
+            assert train_step(ours, load_step(ours, [clips], chosen), tau=12) == pytest.approx(
+                theirs.step(chosen.tolist()), rel=2e-5
+            )
         theirs.scheduler.step()
     for a, b in zip(ours.head.parameters(), theirs.head.parameters(), strict=True):
         assert torch.allclose(a, b, atol=5e-5)

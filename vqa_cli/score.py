@@ -16,10 +16,11 @@ from vqa_cli.media.binaries import Ffmpeg, file_sha256, find_ffmpeg
 from vqa_cli.media.decode import MeasureOrder, build_count_argv, build_frames_argv, build_measure_argv
 from vqa_cli.media.encode import count_frames
 from vqa_cli.media.fidelity import read_logs
-from vqa_cli.media.frames import FrameStream, frame_format, open_frames, prefetch
+from vqa_cli.media.frames import FrameStream, frame_format, open_frames
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import HDR_TRANSFERS, probe
 from vqa_cli.media.process import Runner
+from vqa_cli.prefetch import prefetch
 from vqa_cli.run import Series
 from vqa_cli.seen import Seen, Stream
 from vqa_cli.series import make_series

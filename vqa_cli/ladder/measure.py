@@ -21,10 +21,11 @@ from vqa_cli.media.command import build_encode_argv
 from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv
 from vqa_cli.media.encode import EncodeJob, run_encode
 from vqa_cli.media.fidelity import read_logs
-from vqa_cli.media.frames import frame_format, open_frames, prefetch
+from vqa_cli.media.frames import frame_format, open_frames
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
+from vqa_cli.prefetch import prefetch
 from vqa_cli.run import EncodeResult, ModelScore, RungResult, RungStatus
 from vqa_cli.seen import Seen, Stream
 from vqa_cli.series import make_series

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,43 +80,6 @@ def open_frames(
     """
     with runner.pipe(argv, cwd=cwd) as pipe:
         yield FrameStream(pipe, frame_format, expected, what)
-
-
-def prefetch(chunks: Iterable[NDArray[np.uint8]], depth: int = 3) -> Iterator[NDArray[np.uint8]]:
-    """Read ahead in a thread, at most ``depth`` chunks, so that decoding runs while the reader computes.
-
-    An error of the source is raised here; a reader that stops early stops the thread.
-    """
-    ahead: queue.Queue[NDArray[np.uint8] | BaseException | None] = queue.Queue(depth)
-    stop = threading.Event()
-
-    def put(item: NDArray[np.uint8] | BaseException | None) -> bool:
-        while not stop.is_set():
-            try:
-                ahead.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        try:
-            for chunk in chunks:
-                if not put(chunk):
-                    return
-            put(None)
-        except BaseException as err:  # handed to the reader, which raises it
-            put(err)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while (item := ahead.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
 
 
 def frame_format(size: Size, colour: ColourTags, source: Size, wish: PixelWish = _ANY_YUV) -> FrameFormat:

@@ -18,6 +18,7 @@ from torch import Tensor
 from vqa_cli.errors import ModelError
 from vqa_cli.model.heads import Head, batch_scores, make_head
 from vqa_cli.model.pooling import effective_tau, pool_batch
+from vqa_cli.prefetch import prefetch
 from vqa_cli.train.clips import Clips, Standard, load_batch
 from vqa_cli.train.objective import MixedObjective, Objective
 
@@ -170,19 +171,46 @@ def train_epoch(fit: Fit, parts: Sequence[Clips], tau: int) -> float:
     fit.head.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed * 1_000_003 + fit.epoch)  # for dropout
-        losses = [train_step(fit, parts, chosen, tau) for chosen in batches]
+        loaded = prefetch((load_step(fit, parts, chosen) for chosen in batches), depth=1)
+        losses = [train_step(fit, step, tau) for step in loaded]
     return float(np.mean(losses))
 
 
-def train_step(fit: Fit, parts: Sequence[Clips], chosen: NDArray[np.int64], tau: int) -> float:
-    """One optimisation step on the clips with these indices (modulo each database's size). Gives the loss."""
-    pooled, ratings = [], []
-    for part in parts:
-        indices = chosen % len(part)
-        scores = _pooled(fit.head, fit.settings, fit.standard, [part.features[i] for i in indices], tau)
-        pooled.append(scores)
-        ratings.append(part.ratings[torch.from_numpy(indices)].to(scores.device))
-    loss: Tensor = fit.objective(pooled, ratings)
+@dataclass(frozen=True)
+class Batch:
+    """Clips of one database, ready to be judged.
+
+    Attributes:
+        packed: features of all clips one after the other, (frames, dim).
+        lengths: (clips,) frames of each.
+        ratings: (clips,).
+    """
+
+    packed: Tensor
+    lengths: Tensor
+    ratings: Tensor
+
+
+def load_step(fit: Fit, parts: Sequence[Clips], chosen: NDArray[np.int64]) -> list[Batch]:
+    """What one optimisation step sees of each database: the clips with these indices, modulo the database's size."""
+    return [_load(fit.head, fit.settings, fit.standard, part, chosen % len(part)) for part in parts]
+
+
+def _load(
+    head: Head, settings: TrainSettings, standard: Standard | None, part: Clips, indices: NDArray[np.int64]
+) -> Batch:
+    device = next(head.parameters()).device
+    mixed = settings.precision == "bf16" and standard is None
+    features = [part.features[i] for i in indices]
+    packed, lengths = load_batch(features, device, torch.bfloat16 if mixed else torch.float32)
+    packed = packed if standard is None else standard.apply(packed)
+    return Batch(packed, lengths, part.ratings[torch.from_numpy(indices)].to(device))
+
+
+def train_step(fit: Fit, step: Sequence[Batch], tau: int) -> float:
+    """One optimisation step on a batch of each database. Gives the loss."""
+    pooled = [_pooled(fit.head, fit.settings, batch, tau) for batch in step]
+    loss: Tensor = fit.objective(pooled, [batch.ratings for batch in step])
     if not torch.isfinite(loss):
         raise ModelError(f"the loss is no number in epoch {fit.epoch}", hint="try a lower --lr")
     fit.optimiser.zero_grad()
@@ -191,17 +219,11 @@ def train_step(fit: Fit, parts: Sequence[Clips], chosen: NDArray[np.int64], tau:
     return loss.item()
 
 
-def _pooled(
-    head: Head, settings: TrainSettings, standard: Standard | None, features: Sequence[NDArray[np.float16]], tau: int
-) -> Tensor:
-    device = next(head.parameters()).device
-    mixed = settings.precision == "bf16"
-    packed, lengths = load_batch(features, device, torch.bfloat16 if mixed and standard is None else torch.float32)
-    if standard is not None:
-        packed = standard.apply(packed)
-    with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-        scores = batch_scores(head, packed, lengths)
-    return pool_batch(scores.float(), lengths.to(device), tau=tau, beta=settings.beta)
+def _pooled(head: Head, settings: TrainSettings, batch: Batch, tau: int) -> Tensor:
+    device = batch.packed.device
+    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+        scores = batch_scores(head, batch.packed, batch.lengths)
+    return pool_batch(scores.float(), batch.lengths.to(device), tau=tau, beta=settings.beta)
 
 
 def predict(fit: Fit, part: Clips, tau: int) -> NDArray[np.float64]:
@@ -214,12 +236,11 @@ def pooled_scores(
 ) -> NDArray[np.float64]:
     """Pooled scores of a head that is not learning, before any scale, shape (videos,)."""
     head.eval()
-    starts = range(0, len(part), _JUDGED_AT_ONCE)
+    rows = np.arange(len(part))
+    parts = np.split(rows, range(_JUDGED_AT_ONCE, len(rows), _JUDGED_AT_ONCE))
+    loaded = prefetch((_load(head, settings, standard, part, rows) for rows in parts), depth=1)
     with torch.inference_mode():
-        scores = [
-            _pooled(head, settings, standard, part.features[i : i + _JUDGED_AT_ONCE], tau).cpu().double()
-            for i in starts
-        ]
+        scores = [_pooled(head, settings, batch, tau).cpu().double() for batch in loaded]
     result: NDArray[np.float64] = torch.cat(scores).numpy()
     return result
 
