@@ -114,11 +114,7 @@ def score_file(
         with Runner() as own:
             return score_file(path, request, scorer=scorer, runner=own, ffmpeg=ffmpeg, cache=cache)
     request, ffmpeg = request or ScoreRequest(), ffmpeg or find_ffmpeg(runner)
-    info = probe(path)
-    reference = probe(request.reference) if request.reference else None
-    for each in (info, reference):
-        if each is not None:
-            _refuse_hdr(each)
+    info, reference = _probed(path), read_reference(request, ffmpeg)
     size = _judged_size(reference or info, request)
     seen = Seen(cache)
     pixels = frame_format(size, info.colour, info.size, scorer.identity.pixels)
@@ -137,6 +133,31 @@ def score_file(
     fps = info.fps / request.every
     fidelity = {name: make_series(series, fps) for name, series in values.items() if name != "model"}
     return FileScore(clip, fidelity, values, size, frames.frames, fps)
+
+
+def read_reference(request: ScoreRequest, ffmpeg: Ffmpeg) -> MediaInfo | None:
+    """The reference, if there is one. What is wrong with it is wrong for every file that is compared with it.
+
+    Raises:
+        InputError: it cannot be read, or is HDR.
+        ToolError: ffmpeg cannot measure a metric.
+    """
+    if request.reference is None:
+        return None
+    missing = [name for name in request.metrics if name not in ffmpeg.metrics]
+    if missing:
+        raise ToolError(f"this ffmpeg cannot measure {', '.join(missing)}: {ffmpeg.path}", hint="leave --ffmpeg out")
+    return _probed(request.reference)
+
+
+def _probed(path: Path) -> MediaInfo:
+    info = probe(path)
+    if info.colour.transfer in HDR_TRANSFERS:
+        raise InputError(
+            f"HDR video ({info.colour.transfer}): {path}",
+            hint="no model or VMAF here is trained on HDR; `vqa ladder --tonemap` judges an approximate SDR version",
+        )
+    return info
 
 
 def _judged_size(info: MediaInfo, request: ScoreRequest) -> Size:
@@ -177,9 +198,6 @@ def _command(
     order, view = _order(request, pixels), SourceView.of(info)
     if reference is None:
         return build_frames_argv(ffmpeg.path, view, order), 8
-    missing = [name for name in request.metrics if name not in ffmpeg.metrics]
-    if missing:
-        raise ToolError(f"this ffmpeg cannot measure {', '.join(missing)}: {ffmpeg.path}", hint="leave --ffmpeg out")
     theirs, ours = (count_frames(runner, build_count_argv(ffmpeg.path, SourceView.of(i)))[0] for i in (reference, info))
     if theirs != ours:
         raise InputError(
@@ -188,14 +206,6 @@ def _command(
         )
     depth = 10 if max(info.bit_depth, reference.bit_depth) > 8 else 8
     return build_measure_argv(ffmpeg.path, view, SourceView.of(reference), order), depth
-
-
-def _refuse_hdr(info: MediaInfo) -> None:
-    if info.colour.transfer in HDR_TRANSFERS:
-        raise InputError(
-            f"HDR video ({info.colour.transfer}): {info.path}",
-            hint="no model or VMAF here is trained on HDR; `vqa ladder --tonemap` judges an approximate SDR version",
-        )
 
 
 def _check_complete(info: MediaInfo, request: ScoreRequest, frames: FrameStream) -> None:

@@ -25,7 +25,7 @@ from vqa_cli.cli.options import (
     load_chosen_scorer,
     model_options,
 )
-from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
+from vqa_cli.errors import ExitCode, InputError, ModelError, ToolError, UsageError, VqaError
 
 _AT = re.compile(r"^(?:(\d+)x(\d+)|(\d+)p)$")
 
@@ -37,6 +37,14 @@ class _Row:
     file: str
     result: Any = None
     error: VqaError | None = None
+
+    @property
+    def reason(self) -> str:
+        """The error in one line that names the file."""
+        if self.error is None:
+            return ""
+        text = f"{self.error.message} ({self.error.detail})" if self.error.detail else self.error.message
+        return text if self.file in text else f"{text}: {self.file}"
 
 
 @click.command(name="score")
@@ -71,12 +79,13 @@ def command(
 ) -> int:
     """Score FILE (videos, directories, patterns, or - for standard input).
 
-    One file prints its score alone on one line; several print a table.
+    One file prints its score alone on one line; several print a table. A bad file among several is reported and the others
+    go on (exit 8).
     """
     from vqa_cli.media.binaries import find_ffmpeg
     from vqa_cli.media.fetch import fetch
     from vqa_cli.media.process import Runner
-    from vqa_cli.score import ScoreRequest, score_file
+    from vqa_cli.score import ScoreRequest, read_reference, score_file
 
     model = options["model"] or "vsfa-lite"
     if model == "none":
@@ -94,16 +103,18 @@ def command(
             reference=options["reference"], metrics=tuple(options["metrics"]) if options["reference"] else (),
             at=_parse_at(options["score_at"]),
         )  # fmt: skip
+        if len(paths) > 1:
+            read_reference(request, ffmpeg)
         cache = cache_dir(options)
         for path in paths:
             try:
                 result = score_file(path, request, scorer=scorer, runner=runner, ffmpeg=ffmpeg, cache=cache)
                 rows.append(_Row(str(path), result))
-            except InputError as err:
+            except (InputError, ToolError, ModelError) as err:
                 if len(paths) == 1:
                     raise
-                note(f"error: {err.message}")
                 rows.append(_Row(str(path), error=err))
+                note(f"error: {rows[-1].reason}")
     click.echo(_FORMATS[output_format](rows, per_frame))
     return _exit_code(rows, min_score)
 
@@ -135,8 +146,8 @@ def _parse_at(text: str) -> tuple[int, int] | int | None:
 
 def _exit_code(rows: list[_Row], min_score: float | None) -> int:
     good = [row.result for row in rows if row.error is None]
-    if not good:
-        return ExitCode.INPUT
+    if not good:  # what happened to the first one stands for all
+        return next(row.error.exit_code for row in rows if row.error)
     if min_score is not None and any(result.score.score < min_score for result in good):
         return ExitCode.BELOW_BAR
     return ExitCode.OK if len(good) == len(rows) else ExitCode.PARTIAL
@@ -154,7 +165,7 @@ def _text(rows: list[_Row], per_frame: bool) -> str:
     cells = []
     for row in rows:
         if row.error:
-            cells.append([row.file, "error", row.error.message, *[""] * len(metrics)])
+            cells.append([row.file, "error", row.reason, *[""] * len(metrics)])
             continue
         r = row.result
         extra = [f"{r.fidelity[name].pooled.mean:.4f}" for name in metrics]
@@ -164,7 +175,7 @@ def _text(rows: list[_Row], per_frame: bool) -> str:
 
 def _record(row: _Row, per_frame: bool) -> dict[str, Any]:
     if row.error:
-        return {"file": row.file, "error": row.error.message, "exit_code": int(row.error.exit_code)}
+        return {"file": row.file, "error": row.reason, "exit_code": int(row.error.exit_code)}
     return {"file": row.file, **row.result.document(per_frame=per_frame)}
 
 
@@ -196,7 +207,7 @@ def _csv(rows: list[_Row], per_frame: bool) -> str:
     out.writerow(["file", "score", "raw", "frames", "width", "height", *metrics, "error"])
     for row in rows:
         if row.error:
-            out.writerow([row.file, *[""] * (5 + len(metrics)), row.error.message])
+            out.writerow([row.file, *[""] * (5 + len(metrics)), row.reason])
             continue
         r = row.result
         means = [f"{r.fidelity[name].pooled.mean:.6g}" for name in metrics]
