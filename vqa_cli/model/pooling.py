@@ -27,24 +27,15 @@ def hysteresis(scores: Tensor, *, tau: int = TAU_FRAMES, beta: float = BETA) -> 
 
     Args:
         scores: frame scores q_t, shape (frames,) or (batch, frames); padding at the end must be ``+inf``.
-        tau: window length in frames, this frame included; longer than the clip is fine.
+        tau: window length in frames, this frame included; longer than the clip is all of the clip.
         beta: weight of the present against the memory of the worst.
 
     Returns:
         Same shape; where the input is padding the value is meaningless.
     """
     q = scores[None, None] if scores.ndim == 1 else scores[:, None]
-    memory = -F.max_pool1d(F.pad(-q, (tau - 1, 0), value=-torch.inf), tau, stride=1)
-    real = torch.isfinite(q)
-    finite = torch.where(real, q, torch.zeros_like(q))
-    # Softmin is shift-invariant: taking each clip's least score out keeps exp() in range for any scale.
-    low = torch.where(real, q, torch.full_like(q, torch.inf)).amin(dim=-1, keepdim=True).detach()
-    weight = torch.where(real, torch.exp(low - finite), torch.zeros_like(q))
-    ahead = (0, tau - 1)
-    summed = F.avg_pool1d(F.pad(finite * weight, ahead), tau, stride=1)
-    norm = F.avg_pool1d(F.pad(weight, ahead), tau, stride=1)
-    current = summed / norm.clamp_min(torch.finfo(q.dtype).tiny)
-    return (beta * current + (1 - beta) * memory).reshape(scores.shape)
+    tau = min(tau, q.shape[-1])
+    return (beta * _softmin_ahead(q, tau) + (1 - beta) * _least_behind(q, tau)).reshape(scores.shape)
 
 
 def paper_hysteresis(scores: Tensor, *, tau: int = TAU_FRAMES, beta: float = BETA) -> Tensor:
@@ -53,11 +44,29 @@ def paper_hysteresis(scores: Tensor, *, tau: int = TAU_FRAMES, beta: float = BET
     Args:
         beta: weight of the present, 1 - gamma in the paper.
     """
-    before = -F.max_pool1d(F.pad(-scores[None, None], (tau, 0), value=-torch.inf), tau, stride=1)[0, 0, : len(scores)]
-    memory = torch.cat((scores[:1], before[1:]))
-    ahead = F.pad(scores, (0, tau), value=torch.inf).unfold(0, tau + 1, 1)
-    current = (torch.softmax(-ahead, dim=1) * ahead.nan_to_num(posinf=0.0)).sum(dim=1)
-    return beta * current + (1 - beta) * memory
+    q = scores[None, None]
+    tau = min(tau, len(scores))
+    before = _least_behind(q, tau)[..., :-1]  # of the frame before each one
+    memory = torch.cat((q[..., :1], before), dim=-1)
+    return (beta * _softmin_ahead(q, tau + 1) + (1 - beta) * memory).reshape(scores.shape)
+
+
+def _least_behind(q: Tensor, window: int) -> Tensor:
+    """Least of ``window`` frames that end with each, (batch, 1, frames) -> same."""
+    return -F.max_pool1d(F.pad(-q, (window - 1, 0), value=-torch.inf), window, stride=1)
+
+
+def _softmin_ahead(q: Tensor, window: int) -> Tensor:
+    """Mean of ``window`` frames that begin with each, weighted by exp(-q), (batch, 1, frames) -> same."""
+    real = torch.isfinite(q)
+    finite = torch.where(real, q, torch.zeros_like(q))
+    # Softmin is shift-invariant: taking each clip's least score out keeps exp() in range for any scale.
+    low = torch.where(real, q, torch.full_like(q, torch.inf)).amin(dim=-1, keepdim=True).detach()
+    weight = torch.where(real, torch.exp(low - finite), torch.zeros_like(q))
+    ahead = (0, window - 1)
+    summed = F.avg_pool1d(F.pad(finite * weight, ahead), window, stride=1)
+    norm = F.avg_pool1d(F.pad(weight, ahead), window, stride=1)
+    return summed / norm.clamp_min(torch.finfo(q.dtype).tiny)
 
 
 def pool_clip(scores: Tensor, *, tau: int = TAU_FRAMES, beta: float = BETA, pooling: Pooling = "hysteresis") -> Tensor:
