@@ -112,3 +112,27 @@ def test_what_concerns_every_file_is_said_once(
     assert [line for line in done.stderr.splitlines() if line.startswith("error")] == [
         message.format(here=moving.parent)
     ]
+
+
+BROKEN = {
+    "another torch's": ('raise RuntimeError("operator torchvision::nms does not exist")', "operator torchvision::nms"),
+    "missing": ("raise ModuleNotFoundError(\"No module named 'torchvision'\")", "No module named 'torchvision'"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_torchvision_that_cannot_be_imported(vqa: Vqa, moving: Path, tmp_path: Path, kind: str) -> None:
+    code, detail = BROKEN[kind]
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text(code)
+    for name in ("resnet50-0676ba61.pth", "VSFA.pt"):
+        (tmp_path / name).write_bytes(b"never read")
+    env = {"PYTHONPATH": str(tmp_path)}
+    done = vqa("score", moving, "--model", "vsfa", "--model-dir", tmp_path, "--device", "cpu", env=env)
+    assert (done.returncode, done.stdout) == (5, "")
+    message, reason, hint = done.stderr.splitlines()
+    assert message == "error: ResNet-50 needs torchvision, which cannot be imported"
+    assert detail in reason and "--model vsfa-lite" in hint
+    assert vqa("score", moving, "--device", "cpu", env=env).returncode == 0
+    problems = json.loads(vqa("doctor", "--format", "json", env=env).stdout)["problems"]
+    assert any(problem.startswith("torchvision, for vsfa and mdtvsfa: ") and detail in problem for problem in problems)

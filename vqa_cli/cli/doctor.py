@@ -13,7 +13,7 @@ import click
 
 from vqa_cli._version import __version__
 from vqa_cli.cli.options import FFMPEG_OPTION
-from vqa_cli.errors import ExitCode, VqaError
+from vqa_cli.errors import ExitCode, VqaError, first_line
 
 
 @click.command(name="doctor")
@@ -88,6 +88,10 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
     except ImportError as err:
         problems.append(f"torch: {err} (pip install torch torchvision)")
         return None
+    try:
+        import torchvision  # noqa: F401
+    except Exception as err:  # whatever it stumbles over, vsfa-lite does without it
+        problems.append(f"torchvision, for vsfa and mdtvsfa: {first_line(err)} (install the one that matches torch)")
     device = pick_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {

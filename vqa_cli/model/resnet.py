@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqa_cli.errors import ModelError
+from vqa_cli.errors import ModelError, first_line
 from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.checkpoint import misfit
 from vqa_cli.model.device import DTYPES
@@ -36,11 +36,8 @@ class ResNetBackbone(Backbone):
     cpu_batch_px = 960 * 540
 
     def __init__(self) -> None:
-        # Imported here alone: a torchvision that does not match torch fails at import, and lite must still work.
-        from torchvision.models import resnet50
-
         super().__init__()
-        net = resnet50(weights=None)
+        net = _torchvision_resnet50()
         self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
         self.layers = nn.Sequential(net.layer1, net.layer2, net.layer3, net.layer4)
 
@@ -89,15 +86,30 @@ class ResNetBackbone(Backbone):
         Raises:
             ModelError: keys or shapes do not fit.
         """
-        from torchvision.models import resnet50
-
-        net = resnet50(weights=None)
+        net = _torchvision_resnet50()
         try:
             net.load_state_dict(state)
         except RuntimeError as err:
             raise ModelError(f"not ResNet-50 weights: {origin}", detail=misfit(err)) from err
         self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
         self.layers = nn.Sequential(net.layer1, net.layer2, net.layer3, net.layer4)
+
+
+def _torchvision_resnet50() -> Any:
+    """Torchvision's network without weights. Imported here alone: vsfa-lite must work beside a torchvision that does not.
+
+    Raises:
+        ModelError: torchvision is missing or made for another torch.
+    """
+    try:
+        from torchvision.models import resnet50
+    except (ImportError, RuntimeError, AttributeError, OSError) as err:  # by which part of it misses its torch
+        raise ModelError(
+            "ResNet-50 needs torchvision, which cannot be imported",
+            detail=first_line(err),
+            hint="install torch and torchvision of matching versions, or use --model vsfa-lite",
+        ) from err
+    return resnet50(weights=None)
 
 
 def _bottleneck(x: Tensor, block: Any) -> Tensor:
