@@ -133,16 +133,17 @@ def test_rebatching_keeps_every_frame_in_order(chunks: list[int], sizes: list[in
 
 
 class SmallMemory(Backbone):
-    """A backbone whose device holds ``room`` frames."""
+    """A backbone whose device holds ``room`` frames; with ``error`` it fails in another way beyond that."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, error: RuntimeError | None = None) -> None:
         super().__init__()
         self.room, self.seen = room, list[int]()
+        self.error = error or torch.cuda.OutOfMemoryError()
 
     def forward(self, frames: torch.Tensor, frame_format: FrameFormat) -> torch.Tensor:
         self.seen.append(len(frames))
         if len(frames) > self.room:
-            raise torch.cuda.OutOfMemoryError
+            raise self.error
         return frames.float().flatten(1)[:, :8] / 255
 
 
@@ -159,10 +160,24 @@ def any_model(tmp_path: Path) -> StreamingScorer:
     return load_scorer(device="cpu", precision="fp32")
 
 
-def test_memory_that_runs_out_halves_the_batch_and_changes_nothing(any_model: StreamingScorer) -> None:
+OUT_OF_MEMORY = [
+    torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB (GPU 0; 7.79 GiB total capacity)"),
+    RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9.05 GB)"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory"),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: str(error)[:30])
+def test_memory_that_runs_out_halves_the_batch_and_changes_nothing(
+    any_model: StreamingScorer, error: RuntimeError
+) -> None:
     clip = np.random.default_rng(0).integers(0, 255, (50, 96, 64)).astype(np.uint8)
     pixels = FrameFormat(64, 64)
-    small = SmallMemory(5)
+    small = SmallMemory(5, error)
     squeezed = scorer(small, any_model).score([clip], pixels)
     assert squeezed.raw == pytest.approx(scorer(SmallMemory(99), any_model).score([clip], pixels).raw, abs=1e-6)
     assert small.seen[:3] == [16, 8, 4]
@@ -246,8 +261,15 @@ def test_a_thread_that_ends_leaves_the_others_their_fp32() -> None:
     assert torch.backends.cudnn.allow_tf32 == before
 
 
+def test_other_faults_of_the_device_are_none_of_memory(any_model: StreamingScorer) -> None:
+    broken = SmallMemory(0, RuntimeError("CUDA error: an illegal memory access was encountered"))
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        scorer(broken, any_model).score([np.zeros((3, 96, 64), np.uint8)], FrameFormat(64, 64))
+    assert broken.seen == [3]
+
+
 def test_memory_for_not_even_one_frame_is_an_error(any_model: StreamingScorer) -> None:
-    with pytest.raises(ModelError, match="does not hold one frame"):
+    with pytest.raises(ModelError, match="memory does not hold one frame of 64x64"):
         scorer(SmallMemory(0), any_model).score([np.zeros((3, 96, 64), np.uint8)], FrameFormat(64, 64))
 
 
@@ -256,7 +278,7 @@ def test_memory_for_not_even_the_model_is_an_error(monkeypatch: pytest.MonkeyPat
         raise torch.cuda.OutOfMemoryError
 
     monkeypatch.setattr("vqa_cli.model.extractor.prepare_backbone", full)
-    with pytest.raises(ModelError, match="GPU memory does not hold the model"):
+    with pytest.raises(ModelError, match="memory does not hold the model"):
         load_scorer(device="cpu")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from vqa_cli.errors import UsageError
+from vqa_cli.errors import ModelError, UsageError
 
 # ResNet-50 in bf16 but for its first 7 or 8 of 16 blocks, which stay in fp32.
 MIXED = ("mixed", "mixed8")
@@ -70,6 +70,22 @@ def cpu_has_bf16() -> bool:
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+# What torch says of memory that it cannot get, where it says so by a plain RuntimeError: cuBLAS, cuDNN, the driver, MPS, a CPU.
+_NO_MEMORY = ("out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "DefaultCPUAllocator")
+
+
+def is_out_of_memory(err: RuntimeError) -> bool:
+    """Whether an error of torch's means that memory did not suffice, so that less at once may work."""
+    return isinstance(err, torch.cuda.OutOfMemoryError) or any(words in str(err) for words in _NO_MEMORY)
+
+
+def short_of_memory(what: str, device: torch.device) -> ModelError:
+    """Memory that does not hold ``what``, with the way out."""
+    if device.type == "cpu":
+        return ModelError(f"memory does not hold {what}", hint="use a smaller --score-at, or end other programs")
+    return ModelError(f"GPU memory does not hold {what}", hint="use --device cpu")
 
 
 class _FullFp32:

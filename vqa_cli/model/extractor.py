@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vqa_cli.errors import ModelError
 from vqa_cli.model.backbone import Backbone
-from vqa_cli.model.device import FULL_FP32
+from vqa_cli.model.device import FULL_FP32, is_out_of_memory, short_of_memory
 from vqa_cli.types import FrameFormat
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class FeatureExtractor:
         """Features in batches of shape (n, dim), on the device.
 
         Raises:
-            ModelError: GPU memory does not hold one frame.
+            ModelError: memory does not hold one frame.
         """
         before: NDArray[np.uint8] | None = None
         for batch in rebatch(frames, lambda: self._batch(frame_format)):
@@ -49,14 +48,16 @@ class FeatureExtractor:
             yield self._forward(torch.from_numpy(batch), frame_format)
 
     def _forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
-        """Features of one batch; halves it, and every later one, when the GPU's memory does not hold it."""
+        """Features of one batch; halves it, and every later one, when memory does not hold it."""
         try:
             with torch.inference_mode(), FULL_FP32:
                 features: Tensor = self._backbone(self._uploaded(frames), frame_format)
                 return features
-        except torch.cuda.OutOfMemoryError as err:
+        except RuntimeError as err:
+            if not is_out_of_memory(err):
+                raise
             if len(frames) - self._backbone.looks_back == 1:
-                raise ModelError("GPU memory does not hold one frame", hint="use --device cpu") from err
+                raise short_of_memory(f"one frame of {frame_format.width}x{frame_format.height}", self._device) from err
         torch.cuda.empty_cache()
         half = (len(frames) - self._backbone.looks_back) // 2
         self._memory_px = half * frame_format.width * frame_format.height

@@ -64,12 +64,10 @@ def load_scorer(
             features of ``"reference"`` always sees that.
 
     Raises:
-        ModelError: weights are missing, damaged or do not fit, also into a GPU's memory, or there is no such model.
+        ModelError: weights are missing, damaged or do not fit, also into memory, or there is no such model.
         UsageError: device or precision that cannot be had, or other weights for a model that takes none.
     """
-    import torch
-
-    from vqa_cli.model.device import MIXED, pick_device, pick_precision
+    from vqa_cli.model.device import MIXED, is_out_of_memory, pick_device, pick_precision, short_of_memory
     from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
     from vqa_cli.model.scorer import StreamingScorer, TemporalPooling
 
@@ -88,8 +86,10 @@ def load_scorer(
     try:
         backbone = prepare_backbone(parts.backbone, place, arithmetic)
         head = parts.head.to(place).eval().requires_grad_(False)
-    except torch.cuda.OutOfMemoryError as err:
-        raise ModelError("GPU memory does not hold the model", hint="use --device cpu") from err
+    except RuntimeError as err:
+        if not is_out_of_memory(err):
+            raise
+        raise short_of_memory("the model", place) from err
     return StreamingScorer(
         FeatureExtractor(backbone, place, batch_size),
         head,
