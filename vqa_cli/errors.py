@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from textwrap import shorten
 
 
 class ExitCode(IntEnum):
@@ -72,3 +73,10 @@ class StorageError(VqaError):
 def first_line(err: BaseException) -> str:
     """The first line of a foreign error, or its type where it says nothing."""
     return (str(err).splitlines() or [type(err).__name__])[0]
+
+
+def misfit(err: BaseException) -> str:
+    """Why weights do not fit their module: the first complaint of ``load_state_dict`` below its heading, not all of them."""
+    lines = [line.strip() for line in str(err).splitlines()]
+    heading = len(lines) > 1 and lines[0].startswith("Error(s) in loading state_dict")
+    return shorten(lines[1] if heading else first_line(err), 160, placeholder=" …")

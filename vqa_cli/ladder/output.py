@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from vqa_cli.atomic import replacing
 from vqa_cli.errors import StorageError
 from vqa_cli.ladder.cache import FrameValues
 from vqa_cli.ladder.pipeline import LadderOutcome
@@ -37,11 +36,8 @@ def write_text(path: Path, text: str) -> None:
         StorageError: it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", newline="") as file:
-            file.write(text)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        with replacing(path) as staged:
+            staged.write_text(text, encoding="utf-8", newline="")
     except OSError as err:
         raise StorageError(f"cannot write: {path}", detail=err.strerror) from err
 

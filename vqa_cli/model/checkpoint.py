@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
-import tempfile
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
+from vqa_cli.atomic import replacing
 from vqa_cli.errors import ModelError, StorageError, first_line
 
 
@@ -74,11 +72,8 @@ def save_model(path: Path, card: Card, tensors: dict[str, Tensor]) -> str:
 
     data = save({k: v.contiguous() for k, v in tensors.items()}, metadata={"card": card.model_dump_json()})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:
-            staged = Path(folder, path.name)
+        with replacing(path) as staged:
             staged.write_bytes(data)
-            os.replace(staged, path)
     except OSError as err:
         raise StorageError(f"cannot write model: {path}", detail=err.strerror) from err
     return hashlib.sha256(data).hexdigest()
@@ -129,13 +124,6 @@ def backbone_sha256(card: Card, tensors: dict[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def misfit(err: Exception) -> str:
-    """Why weights do not fit their module: the first complaint of ``load_state_dict`` below its heading, not all of them."""
-    lines = [line.strip() for line in str(err).splitlines()]
-    heading = len(lines) > 1 and lines[0].startswith("Error(s) in loading state_dict")
-    return shorten(lines[1] if heading else first_line(err), 160, placeholder=" …")
 
 
 def load_state(path: Path) -> dict[str, Any]:

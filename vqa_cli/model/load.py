@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vqa_cli.errors import ModelError, UsageError
+from vqa_cli.errors import ModelError, UsageError, misfit
 from vqa_cli.model.registry import LITE, MODEL_NAMES, PUBLISHED, RESNET50, PublishedModel, lite_path
 from vqa_cli.model.store import WeightFile, default_dir, is_there, sha256_of
 from vqa_cli.types import Layout, ModelIdentity, PixelWish, ScoreScale
@@ -158,7 +158,7 @@ def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path
 def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified: bool) -> _Parts:
     """A model in our own format: the bundled one, or one that the user trained."""
     from vqa_cli.model.brisque import BRISQUE, BRISQUE_SHA256, BrisqueBackbone
-    from vqa_cli.model.checkpoint import backbone_sha256, below, load_model, misfit
+    from vqa_cli.model.checkpoint import backbone_sha256, below, load_model
     from vqa_cli.model.heads import make_head
     from vqa_cli.model.lite import LiteBackbone
     from vqa_cli.model.resnet import ResNetBackbone
@@ -207,7 +207,7 @@ def _refuse_other_network(card: Card, network: str, path: Path, *, given: bool) 
 
 
 def _published(model: PublishedModel, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
-    from vqa_cli.model.checkpoint import load_state, misfit
+    from vqa_cli.model.checkpoint import load_state
     from vqa_cli.model.vsfa import VsfaHead
 
     missing = [

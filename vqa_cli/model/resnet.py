@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqa_cli.errors import ModelError, first_line
+from vqa_cli.errors import ModelError, first_line, misfit
 from vqa_cli.model.backbone import Backbone
-from vqa_cli.model.checkpoint import misfit
 from vqa_cli.model.device import DTYPES
 from vqa_cli.model.fused import convolve, convolve_onto, pack
 from vqa_cli.types import FrameFormat

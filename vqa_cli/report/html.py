@@ -5,16 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
 import string
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vqa_cli._version import __version__
+from vqa_cli.atomic import replacing
 from vqa_cli.errors import StorageError
 from vqa_cli.report import labels
 from vqa_cli.report.charts import DARK, LIGHT, PAGE, Palette, colour_of, frame_chart, rate_chart, with_data
@@ -101,22 +100,15 @@ def write_report(
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file under a name beside its own and rename it.
+    """Write a file whole or not at all.
 
     Raises:
         StorageError: it cannot be written.
     """
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(content)
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
+        with replacing(path) as staged:
+            staged.write_bytes(content)
     except OSError as err:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise StorageError(f"cannot write report: {path}", detail=err.strerror) from err
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from vqa_cli.atomic import replacing
 from vqa_cli.errors import InputError, StorageError, first_line
 
 if TYPE_CHECKING:
@@ -57,17 +56,10 @@ def write_features(path: Path, features: NDArray[np.float16], origin: Provenance
     from safetensors.numpy import save
 
     data = save({"features": np.ascontiguousarray(features)}, metadata={"provenance": origin.model_dump_json()})
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(data)
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
+        with replacing(path) as staged:
+            staged.write_bytes(data)
     except OSError as err:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise StorageError(f"cannot write features: {path}", detail=err.strerror) from err
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
+from vqa_cli.atomic import replacing
 from vqa_cli.errors import InputError, StorageError, first_line
 from vqa_cli.train.loop import Fit
 
@@ -25,14 +24,10 @@ def save_fit(fit: Fit, path: Path, task: str) -> None:
         "objective": fit.objective.state_dict(), "optimiser": fit.optimiser.state_dict(),
         "best_srocc": fit.best_srocc, "best_epoch": fit.best_epoch, "best_state": fit.best_state,
     }  # fmt: skip
-    partial = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(state, partial)
-        os.replace(partial, path)
+        with replacing(path) as staged:
+            torch.save(state, staged)
     except (OSError, RuntimeError) as err:
-        with suppress(OSError):  # where no file can be, there is none to remove
-            partial.unlink(missing_ok=True)
         raise StorageError(f"cannot write checkpoint: {path}", detail=first_line(err)) from err
 
 

@@ -1,0 +1,74 @@
+"""Files are whole or not there, whoever writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vqa_cli.atomic import replacing
+from vqa_cli.errors import StorageError
+from vqa_cli.ladder.output import write_text
+from vqa_cli.report.html import write_file
+from vqa_cli.train.features import Provenance, open_features, write_features
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_was_written_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "new" / ("n" * 200 + ".txt")
+    for text in ("first", "second"):
+        with replacing(path) as staged:
+            staged.write_text(text)
+            assert staged.parent.parent == path.parent and staged != path
+        assert path.read_text() == text
+    assert names(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("fault", [OSError("disk full"), KeyboardInterrupt()])
+def test_what_was_broken_off_changes_nothing(tmp_path: Path, fault: BaseException) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(type(fault)), replacing(path) as staged:
+        staged.write_text("half")
+        raise fault
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_new_file_has_the_rights_of_any_other(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    with replacing(tmp_path / "replaced") as staged:
+        staged.write_text("")
+    assert (tmp_path / "replaced").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def features(path: Path) -> None:
+    origin = Provenance(
+        extractor="x", extractor_sha256="0", precision="fp32", preprocessing="none", every=1, video="v", video_bytes=1, width=2,
+        height=2,
+    )  # fmt: skip
+    write_features(path, np.ones((3, 2), np.float16), origin)
+
+
+WRITERS = {
+    "table": lambda path: write_text(path, "a,b\n"),
+    "report": lambda path: write_file(path, b"<html>"),
+    "features": features,
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_target_that_cannot_be_replaced_is_one_error_and_leaves_nothing(tmp_path: Path, writer: str) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(StorageError, match=r"cannot write.*: .*taken"):
+        WRITERS[writer](tmp_path / "taken")
+    assert names(tmp_path) == ["taken"]
+
+
+def test_features_come_back(tmp_path: Path) -> None:
+    features(tmp_path / "below" / "v.safetensors")
+    assert open_features(tmp_path / "below" / "v.safetensors").tolist() == [[1, 1]] * 3
