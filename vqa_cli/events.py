@@ -53,3 +53,7 @@ class RungDone:
 
 Event = Planned | Note | EncodeProgress | SourceScored | RungDone
 OnEvent = Callable[[Event], None]
+
+
+def unwatched(event: Event) -> None:
+    """Takes every event and does nothing."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vqa_cli.errors import StorageError
 from vqa_cli.settings import LadderSettings
+from vqa_cli.types import StrPath
 
 SCHEMA_VERSION = 1
 
@@ -251,12 +252,13 @@ def json_schema() -> dict[str, Any]:
     return Run.model_json_schema(mode="serialization")
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: StrPath) -> Run:
     """Load a run document.
 
     Raises:
         StorageError: unreadable, no JSON, not a run document, or of another schema version.
     """
+    path = Path(path)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as err:

@@ -24,7 +24,7 @@ from vqa_cli.prefetch import prefetch
 from vqa_cli.run import Series
 from vqa_cli.seen import Seen, Stream
 from vqa_cli.series import make_series
-from vqa_cli.types import ClipScore, FrameFormat, MediaInfo, Scorer, Size
+from vqa_cli.types import ClipScore, FrameFormat, MediaInfo, Scorer, Size, StrPath, optional_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ class ScoreRequest:
     every: int = 1
     start_s: float | None = None
     duration_s: float | None = None
-    reference: Path | None = None
+    reference: StrPath | None = None
     metrics: tuple[str, ...] = ()
     at: int | tuple[int, int] | None = None
 
@@ -87,13 +87,13 @@ class FileScore:
 
 
 def score_file(
-    path: Path,
+    path: StrPath,
     request: ScoreRequest | None = None,
     *,
     scorer: Scorer | None = None,
     runner: Runner | None = None,
     ffmpeg: Ffmpeg | None = None,
-    cache: Path | None = None,
+    cache: StrPath | None = None,
 ) -> FileScore:
     """Score a video. Without ``scorer``, ``runner`` and ``ffmpeg`` the bundled model and the embedded ffmpeg are used.
 
@@ -114,9 +114,9 @@ def score_file(
         with Runner() as own:
             return score_file(path, request, scorer=scorer, runner=own, ffmpeg=ffmpeg, cache=cache)
     request, ffmpeg = request or ScoreRequest(), ffmpeg or find_ffmpeg(runner)
-    info, reference = _probed(path), read_reference(request, ffmpeg)
+    info, reference = _probed(Path(path)), read_reference(request, ffmpeg)
     size = _judged_size(reference or info, request)
-    seen = Seen(cache)
+    seen = Seen(optional_path(cache))
     pixels = frame_format(size, info.colour, info.size, scorer.identity.pixels)
     stream = _stream(ffmpeg, info, request, pixels, hashed=cache is not None)
     if reference is None and (clip := seen.find(stream, scorer)):
@@ -147,7 +147,7 @@ def read_reference(request: ScoreRequest, ffmpeg: Ffmpeg) -> MediaInfo | None:
     missing = [name for name in request.metrics if name not in ffmpeg.metrics]
     if missing:
         raise ToolError(f"this ffmpeg cannot measure {', '.join(missing)}: {ffmpeg.path}", hint="leave --ffmpeg out")
-    return _probed(request.reference)
+    return _probed(Path(request.reference))
 
 
 def _probed(path: Path) -> MediaInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +13,15 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+# How callers from outside may name a file; inside it is a Path.
+StrPath = str | os.PathLike[str]
+
+
+def optional_path(path: StrPath | None) -> Path | None:
+    """A file that may be left out, as a Path."""
+    return None if path is None else Path(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vqa_cli.errors import InputError, StorageError, VqaError
-from vqa_cli.events import EncodeProgress, Note, OnEvent, Planned, RungDone, SourceScored
+from vqa_cli.events import EncodeProgress, Note, OnEvent, Planned, RungDone, SourceScored, unwatched
 from vqa_cli.ladder.cache import Cache, FrameValues
 from vqa_cli.ladder.checks import check_encoders, check_metrics
 from vqa_cli.ladder.measure import Bench, measure_rung, measure_source, skipped
@@ -29,7 +29,7 @@ from vqa_cli.media.process import Runner
 from vqa_cli.run import ModelScore, Run, RungResult, SourceInfo, SourceResult
 from vqa_cli.seen import Seen
 from vqa_cli.settings import LadderSettings
-from vqa_cli.types import Scorer
+from vqa_cli.types import Scorer, StrPath, optional_path
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,10 @@ class LadderJob:
     """What to run.
 
     Attributes:
+        sources: video files.
         scorer: the no-reference model, ``None`` to measure full-reference metrics alone.
         workers: rungs in work at once; ``None`` fills the machine with ``settings.threads`` each.
+        cache_dir: folder where what was measured is remembered, ``None`` to measure everything.
         keep: folder for the encodes, ``None`` to delete each once it is measured.
         skip_missing: drop the rungs of encoders that do not run here instead of refusing.
         command: the user's command line, for the record.
@@ -46,16 +48,16 @@ class LadderJob:
             are compared by one yardstick, and one without libvmaf can still be judged.
     """
 
-    sources: tuple[Path, ...]
+    sources: tuple[StrPath, ...]
     settings: LadderSettings
     scorer: Scorer | None
     ffmpeg: str | None = None
     workers: int | None = None
-    cache_dir: Path | None = None
-    keep: Path | None = None
+    cache_dir: StrPath | None = None
+    keep: StrPath | None = None
     skip_missing: bool = False
     command: tuple[str, ...] = ()
-    scratch: Path | None = None
+    scratch: StrPath | None = None
     encode_ffmpeg: str | None = None
 
 
@@ -67,7 +69,7 @@ class LadderOutcome:
     frames: dict[tuple[int, str], FrameValues] = field(default_factory=dict)
 
 
-def run_ladder(job: LadderJob, on_event: OnEvent) -> LadderOutcome:
+def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
     """Encode and measure everything.
 
     A source or rung that fails becomes a result with a reason; the rest goes on.
@@ -83,9 +85,9 @@ def run_ladder(job: LadderJob, on_event: OnEvent) -> LadderOutcome:
         encoding = find_ffmpeg(runner, job.encode_ffmpeg) if job.encode_ffmpeg else ffmpeg
         settings = check_metrics(job.settings, ffmpeg)
         checks = check_encoders(runner, encoding, settings, skip_missing=job.skip_missing)
-        cache = Cache(job.cache_dir)
+        cache = Cache(optional_path(job.cache_dir))
         results = []
-        for index, path in enumerate(job.sources):
+        for index, path in enumerate(map(Path, job.sources)):
             stage = _Stage(job, runner, ffmpeg, encoding, checks, settings, cache, workdir, on_event, index)
             result, values = _run_source(stage, path)
             results.append(result)
@@ -129,10 +131,10 @@ def _run_source(stage: _Stage, path: Path) -> tuple[SourceResult, dict[str, Fram
     for text in (*source.document().preparation, *plan.warnings, *source.notes):
         stage.on_event(Note(f"{path.name}: {text}", warning=True))
     stage.on_event(Planned(len(plan.rungs), len(stage.job.sources)))
-    keep = stage.job.keep / path.stem if stage.job.keep else None
+    keep = Path(stage.job.keep) / path.stem if stage.job.keep else None
     bench = Bench(
         stage.runner, stage.ffmpeg, {name: c.library for name, c in stage.checks.items()}, stage.job.scorer,
-        stage.settings, source, plan.display, stage.cache, Seen(stage.job.cache_dir), folder, keep, stage.encoding,
+        stage.settings, source, plan.display, stage.cache, Seen(optional_path(stage.job.cache_dir)), folder, keep, stage.encoding,
     )  # fmt: skip
     score, rungs, values = _run_rungs(stage, bench, plan)
     shutil.rmtree(folder, ignore_errors=True)
@@ -225,7 +227,7 @@ def _failed_source(path: Path, err: VqaError) -> SourceResult:
 
 
 @contextmanager
-def _scratch(parent: Path | None) -> Iterator[Path]:
+def _scratch(parent: StrPath | None) -> Iterator[Path]:
     """A temporary folder that is gone afterwards, whatever happens."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="vqa-", dir=parent, ignore_cleanup_errors=True)

@@ -41,7 +41,7 @@ class Bench:
         Raises:
             ToolError: the encode failed or the metric was not measured.
         """
-        run = run_ladder(replace(self.job, settings=self.settings_at(point)), lambda event: None).run
+        run = run_ladder(replace(self.job, settings=self.settings_at(point))).run
         qualities, rates = [], []
         for source in run.sources:
             rung = source.rungs[0] if source.rungs else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vqa_cli.errors import ModelError, UsageError, misfit
 from vqa_cli.model.registry import LITE, MODEL_NAMES, PUBLISHED, RESNET50, PublishedModel, lite_path
 from vqa_cli.model.store import WeightFile, default_dir, is_there, sha256_of
-from vqa_cli.types import Layout, ModelIdentity, PixelWish, ScoreScale
+from vqa_cli.types import Layout, ModelIdentity, PixelWish, ScoreScale, StrPath, optional_path
 
 if TYPE_CHECKING:
     import torch
@@ -34,24 +34,24 @@ _MDTVSFA_NAMES = {
 
 
 def load_scorer(
-    model: str = LITE,
+    model: StrPath = LITE,
     *,
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
-    backbone_weights: Path | None = None,
-    head_weights: Path | None = None,
+    backbone_weights: StrPath | None = None,
+    head_weights: StrPath | None = None,
     tau: int | None = None,
     beta: float | None = None,
     pooling: Pooling = "hysteresis",
-    model_dir: Path | None = None,
+    model_dir: StrPath | None = None,
     color: Literal["auto", "reference"] = "auto",
 ) -> StreamingScorer:
     """Put a model together, ready to score.
 
     Args:
         model: ``"vsfa-lite"`` (ships with the package), ``"vsfa"``, ``"mdtvsfa"``, or the path of a file that
-            ``vqa train`` wrote.
+            ``vqa train`` wrote. A ``Path`` is never taken for a name.
         precision: ``"auto"`` (where the hardware has bf16: that for lite models, ``"mixed8"`` for vsfa, ``"mixed"`` for
             mdtvsfa; else fp32), or one of :data:`vqa_cli.model.device.DTYPES`.
         backbone_weights, head_weights: compatible state dicts in place of the registered files; the result is then
@@ -71,13 +71,15 @@ def load_scorer(
     from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
     from vqa_cli.model.scorer import StreamingScorer, TemporalPooling
 
-    if head_weights is not None and model not in PUBLISHED:
+    name = model if isinstance(model, str) else str(Path(model).absolute())
+    if head_weights is not None and name not in PUBLISHED:
         raise UsageError(
-            f"other head weights are for {' and '.join(PUBLISHED)}, not for {model}", hint="name one by --model"
+            f"other head weights are for {' and '.join(PUBLISHED)}, not for {name}", hint="name one by --model"
         )
-    parts = _parts(model, backbone_weights, head_weights, model_dir or default_dir())
+    folder = optional_path(model_dir) or default_dir()
+    parts = _parts(name, optional_path(backbone_weights), optional_path(head_weights), folder)
     if backbone_weights is not None and parts.layout != "rgb24":
-        raise UsageError(f"other backbone weights are for ResNet models, not for {model}", hint="name one by --model")
+        raise UsageError(f"other backbone weights are for ResNet models, not for {name}", hint="name one by --model")
     if precision in MIXED and parts.layout != "rgb24":
         raise UsageError("mixed precision is for ResNet models", hint="use --precision bf16 or fp32")
     place = pick_device(device)

@@ -1,0 +1,86 @@
+"""What `from vqa_cli import …` gives: files may be named by text or by any path, and nobody has to watch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ffmpeg, make_clip
+
+from vqa_cli import LadderJob, LadderSettings, ScoreRequest, load_scorer, read_run, run_ladder, score_file
+from vqa_cli.errors import InputError, ModelError, StorageError
+from vqa_cli.ladder.output import write_outcome
+from vqa_cli.model.registry import lite_path
+from vqa_cli.types import Scorer
+
+pytestmark = pytest.mark.ffmpeg
+
+
+class Named:
+    """A path of somebody else's kind."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __fspath__(self) -> str:
+        return str(self._path)
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("api") / "short.mp4", size="128x96", seconds=0.2)
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    return load_scorer(device="cpu", precision="fp32")
+
+
+def test_files_to_score_are_named_in_any_way(short: Path, scorer: Scorer, tmp_path: Path) -> None:
+    worse = tmp_path / "worse.mp4"
+    ffmpeg("-i", short, "-c:v", "libx264", "-crf", "45", worse)
+    results = [
+        score_file(
+            kind(worse),
+            ScoreRequest(reference=kind(short), metrics=("psnr",)),
+            scorer=scorer,
+            cache=kind(tmp_path / "c"),
+        )
+        for kind in (Path, str, Named)
+    ]
+    assert len({(r.score.score, r.fidelity["psnr"].pooled.mean) for r in results}) == 1
+    assert (tmp_path / "c" / "scores").is_dir()
+    with pytest.raises(InputError, match=r"no such file: none\.mp4"):
+        score_file("none.mp4", scorer=scorer)
+
+
+def test_models_and_weights_are_named_in_any_way(short: Path, scorer: Scorer, tmp_path: Path) -> None:
+    for kind in (Path, str, Named):
+        own = load_scorer(kind(lite_path()), device="cpu", precision="fp32")
+        assert own.identity.sha256 == scorer.identity.sha256
+        with pytest.raises(ModelError, match=f"weights of vsfa are not here: .* in {tmp_path}"):
+            load_scorer("vsfa", model_dir=kind(tmp_path))
+        with pytest.raises(ModelError, match="none"):
+            load_scorer("vsfa", backbone_weights=kind(Path("none.pth")), head_weights=kind(Path("none.pt")))
+    with pytest.raises(ModelError, match=r"cannot read model: .*/vsfa-lite"):
+        load_scorer(Path("vsfa-lite"))
+
+
+def test_a_ladder_from_a_notebook(short: Path, scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = LadderSettings.model_validate(
+        {"display": 96, "heights": [96], "codecs": [{"encoder": "libx264", "crf": [30, 40]}], "metrics": ["psnr"]}
+    )
+    monkeypatch.chdir(short.parent)
+    job = LadderJob(
+        (short.name,), settings, scorer, keep=str(tmp_path / "kept"), cache_dir=str(tmp_path / "cache"), scratch=str(tmp_path)
+    )  # fmt: skip
+    outcome = run_ladder(job)
+    rungs = outcome.run.sources[0].rungs
+    assert [rung.status for rung in rungs] == ["ok", "ok"]
+    assert sorted(path.name for path in (tmp_path / "kept" / "short").iterdir()) == sorted(f"{r.id}.mp4" for r in rungs)
+    document = write_outcome(outcome, tmp_path / "out")
+    assert read_run(str(document)) == read_run(document)
+    assert np.isfinite([rung.quality("model") for rung in rungs]).all()
+    with pytest.raises(StorageError, match="cannot read run document: nowhere"):
+        read_run("nowhere")
