@@ -16,9 +16,10 @@ from PIL import Image
 from scipy.ndimage import correlate1d
 from scipy.special import gamma
 
+from vqa_cli.errors import UsageError
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
-from vqa_cli.media.raw import RawFormat
+from vqa_cli.media.raw import RawFormat, count_raw_frames
 from vqa_cli.model.brisque import BrisqueBackbone, brisque_network
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.train.extract import ExtractOrder, as_published, extract, shard
@@ -33,7 +34,9 @@ def _table(folder: Path, *names: str) -> Path:
 
 
 @pytest.mark.ffmpeg
-@pytest.mark.parametrize(("pix_fmt", "codec"), [("yuv420p", "ffv1"), ("yuv422p10le", "ffv1"), ("yuvj420p", "mjpeg")])
+@pytest.mark.parametrize(
+    ("pix_fmt", "codec"), [("yuv420p", "ffv1"), ("yuv422p10le", "ffv1"), ("bgr0", "ffv1"), ("yuvj420p", "mjpeg")]
+)
 def test_headerless_files_give_the_features_of_what_they_hold(
     vqa: Vqa, tmp_path: Path, pix_fmt: str, codec: str
 ) -> None:
@@ -48,6 +51,28 @@ def test_headerless_files_give_the_features_of_what_they_hold(
     assert "cut.yuv: FAILED: truncated, or of another format" in done.stderr
     ours, theirs = (open_features(features_path(tmp_path / "f", name)) for name in ("a.yuv", "a.mkv"))
     assert len(ours) == 6 and np.array_equal(ours, theirs)
+
+
+LAYOUTS = (
+    "yuv420p yuv410p yuv422p10le yuv444p16be gray gray10le gbrp12le nv12 p010le yuyv422 y210le rgb24 rgb0 argb rgb565le "
+    "rgb444le rgb8 x2rgb10le xv30le xv36le ya8 vuyx xyz12le"
+)
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("pix_fmt", LAYOUTS.split())
+def test_a_frame_has_as_many_bytes_as_ffmpeg_writes(tmp_path: Path, pix_fmt: str) -> None:
+    """Also where components share bytes, and where a row ends amid pixels that share their chroma."""
+    raw = RawFormat(Size(66, 34), pix_fmt)
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=66x34", "-frames:v", "2", "-pix_fmt", pix_fmt, "-f", "rawvideo", tmp_path / "a.yuv")  # fmt: skip
+    assert count_raw_frames(tmp_path / "a.yuv", raw) == 2
+    assert raw.frame_bytes() * 2 == (tmp_path / "a.yuv").stat().st_size
+
+
+@pytest.mark.parametrize("pix_fmt", ["monow", "pal8", "rgb4", "vaapi"])
+def test_formats_that_are_no_whole_bytes_in_memory_are_refused(pix_fmt: str) -> None:
+    with pytest.raises(UsageError, match=f"not a format of raw frames: {pix_fmt}"):
+        RawFormat(Size(66, 34), pix_fmt).frame_bytes()
 
 
 def test_the_authors_pixels_of_headerless_files_are_at_full_range() -> None:

@@ -58,7 +58,7 @@ def command(
     frame_size = given or (data.raw.size if data.raw else None)
     told = RawFormat(frame_size, yuv_pix_fmt or "yuv420p") if frame_size and (given or yuv_pix_fmt) else None
     if told is not None:
-        told.components()
+        told.layout()
     network, identity = _network(model, options)
     # A file is found again from any folder that training is started in.
     extractor = str(Path(model).absolute()) if model.endswith(".safetensors") or "/" in model else model

@@ -13,6 +13,7 @@ from vqa_cli.media.graph import SourceView, rate_text
 from vqa_cli.types import ColourTags, Size
 
 SUFFIXES = frozenset({".yuv"})
+_MEASURED = 64  # pixels: whole groups of any format
 _RATE = Fraction(25)  # of no effect: frames are numbered
 
 
@@ -24,14 +25,25 @@ class RawFormat:
     pix_fmt: str = "yuv420p"
 
     def frame_bytes(self) -> int:
-        """Bytes of one frame; see :meth:`components`."""
-        return sum(c.width * c.height * (-(-c.bits // 8)) for c in self.components())
+        """Bytes of one frame as ffmpeg lays them out, without gaps between rows; see :meth:`layout`."""
+        layout = self.layout()
+        if layout.is_planar:
+            return sum(c.width * c.height * (-(-c.bits // 8)) for c in layout.components)
+        # Packed: components share words, which may have unused bits, and pixels that share their chroma a group of words.
+        pixels = _MEASURED // int(layout.chroma_width(_MEASURED))
+        group_bytes = pixels * int(layout.padded_bits_per_pixel) // 8
+        return int(layout.chroma_width(self.size.width)) * group_bytes * self.size.height
 
-    def components(self) -> tuple[Any, ...]:
-        """PyAV's description of each plane.
+    @property
+    def bit_depth(self) -> int:
+        """Of the deepest component."""
+        return max(int(c.bits) for c in self.layout().components)
+
+    def layout(self) -> Any:
+        """PyAV's description of a frame.
 
         Raises:
-            UsageError: no such format, or not one of plain planes or pixels; a side that is odd.
+            UsageError: no such format, or not one of whole bytes in memory; a side that is odd.
         """
         import av
 
@@ -43,7 +55,7 @@ class RawFormat:
             raise UsageError(f"no such pixel format: {self.pix_fmt}", hint="yuv420p is the usual one") from None
         if layout.is_bit_stream or layout.has_palette or not layout.components:
             raise UsageError(f"not a format of raw frames: {self.pix_fmt}")
-        return tuple(layout.components)
+        return layout
 
 
 def count_raw_frames(path: Path, layout: RawFormat) -> int:
@@ -70,7 +82,7 @@ def build_raw_argv(ffmpeg: Path, path: Path, layout: RawFormat, order: MeasureOr
         layout.size,
         ColourTags(),
         full_range=layout.pix_fmt.startswith("yuvj"),
-        bit_depth=layout.components()[0].bits,
+        bit_depth=layout.bit_depth,
     )
     return build_frames_argv(
         ffmpeg, view, order,
