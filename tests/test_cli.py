@@ -75,6 +75,7 @@ def test_provenance_is_complete(ladder: Path) -> None:
         == len(run["sources"][0]["source"]["sha256"])
         == 64
     )
+    assert run["model"]["files"] == {"model": {"name": "vsfa_lite.safetensors", "sha256": run["model"]["sha256"]}}
     assert run["command"][:2] == ["vqa", "ladder"]
     for rung in run["sources"][0]["rungs"]:
         assert rung["encode_argv"][0][0].endswith(Path(run["environment"]["ffmpeg_path"]).name)

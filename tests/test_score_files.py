@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -77,12 +78,12 @@ def test_a_decoder_that_fails_at_one_file_ends_no_batch(
 ) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(moving.read_bytes())
-    done = vqa("score", bad, moving, "--ffmpeg", breaks_on_bad, "--format", "csv", "--device", "cpu")
+    done = vqa("score", bad, moving, "--ffmpeg", breaks_on_bad, "--format", "csv", "--device", "cpu", "--no-cache")
     assert done.returncode == 8, done.stderr
     first, second = csv.DictReader(io.StringIO(done.stdout))
     assert first["error"] == f"exit code 7: fussy-ffmpeg (the decoder broke): {bad}" and not first["score"]
     assert float(second["score"]) and not second["error"]
-    alone = vqa("score", bad, "--ffmpeg", breaks_on_bad, "--device", "cpu")
+    alone = vqa("score", bad, "--ffmpeg", breaks_on_bad, "--device", "cpu", "--no-cache")
     assert alone.returncode == 4 and alone.stdout == ""
 
 
@@ -91,7 +92,7 @@ def test_where_every_file_fails_the_first_one_says_how(vqa: Vqa, moving: Path, b
     for name in ("bad1.mp4", "bad2.mp4"):
         names.append(moving.with_name(name))
         names[-1].write_bytes(moving.read_bytes())
-    done = vqa("score", *names, "--ffmpeg", breaks_on_bad, "--device", "cpu")
+    done = vqa("score", *names, "--ffmpeg", breaks_on_bad, "--device", "cpu", "--no-cache")
     assert done.returncode == 4
     assert len(done.stderr.splitlines()) == 2
 
@@ -136,3 +137,47 @@ def test_a_torchvision_that_cannot_be_imported(vqa: Vqa, moving: Path, tmp_path:
     assert vqa("score", moving, "--device", "cpu", env=env).returncode == 0
     problems = json.loads(vqa("doctor", "--format", "json", env=env).stdout)["problems"]
     assert any(problem.startswith("torchvision, for vsfa and mdtvsfa: ") and detail in problem for problem in problems)
+
+
+@pytest.fixture(scope="module")
+def strangers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of weights that are published ones by name alone."""
+    from torchvision.models import resnet50
+
+    folder = tmp_path_factory.mktemp("strangers")
+    torch.manual_seed(5)
+    torch.save(resnet50(weights=None).state_dict(), folder / "resnet50-0676ba61.pth")
+    torch.save(VsfaHead(dim=4096).state_dict(), folder / "VSFA.pt")
+    return folder
+
+
+def test_installed_weights_that_are_others_are_told_of(vqa: Vqa, moving: Path, strangers: Path) -> None:
+    run = ("score", moving, "--model", "vsfa", "--device", "cpu", "--precision", "fp32", "--format", "json")
+    done = vqa(*run, "--model-dir", strangers)
+    assert done.returncode == 0, done.stderr
+    files = {"backbone": strangers / "resnet50-0676ba61.pth", "head": strangers / "VSFA.pt"}
+    hashes = {part: hashlib.sha256(path.read_bytes()).hexdigest() for part, path in files.items()}
+    (warning,) = done.stderr.splitlines()
+    assert warning == (
+        f"warning: not the published weights: resnet50-0676ba61.pth (sha256 {hashes['backbone'][:16]}…, published "
+        f"0676ba61b6795bbe…) and VSFA.pt (sha256 {hashes['head'][:16]}…, published 07ce3eab277f3351…); see `vqa models verify`"
+    )
+    model = json.loads(done.stdout)["model"]
+    assert model["verified"] is False
+    assert model["files"] == {part: {"name": path.name, "sha256": hashes[part]} for part, path in files.items()}
+    assert model["sha256"] == hashlib.sha256((hashes["backbone"] + hashes["head"]).encode()).hexdigest()
+    assert (model["training_data"], model["minimum"], model["maximum"]) == ("KoNViD-1k", 1, 5)
+    assert "KoNViD-1k viewers" in model["scale_description"] and model["higher_is_better"] is True
+    named = vqa(*run, "--backbone-weights", files["backbone"], "--head-weights", files["head"])
+    assert named.stderr == "", "who names weights knows that they are others"
+    assert json.loads(named.stdout)["model"]["files"] == model["files"]
+    verified = vqa("models", "verify", "vsfa", "--model-dir", strangers)
+    assert (verified.returncode, verified.stderr.splitlines()[0][:20]) == (5, "error: wrong weights")
+
+
+def test_the_bundled_model_says_what_it_is(vqa: Vqa, moving: Path) -> None:
+    done = vqa("score", moving, "--device", "cpu", "--format", "json")
+    model = json.loads(done.stdout)["model"]
+    assert model["files"] == {"model": {"name": "vsfa_lite.safetensors", "sha256": model["sha256"]}}
+    assert "VMAF" in model["training_data"] and "VMAF" in model["scale_description"]
+    assert model["licence"].startswith("MIT") and model["device"] == "cpu"

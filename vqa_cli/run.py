@@ -197,11 +197,19 @@ class ScaleInfo(_Document):
     description: str
 
 
-class ModelInfo(_Document):
-    """See :class:`vqa_cli.types.ModelIdentity`."""
+class WeightsInfo(_Document):
+    """See :class:`vqa_cli.types.WeightsInUse`."""
 
     name: str
     sha256: str
+
+
+class ModelInfo(_Document):
+    """See :class:`vqa_cli.types.ModelIdentity`; ``files`` by part, empty in documents from before they were recorded."""
+
+    name: str
+    sha256: str
+    files: dict[str, WeightsInfo] = {}
     scale: ScaleInfo
     precision: str
     device: str

@@ -78,9 +78,12 @@ class FileScore:
             "width": self.size.width,
             "height": self.size.height,
             "model": {
-                "name": model.name, "sha256": model.sha256, "precision": model.precision, "verified": model.verified,
-                "pooling": model.pooling, "preprocessing": model.preprocessing, "scale": scale.name,
-                "minimum": scale.minimum, "maximum": scale.maximum, "higher_is_better": scale.higher_is_better,
+                "name": model.name, "sha256": model.sha256,
+                "files": {file.part: {"name": file.name, "sha256": file.sha256} for file in model.files},
+                "precision": model.precision, "device": model.device, "verified": model.verified, "pooling": model.pooling,
+                "preprocessing": model.preprocessing, "training_data": model.training_data, "licence": model.licence,
+                "scale": scale.name, "scale_description": scale.description, "minimum": scale.minimum,
+                "maximum": scale.maximum, "higher_is_better": scale.higher_is_better,
             },
             **({"per_frame": {k: [round(float(x), 6) for x in v] for k, v in self.values.items()}} if per_frame else {}),
         }  # fmt: skip

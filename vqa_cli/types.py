@@ -149,6 +149,15 @@ class ScoreScale:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightsInUse:
+    """One file of a model: ``part`` is ``"model"`` for all of it, else ``"backbone"`` or ``"head"``."""
+
+    part: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelIdentity:
     """Everything that must be equal for two scores to be comparable.
 
@@ -162,6 +171,7 @@ class ModelIdentity:
         preprocessing: one line that fixes the pixel path.
         pooling: name and parameters of the temporal pooling.
         pixels: what the frames must be.
+        files: the weight files in use, each with its own hash; none where nothing is learnt.
     """
 
     name: str
@@ -176,6 +186,7 @@ class ModelIdentity:
     training_data: str
     licence: str
     pixels: PixelWish = PixelWish()
+    files: tuple[WeightsInUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

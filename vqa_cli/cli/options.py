@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vqa_cli.cli.console import note
 from vqa_cli.model.memory import keep_large_blocks
 from vqa_cli.settings import METRICS, parse_kbps
 
@@ -202,7 +203,10 @@ def model_options(command: F) -> F:
 
 
 def load_chosen_scorer(model: str, options: dict[str, Any], *, threads: int | None = None) -> Any:
-    """The scorer named on the command line, ``None`` for ``--model none``."""
+    """The scorer named on the command line, ``None`` for ``--model none``.
+
+    A warning tells of installed weights that are not what their name says; those that the user named are what they are.
+    """
     if model == "none":
         return None
     # Read when torch loads. Spinning at barriers (the default) starves ffmpeg, which shares the machine with every
@@ -212,6 +216,7 @@ def load_chosen_scorer(model: str, options: dict[str, Any], *, threads: int | No
     import torch
 
     from vqa_cli.model.load import load_scorer
+    from vqa_cli.model.registry import not_as_published
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -227,4 +232,8 @@ def load_chosen_scorer(model: str, options: dict[str, Any], *, threads: int | No
         "pooling",
         "color",
     )
-    return load_scorer(model, **{name: options[name] for name in names})
+    scorer = load_scorer(model, **{name: options[name] for name in names})
+    named = {part for part in ("backbone", "head") if options[f"{part}_weights"] is not None}
+    if wrong := not_as_published(file for file in scorer.identity.files if file.part not in named):
+        note(f"warning: not the published weights: {' and '.join(wrong)}; see `vqa models verify`")
+    return scorer

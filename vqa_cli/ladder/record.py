@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vqa_cli._version import __version__
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg
-from vqa_cli.run import Environment, ModelInfo, ScaleInfo
+from vqa_cli.run import Environment, ModelInfo, ScaleInfo, WeightsInfo
 from vqa_cli.types import ModelIdentity
 
 
@@ -44,7 +44,8 @@ def describe_model(identity: ModelIdentity) -> ModelInfo:
         description=s.description,
     )
     return ModelInfo(
-        name=identity.name, sha256=identity.sha256, scale=scale, precision=identity.precision, device=identity.device,
+        name=identity.name, sha256=identity.sha256,
+        files={file.part: WeightsInfo(name=file.name, sha256=file.sha256) for file in identity.files}, scale=scale, precision=identity.precision, device=identity.device,
         verified=identity.verified, preprocessing=identity.preprocessing, pooling=identity.pooling,
         training_data=identity.training_data, licence=identity.licence,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vqa_cli.errors import ModelError, UsageError, misfit
 from vqa_cli.model.registry import LITE, MODEL_NAMES, PUBLISHED, RESNET50, PublishedModel, lite_path
 from vqa_cli.model.store import WeightFile, default_dir, is_there, sha256_of
-from vqa_cli.types import Layout, ModelIdentity, PixelWish, ScoreScale, StrPath, optional_path
+from vqa_cli.types import Layout, ModelIdentity, PixelWish, ScoreScale, StrPath, WeightsInUse, optional_path
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vqa_cli.model.checkpoint import Card, Scale
     from vqa_cli.model.heads import Head
     from vqa_cli.model.pooling import Pooling
+    from vqa_cli.model.resnet import ResNetBackbone
     from vqa_cli.model.scorer import Calibration, StreamingScorer
 
 _UNTAGGED = "video without a colour matrix read as BT.601"
@@ -109,7 +110,7 @@ class _Parts:
     head: Head
     calibration: Calibration
     scale: ScoreScale
-    hashes: tuple[str, ...]
+    files: tuple[WeightsInUse, ...]
     extractor: str
     verified: bool
     preprocessing: str
@@ -127,11 +128,10 @@ class _Parts:
         # A head that learnt from video read as BT.601 is shown that, whatever is asked: its card binds it to these pixels.
         bound = self.preprocessing.endswith(_UNTAGGED)
         reference = self.layout == "rgb24" and (color == "reference" or bound)
+        hashes = [file.sha256 for file in self.files]
         return ModelIdentity(
             name=self.name,
-            sha256=hashlib.sha256("".join(self.hashes).encode()).hexdigest()
-            if len(self.hashes) > 1
-            else self.hashes[0],
+            sha256=hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
             extractor=self.extractor,
             scale=self.scale,
             precision=precision,
@@ -142,6 +142,7 @@ class _Parts:
             training_data=self.training_data,
             licence=self.licence,
             pixels=PixelWish(self.layout, "reference" if reference else "auto"),
+            files=self.files,
         )
 
 
@@ -163,12 +164,11 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     from vqa_cli.model.checkpoint import backbone_sha256, below, load_model
     from vqa_cli.model.heads import make_head
     from vqa_cli.model.lite import LiteBackbone
-    from vqa_cli.model.resnet import ResNetBackbone
 
     card, tensors, digest = load_model(path)
     head = make_head(card.head, card.head_config)
     backbone: Backbone
-    hashes: tuple[str, ...] = (digest,)
+    files: tuple[WeightsInUse, ...] = (WeightsInUse("model" if card.backbone == "lite" else "head", path.name, digest),)
     try:
         head.load_state_dict(below(tensors, "head."))
         if card.backbone == BRISQUE:
@@ -180,10 +180,9 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
         elif card.backbone != "resnet50":
             raise ModelError(f"no such backbone: {card.backbone}: {path}")
         else:
-            backbone, extra = _resnet(backbone_weights, directory)
-            assert isinstance(backbone, ResNetBackbone)
-            _refuse_other_network(card, extra, path, given=backbone_weights is not None)
-            hashes, extractor = (digest, extra), extra
+            backbone, network = _resnet(backbone_weights, directory)
+            _refuse_other_network(card, network.sha256, path, given=backbone_weights is not None)
+            files, extractor = (*files, network), network.sha256
     except (RuntimeError, TypeError, ValueError, IndexError) as err:
         raise ModelError(f"weights do not fit their card: {path}", detail=misfit(err)) from err
     if (taken := head.ann["fc0"].in_features) != backbone.dim:
@@ -192,7 +191,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     s = card.scale
     return _Parts(
         name=card.name, backbone=backbone, head=head, calibration=calibration_of(s),
-        scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), hashes=hashes, extractor=extractor,
+        scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), files=files, extractor=extractor,
         verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
         layout="rgb24" if card.backbone == "resnet50" else "yuv420p", close="bf16" if card.backbone == "lite" else "fp32", tau=card.tau, beta=card.beta,
     )  # fmt: skip
@@ -223,7 +222,7 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
             hint=f"`vqa models pull {model.name}` fetches {_origins(missing)}; without network put the files there by "
             f"hand or use --model {LITE}",
         )
-    net, net_hash = _resnet(backbone, directory)
+    net, network = _resnet(backbone, directory)
     path = head or directory / model.head.name
     state = load_state(path)
     module = VsfaHead(dim=4096)
@@ -234,11 +233,11 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
         raise ModelError(f"not a head of {model.name}: {path}", detail=f"it has no {err}") from err
     except (RuntimeError, TypeError, ValueError) as err:
         raise ModelError(f"not a head of {model.name}: {path}", detail=misfit(err)) from err
-    head_hash = sha256_of(path)
+    files = (network, WeightsInUse("head", path.name, sha256_of(path)))
     return _Parts(
         name=model.name, backbone=net, head=module, calibration=calibration, scale=model.scale,
-        hashes=(net_hash, head_hash), extractor=net_hash, preprocessing=model.preprocessing, training_data=model.training_data,
-        verified=head_hash == model.head.sha256 and net_hash == RESNET50.sha256, licence=model.head.licence, layout="rgb24", close=model.close,
+        files=files, extractor=network.sha256, preprocessing=model.preprocessing, training_data=model.training_data,
+        verified=[file.sha256 for file in files] == [file.sha256 for file in model.files], licence=model.head.licence, layout="rgb24", close=model.close,
     )  # fmt: skip
 
 
@@ -246,7 +245,7 @@ def _origins(missing: list[WeightFile]) -> str:
     return ", ".join(f"{file.url} ({file.size_bytes / 1e6:.0f} MB)" for file in missing)
 
 
-def _resnet(weights: Path | None, directory: Path) -> tuple[Any, str]:
+def _resnet(weights: Path | None, directory: Path) -> tuple[ResNetBackbone, WeightsInUse]:
     from vqa_cli.model.checkpoint import load_state
     from vqa_cli.model.resnet import ResNetBackbone
 
@@ -258,7 +257,7 @@ def _resnet(weights: Path | None, directory: Path) -> tuple[Any, str]:
         )
     net = ResNetBackbone()
     net.load_torchvision(load_state(path), path)
-    return net, sha256_of(path)
+    return net, WeightsInUse("backbone", path.name, sha256_of(path))
 
 
 def _head_state(name: str, state: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from vqa_cli.model.store import WeightFile
-from vqa_cli.types import ScoreScale
+from vqa_cli.types import ScoreScale, WeightsInUse
 
 LITE = "vsfa-lite"
 _RGB = "RGB as ffmpeg's rgb24, ImageNet mean and deviation, whole frame at the scoring size"
@@ -63,6 +64,15 @@ PUBLISHED = {
     ),
 }  # fmt: skip
 MODEL_NAMES = (LITE, *PUBLISHED)
+
+
+def not_as_published(files: Iterable[WeightsInUse]) -> list[str]:
+    """Of files in use, those that bear a published file's name and are another file: name and both hashes of each."""
+    published = {file.name: file.sha256 for model in PUBLISHED.values() for file in model.files}
+    return [
+        f"{file.name} (sha256 {file.sha256[:16]}…, published {published[file.name][:16]}…)"
+        for file in files if published.get(file.name, file.sha256) != file.sha256
+    ]  # fmt: skip
 
 
 def lite_path() -> Path:
