@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import ffmpeg, make_clip
 
 from vqa_cli import LadderJob, LadderSettings, ScoreRequest, load_scorer, read_run, run_ladder, score_file
-from vqa_cli.errors import InputError, ModelError, StorageError
+from vqa_cli.errors import InputError, ModelError, StorageError, UsageError
 from vqa_cli.ladder.output import write_outcome
 from vqa_cli.model.registry import lite_path
 from vqa_cli.types import Scorer
@@ -61,7 +63,7 @@ def test_models_and_weights_are_named_in_any_way(short: Path, scorer: Scorer, tm
         assert own.identity.sha256 == scorer.identity.sha256
         with pytest.raises(ModelError, match=f"weights of vsfa are not here: .* in {tmp_path}"):
             load_scorer("vsfa", model_dir=kind(tmp_path))
-        with pytest.raises(ModelError, match="none"):
+        with pytest.raises(ModelError, match=r"no such weight file: none\.pth"):
             load_scorer("vsfa", backbone_weights=kind(Path("none.pth")), head_weights=kind(Path("none.pt")))
     with pytest.raises(ModelError, match=r"cannot read model: .*/vsfa-lite"):
         load_scorer(Path("vsfa-lite"))
@@ -84,3 +86,19 @@ def test_a_ladder_from_a_notebook(short: Path, scorer: Scorer, tmp_path: Path, m
     assert np.isfinite([rung.quality("model") for rung in rungs]).all()
     with pytest.raises(StorageError, match="cannot read run document: nowhere"):
         read_run("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tau": 0}, "not a window of frames: tau=0"),
+        ({"beta": float("nan")}, "not a weight: beta=nan"),
+        ({"batch_size": 0}, "not a number of frames: batch_size=0"),
+        ({"batch_size": "many"}, "not a number of frames: batch_size='many'"),
+        ({"pooling": "papers"}, "unknown pooling: papers"),
+        ({"color": "bt601"}, "unknown color: bt601"),
+    ],
+)
+def test_values_that_mean_nothing_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        load_scorer(device="cpu", **options)

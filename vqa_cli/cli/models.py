@@ -144,8 +144,10 @@ def path(name: str | None, model_dir: Path | None) -> None:
 
 
 def _published(name: str, *others: str) -> Any:
-    from vqa_cli.model.registry import MODEL_NAMES, PUBLISHED
+    from vqa_cli.model.registry import LITE, MODEL_NAMES, PUBLISHED
 
+    if name == LITE:
+        raise UsageError(f"{LITE} ships with vqa: there is nothing to fetch", hint=f"`vqa models info {LITE}`")
     if name not in PUBLISHED:
         raise UsageError(f"no published model: {name}", hint=f"one of {', '.join((*MODEL_NAMES[1:], *others))}")
     return PUBLISHED[name]

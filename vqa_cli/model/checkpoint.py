@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from vqa_cli.atomic import replacing
@@ -52,8 +52,8 @@ class Card(BaseModel):
     head: str = "vsfa"
     head_config: dict[str, Any] = {}
     scale: Scale
-    tau: int = 12
-    beta: float = 0.5
+    tau: int = Field(default=12, ge=1)
+    beta: float = Field(default=0.5, ge=0, le=1)
     preprocessing: str
     training_data: str
     licence: str
@@ -130,11 +130,13 @@ def load_state(path: Path) -> dict[str, Any]:
     """A state dict in PyTorch's own format, without running any code that the file may hold.
 
     Raises:
-        ModelError: unreadable, cut short, another kind of file, or no state dict.
+        ModelError: missing, unreadable, cut short, another kind of file, or no state dict.
     """
     hint = "is the download complete?"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as err:
+        raise ModelError(f"no such weight file: {path}") from err
     except pickle.UnpicklingError as err:  # its text is advice to developers, and to load the file unsafely
         raise ModelError(f"not a weight file: {path}", detail=f"it starts with {_beginning(path)}", hint=hint) from err
     except (OSError, RuntimeError, EOFError, ValueError) as err:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from vqa_cli.errors import ModelError, UsageError, misfit
 from vqa_cli.model.registry import LITE, MODEL_NAMES, PUBLISHED, RESNET50, PublishedModel, lite_path
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from vqa_cli.model.scorer import Calibration, StreamingScorer
 
 _UNTAGGED = "video without a colour matrix read as BT.601"
-
-# The code of VSFA divides MOS by the largest one of its training set.
-_KONVID_LARGEST_MOS = 4.64
-_MDTVSFA_SETS = {"K": "KoNViD-1k", "C": "CVD2014", "L": "LIVE-Qualcomm", "N": "LIVE-VQC"}
-_MDTVSFA_NAMES = {
-    "dimemsion_reduction": "ann.fc0",  # spelt so in the published file
-    "feature_aggregation": "rnn",
-    "regression": "q",
-}
 
 
 def load_scorer(
@@ -66,12 +57,14 @@ def load_scorer(
 
     Raises:
         ModelError: weights are missing, damaged or do not fit, also into memory, or there is no such model.
-        UsageError: device or precision that cannot be had, or other weights for a model that takes none.
+        UsageError: device or precision that cannot be had, other weights for a model that takes none, or a value that
+            means nothing.
     """
     from vqa_cli.model.device import MIXED, is_out_of_memory, pick_device, pick_precision, short_of_memory
     from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
     from vqa_cli.model.scorer import StreamingScorer, TemporalPooling
 
+    _refuse_nonsense(batch_size, tau, beta, pooling, color)
     name = model if isinstance(model, str) else str(Path(model).absolute())
     if head_weights is not None and name not in PUBLISHED:
         raise UsageError(
@@ -101,6 +94,21 @@ def load_scorer(
         device=place,
         pooling=temporal,
     )
+
+
+def _refuse_nonsense(batch_size: int | str, tau: int | None, beta: float | None, pooling: str, color: str) -> None:
+    """What the command line's options refuse by themselves, for callers from Python."""
+    if batch_size != "auto" and not (isinstance(batch_size, int) and batch_size >= 1):
+        raise UsageError(f"not a number of frames: batch_size={batch_size!r}", hint='1 or more, or "auto"')
+    if tau is not None and tau < 1:
+        raise UsageError(f"not a window of frames: tau={tau}", hint="1 or more")
+    if beta is not None and not 0 <= beta <= 1:
+        raise UsageError(f"not a weight: beta={beta}", hint="0 to 1")
+    from vqa_cli.model.pooling import POOLINGS
+
+    for what, value, known in (("pooling", pooling, POOLINGS), ("color", color, ("auto", "reference"))):
+        if value not in known:
+            raise UsageError(f"unknown {what}: {value}", hint=f"one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -208,6 +216,7 @@ def _refuse_other_network(card: Card, network: str, path: Path, *, given: bool) 
 
 
 def _published(model: PublishedModel, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
+    from vqa_cli.model.authors import calibration_in, head_state
     from vqa_cli.model.checkpoint import load_state
     from vqa_cli.model.vsfa import VsfaHead
 
@@ -227,8 +236,8 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
     state = load_state(path)
     module = VsfaHead(dim=4096)
     try:
-        module.load_state_dict(_head_state(model.name, state))
-        calibration = _calibration(model.name, state)
+        module.load_state_dict(head_state(model.name, state))
+        calibration = calibration_in(model.name, state)
     except KeyError as err:
         raise ModelError(f"not a head of {model.name}: {path}", detail=f"it has no {err}") from err
     except (RuntimeError, TypeError, ValueError) as err:
@@ -250,7 +259,7 @@ def _resnet(weights: Path | None, directory: Path) -> tuple[ResNetBackbone, Weig
     from vqa_cli.model.resnet import ResNetBackbone
 
     path = weights or directory / RESNET50.name
-    if not is_there(path):
+    if weights is None and not is_there(path):
         raise ModelError(
             f"ResNet-50 weights are not here: {path}",
             hint=f"`vqa models pull resnet50` fetches {RESNET50.url}; or use --model {LITE}",
@@ -258,34 +267,6 @@ def _resnet(weights: Path | None, directory: Path) -> tuple[ResNetBackbone, Weig
     net = ResNetBackbone()
     net.load_torchvision(load_state(path), path)
     return net, WeightsInUse("backbone", path.name, sha256_of(path))
-
-
-def _head_state(name: str, state: dict[str, Any]) -> dict[str, Any]:
-    """Published names to ours. VSFA's file carries a second layer that its forward pass never uses.
-
-    Each model takes its own names alone: VSFA's scale means nothing for a head of MDTVSFA.
-    """
-    ours = _MDTVSFA_NAMES if name == "mdtvsfa" else {}
-    named = {}
-    for key, value in state.items():
-        prefix, _, rest = key.partition(".")
-        named[f"{ours.get(prefix, prefix)}.{rest}"] = value
-    return {key: value for key, value in named.items() if key.startswith(("ann.fc0.", "rnn.", "q."))}
-
-
-def _calibration(name: str, state: dict[str, Any]) -> Calibration:
-    from vqa_cli.model.scorer import Calibration
-
-    if name == "vsfa":
-        return Calibration(gain=_KONVID_LARGEST_MOS)
-    # sigmoid(x) -> linear -> sigmoid -> linear (identity in the published file) -> linear per training set.
-    inner, outer = (float(state["nlm.2.weight"]), float(state["nlm.2.bias"]))
-    sets = {
-        key: (float(state[f"lm.{key}.weight"]) * inner, float(state[f"lm.{key}.weight"]) * outer + float(state[f"lm.{key}.bias"]))
-        for key in _MDTVSFA_SETS
-    }  # fmt: skip
-    others = tuple((_MDTVSFA_SETS[key], *sets[key]) for key in sets)
-    return Calibration(*sets["K"], bound=(float(state["nlm.0.weight"]), float(state["nlm.0.bias"])), others=others)
 
 
 def calibration_of(scale: Scale) -> Calibration:
