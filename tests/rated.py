@@ -8,7 +8,7 @@ import numpy as np
 
 from vqa_cli.train.datasets import read_dataset
 from vqa_cli.train.features import Provenance, features_path, write_features
-from vqa_cli.train.training import Rated
+from vqa_cli.train.rated import Rated
 
 DIM = 6
 

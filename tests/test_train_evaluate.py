@@ -20,8 +20,9 @@ from vqa_cli.train.correlation import logistic_fit
 from vqa_cli.train.datasets import read_dataset
 from vqa_cli.train.evaluate import evaluate
 from vqa_cli.train.loop import Epoch, TrainSettings
+from vqa_cli.train.rated import Rated
 from vqa_cli.train.splits import make_split
-from vqa_cli.train.training import Rated, TrainOrder, train
+from vqa_cli.train.training import TrainOrder, train
 
 SETTINGS = TrainSettings(epochs=4, learning_rate=3e-3, batch_size=8, reduced=8, hidden=4)
 

@@ -58,7 +58,8 @@ def _line(labels: Labels, row: Agreement) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    return "all" if value is None else str(value)
+    """A list is shown by its length; its entries are for JSON."""
+    return "all" if value is None else str(len(value) if isinstance(value, list) else value)
 
 
 def _finite(value: float) -> float | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vqa_cli.cli.agreements import FORMATS, Labels, Row, render
+from vqa_cli.cli.databases import SKIP_MISSING_OPTION, read_databases
 from vqa_cli.cli.options import IdList
 from vqa_cli.errors import UsageError
 
@@ -37,33 +38,35 @@ _PLOTS = (".svg", ".png")
     help="Test parts of these splits: each with the model that was trained for it; a model that has not seen the "
     "database is judged on all of them.",
 )  # fmt: skip
+@SKIP_MISSING_OPTION
 @click.option("--plot", type=click.Path(path_type=Path), help="Ratings against scores with the fit, *.svg or *.png.")
 @click.option("--format", "output_format", type=click.Choice(FORMATS), default="text", show_default=True)
 def command(
     models: tuple[str, ...], datasets: tuple[Path, ...], features: tuple[Path, ...], part: str,
-    exp_ids: tuple[int, ...] | None, plot: Path | None, output_format: str,
+    exp_ids: tuple[int, ...] | None, skip_missing: bool, plot: Path | None, output_format: str,
 ) -> None:  # fmt: skip
     """Agreement of trained MODELs with ratings: SROCC, KROCC, PLCC, RMSE, also after VQEG's logistic fit.
 
     MODEL is a file that `vqa train` wrote, or vsfa-lite. Several results on a database give mean and standard deviation
     too: of each model over its splits, or of the models where each has one.
     """
-    if len(datasets) != len(features):
-        raise UsageError(f"{len(datasets)} --dataset and {len(features)} --features", hint="give one for each")
     if plot is not None and plot.suffix not in _PLOTS:
         raise UsageError(f"a plot ends in .svg or .png: {plot}")
-    from vqa_cli.train.datasets import read_dataset
     from vqa_cli.train.evaluate import evaluate
-    from vqa_cli.train.training import Rated
 
-    databases = [Rated(read_dataset(path), folder) for path, folder in zip(datasets, features, strict=True)]
+    databases = read_databases(datasets, features, skip_missing=skip_missing)
     judged = evaluate(models, databases, part=part, exp_ids=exp_ids)
     if plot is not None:
         from vqa_cli.report.scatter import write_scatter
 
         write_scatter([_cloud(each) for each in judged], plot)
-    rows = [({"model": each.model, "dataset": each.dataset, "split": each.split}, each.agreement) for each in judged]
+    rows = [(_labels(each, count_missing=skip_missing), each.agreement) for each in judged]
     click.echo(render(rows, output_format, _groups(rows)))
+
+
+def _labels(judged: Judgement, *, count_missing: bool) -> Labels:
+    missing = {"missing": list(judged.left_out)} if count_missing else {}
+    return {"model": judged.model, "dataset": judged.dataset, "split": judged.split, **missing}
 
 
 def _groups(rows: list[Row]) -> list[tuple[Labels, list[Row]]]:
@@ -76,8 +79,16 @@ def _groups(rows: list[Row]) -> list[tuple[Labels, list[Row]]]:
         several = [(members[0][0]["model"], members) for members in by_model if len(members) > 1]
         if len(single) > 1:
             several.append((f"{len(single)} models", single))
-        groups += [({"model": name, "dataset": dataset, "split": "each"}, members) for name, members in several]
+        groups += [(_shared(name, members), members) for name, members in several]
     return groups
+
+
+def _shared(name: str, members: list[Row]) -> Labels:
+    """Labels of a mean; what is missing in one of its results is missing in it."""
+    labels = members[0][0] | {"model": name, "split": "each"}
+    if "missing" in labels:
+        labels["missing"] = list(dict.fromkeys(video for each, _ in members for video in each["missing"]))
+    return labels
 
 
 def _cloud(judged: Judgement) -> Cloud:

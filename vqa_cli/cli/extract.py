@@ -77,6 +77,8 @@ def command(
                 else f"{result.frames} frames"
             )
             note(f"[{done + failed}/{len(names)}] {result.video}: {text}")
+    if failed:
+        note("hint: `vqa train` and `vqa evaluate` go on without the failed ones by --skip-missing")
     click.echo(f"{done - kept} extracted, {kept} were there, {failed} failed")
     return int(ExitCode.PARTIAL if failed else ExitCode.OK)
 

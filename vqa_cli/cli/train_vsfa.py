@@ -12,6 +12,7 @@ import click
 
 from vqa_cli.cli.agreements import render
 from vqa_cli.cli.console import Countdown, note
+from vqa_cli.cli.databases import SKIP_MISSING_OPTION, read_databases
 from vqa_cli.errors import UsageError
 from vqa_cli.model.memory import keep_large_blocks
 
@@ -29,6 +30,7 @@ _OPTIONS = (
         help="info.mat, or CSV with video,mos[,ref_id][,split]; several are trained on together by MDTVSFA's losses.",
     ),
     click.option("--features", type=_FILE, multiple=True, help="What `vqa extract` wrote, one for each --dataset."),
+    SKIP_MISSING_OPTION,
     click.option("-o", "--output", type=_FILE, help="Model file to write, *.safetensors."),
     click.option("--exp-id", type=click.IntRange(0), default=0, show_default=True, help="Which split."),
     click.option("--epochs", type=click.IntRange(1), default=2000, show_default=True),
@@ -74,13 +76,11 @@ def train_options(command: F) -> F:
 def train_head(
     datasets: tuple[Path, ...], features: tuple[Path, ...], output: Path | None,
     *, exp_id: int, pooling: str, device: str, head: str, ablate: str | None, start: Path | None, tensorboard: Path | None,
-    **settings: Any,
+    skip_missing: bool, **settings: Any,
 ) -> None:  # fmt: skip
     """Train, say how each tenth of the epochs went, print the figures of the test part."""
     if not datasets or not features or output is None:
         raise UsageError("vqa train needs --dataset, --features and -o", hint="see vqa train --help")
-    if len(datasets) != len(features):
-        raise UsageError(f"{len(datasets)} --dataset and {len(features)} --features", hint="give one for each")
     if output.suffix != ".safetensors":
         raise UsageError(f"a model file ends in .safetensors: {output}")
     # Read when torch loads; see options.load_chosen_scorer. Here it is batches of features that are large.
@@ -88,13 +88,13 @@ def train_head(
     keep_large_blocks()
     from vqa_cli.model.device import pick_device
     from vqa_cli.train.board import Board
-    from vqa_cli.train.datasets import read_dataset
     from vqa_cli.train.loop import TrainSettings
-    from vqa_cli.train.training import Rated, TrainOrder, train
+    from vqa_cli.train.training import TrainOrder, train
 
     settings["head"] = "frame" if ablate == "gru" else {"gru": "vsfa"}.get(head, head)
     if pooling == "mean" or ablate == "pooling":
         settings["tau"] = 1  # a window of one frame leaves every frame score as it is
+    rated = read_databases(datasets, features, skip_missing=skip_missing)
     fit = TrainSettings(**settings)
     progress = Countdown(fit.epochs, "epoch")
     board = Board(tensorboard / output.stem) if tensorboard is not None else None
@@ -104,7 +104,6 @@ def train_head(
             board(row)
         progress(row.epoch + 1, f"loss {row.train_loss:.4f}, validation SROCC {row.val_srocc:.4f}")
 
-    rated = tuple(Rated(read_dataset(data), folder) for data, folder in zip(datasets, features, strict=True))
     order = TrainOrder(
         rated, output, exp_id, fit, pick_device(device), start=start, without_content=ablate == "content"
     )

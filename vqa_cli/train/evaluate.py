@@ -17,13 +17,11 @@ from vqa_cli.model.heads import Head, make_head
 from vqa_cli.model.load import calibration_of
 from vqa_cli.model.pooling import effective_tau
 from vqa_cli.model.registry import LITE, lite_path
-from vqa_cli.train.clips import Clips
 from vqa_cli.train.correlation import Agreement, agreement
 from vqa_cli.train.datasets import Dataset
-from vqa_cli.train.features import common_provenance
 from vqa_cli.train.loop import TrainSettings, pooled_scores
+from vqa_cli.train.rated import Rated
 from vqa_cli.train.splits import make_split
-from vqa_cli.train.training import Rated
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,13 +31,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Scores of a model beside ratings, both of shape (videos,); ``split`` is ``None`` where it is every video."""
+    """Scores of a model beside ratings, both of shape (videos,); ``split`` is ``None`` where it is every video.
+
+    ``left_out`` are videos of the part that have no features.
+    """
 
     model: str
     dataset: str
     split: int | None
     predicted: NDArray[np.float64]
     rated: NDArray[np.float64]
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def agreement(self) -> Agreement:
@@ -147,23 +149,29 @@ def _judge(model: _Model, database: Rated, parts: Sequence[Part]) -> list[Judgem
     if not parts:
         return []
     data = database.data
+    empty = next((split for split, part in parts if not len(database.present(part))), -1)
+    if empty != -1:
+        where = data.name if empty is None else f"the test part of split {empty} of {data.name}"
+        raise InputError(f"no video of {where} has features in {database.features}", hint="`vqa extract` makes them")
     chosen = np.unique(np.concatenate([indices for _, indices in parts]))
     scores = np.full(len(data), np.nan)
-    scores[chosen] = _scores(model, database, chosen)
-    return [Judgement(model.name, data.name, split, scores[part], data.mos[part]) for split, part in parts]
+    scores[database.present(chosen)] = _scores(model, database, chosen)
+    return [
+        Judgement(model.name, data.name, split, scores[here], data.mos[here], database.missing_of(part))
+        for split, part, here in ((split, part, database.present(part)) for split, part in parts)
+    ]
 
 
 def _scores(model: _Model, database: Rated, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
     """On the database's own scale where the model has learnt it, else on the model's."""
     data, card = database.data, model.card
-    names = tuple(data.names[i] for i in chosen)
-    origin = common_provenance(database.features, names)
+    origin = database.provenance(chosen)
     if origin.extractor_sha256 != model.network:
         raise InputError(
             f"features of another network than that of {model.name}: {database.features}",
             hint="`vqa extract` with its own",
         )
-    clips = Clips.of(database.features, names, data.mos[chosen].tolist())
+    clips = database.clips(chosen)
     settings = TrainSettings(tau=card.tau, beta=card.beta)
     pooled = torch.from_numpy(pooled_scores(model.head, clips, settings, effective_tau(card.tau, origin.every)))
     calibration = calibration_of(card.scale)

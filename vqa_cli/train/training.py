@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,25 +15,14 @@ from vqa_cli.model.brisque import BRISQUE, BRISQUE_SHA256
 from vqa_cli.model.checkpoint import Card, Scale, below, load_model, network_sha256, save_model
 from vqa_cli.model.pooling import effective_tau
 from vqa_cli.model.registry import LITE, PUBLISHED, lite_path
-from vqa_cli.train.clips import Clips, Standard
+from vqa_cli.train.clips import Standard
 from vqa_cli.train.correlation import Agreement, agreement
-from vqa_cli.train.datasets import Dataset
-from vqa_cli.train.features import Provenance, common_provenance
+from vqa_cli.train.features import Provenance
 from vqa_cli.train.loop import Epoch, Fit, TrainSettings, load_best, predict_ratings, run_fit, start_fit
 from vqa_cli.train.objective import L1Objective, MixedObjective, Objective
+from vqa_cli.train.rated import Rated
 from vqa_cli.train.resume import resume_fit, save_fit
 from vqa_cli.train.splits import Split, make_split
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-
-@dataclass(frozen=True)
-class Rated:
-    """A database and the folder of its features."""
-
-    data: Dataset
-    features: Path
 
 
 @dataclass(frozen=True)
@@ -73,12 +62,12 @@ def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, list
         )
     base, tensors = _backbone(origin)
     trained, judged, tested = (
-        [_clips(each, getattr(split, part)) for each, split in zip(order.rated, splits, strict=True)]
+        [each.clips(getattr(split, part)) for each, split in zip(order.rated, splits, strict=True)]
         for part in ("train", "val", "test")
     )
     standard = Standard.of(trained) if settings.standardise else None
     fit = start_fit(trained[0].dim, settings, _objective(order.rated), order.device, standard)
-    task = f"{' '.join(each.data.sha256 for each in order.rated)} {order.exp_id} {origin.key} {order.start}"
+    task = _task(order, origin)
     earlier = _load_start(fit, order.start, origin) if order.start is not None else []
     checkpoint = order.output.with_suffix(".checkpoint")
     if checkpoint.exists():
@@ -106,9 +95,15 @@ def _refuse_doubtful(order: TrainOrder, splits: list[Split]) -> None:
     if double is not None:
         raise InputError(f"two databases are called {double}", hint="a model has one scale for a name; rename a table")
     for each, split in zip(order.rated, splits, strict=True):
-        if np.ptp(each.data.mos[split.val]) == 0:
+        for part in ("train", "val", "test"):
+            if not len(each.present(getattr(split, part))):
+                raise InputError(
+                    f"no video of part {part} has features: {each.data.name}", hint="`vqa extract` makes them"
+                )
+        val = each.present(split.val)
+        if np.ptp(each.data.mos[val]) == 0:
             raise InputError(
-                f"ratings must differ in the validation part: {each.data.name} has {len(split.val)} there",
+                f"ratings must differ in the validation part: {each.data.name} has {len(val)} there",
                 hint="give more videos, or another --exp-id",
             )
     if len(order.rated) > 1 and order.settings.batch_size == 1:
@@ -125,10 +120,16 @@ def _objective(rated: tuple[Rated, ...]) -> Objective:
 
 
 def _one_origin(rated: tuple[Rated, ...]) -> Provenance:
-    origins = [common_provenance(each.features, each.data.names) for each in rated]
+    origins = [each.provenance(np.arange(len(each.data))) for each in rated]
     if any(origin.key != origins[0].key for origin in origins):
         raise InputError("features of the databases were made in different ways")
     return origins[0]
+
+
+def _task(order: TrainOrder, origin: Provenance) -> str:
+    """What a checkpoint is of, beside its settings."""
+    data = " ".join(" ".join((each.data.sha256, *each.left_out)) for each in order.rated)
+    return f"{data} {order.exp_id} {origin.key} {order.start}"
 
 
 def _load_start(fit: Fit, path: Path, origin: Provenance) -> list[dict[str, Any]]:
@@ -142,10 +143,6 @@ def _load_start(fit: Fit, path: Path, origin: Provenance) -> list[dict[str, Any]
     except RuntimeError as err:
         raise InputError(f"a head of another shape: {path}", hint="repeat its --head, --reduce and --hidden") from err
     return [*card.training.get("datasets", []), *card.training.get("datasets_before", [])]
-
-
-def _clips(rated: Rated, part: NDArray[np.int64]) -> Clips:
-    return Clips.of(rated.features, [rated.data.names[i] for i in part], rated.data.mos[part].tolist())
 
 
 def _backbone(origin: Provenance) -> tuple[Card | None, dict[str, torch.Tensor]]:
@@ -169,12 +166,10 @@ def _card(
         figures |= {f"{name}_test_{k}": v for k, v in result.document().items() if isinstance(v, (int, float))}
     trained = [
         {"name": r.data.name, "sha256": r.data.sha256, "exp_id": order.exp_id,
-         "test": [r.data.names[i] for i in split.test]}
+         "test": [r.data.names[i] for i in split.test], "left_out": list(r.left_out)}
         for r, split in zip(order.rated, splits, strict=True)
     ]  # fmt: skip
-    sizes = ", ".join(
-        f"{r.data.name} ({len(s.train)} of {len(r.data)} videos)" for r, s in zip(order.rated, splits, strict=True)
-    )
+    sizes = ", ".join(_size(r, s) for r, s in zip(order.rated, splits, strict=True))
     return Card(
         name=order.output.stem,
         backbone=base.backbone if base else BRISQUE if origin.extractor_sha256 == BRISQUE_SHA256 else "resnet50",
@@ -195,6 +190,11 @@ def _card(
             "best_epoch": fit.best_epoch, "val_srocc": fit.best_srocc,
         },
     )  # fmt: skip
+
+
+def _size(rated: Rated, split: Split) -> str:
+    gone = f", {len(rated.left_out)} left out for want of features" if rated.left_out else ""
+    return f"{rated.data.name} ({len(rated.present(split.train))} of {len(rated.data)} videos{gone})"
 
 
 def _scale(rated: tuple[Rated, ...], objective: Objective) -> Scale:
