@@ -292,7 +292,10 @@ def test_doctor_and_lists(vqa: Vqa) -> None:
 
 
 def test_models_state_what_they_are(vqa: Vqa) -> None:
-    for name, data, pixels in (("mdtvsfa", "LIVE-VQC", "ffmpeg's rgb24"), ("vsfa-lite", "VMAF", "yuv420p")):
+    for name, data, pixels in (
+        ("mdtvsfa", "of KoNViD-1k, CVD2014, LIVE-Qualcomm\n", "ffmpeg's rgb24"),
+        ("vsfa-lite", "VMAF", "yuv420p"),
+    ):
         facts = vqa("models", "info", name).stdout
         assert data in facts and pixels in facts and "sha256" in facts
 

@@ -54,7 +54,7 @@ def _line(labels: Labels, row: Agreement) -> list[str]:
 
     figures = [f"{getattr(row, key):.4f}" for key in FIGURES]
     interval = f"{row.srocc_low:.3f}..{row.srocc_high:.3f}"
-    return [*map(_cell, labels.values()), str(row.n), *figures, interval, "; ".join(row.reasons)]
+    return [*map(_cell, labels.values()), str(row.n), *figures, interval, "; ".join((*row.reasons, *row.remarks))]
 
 
 def _cell(value: object) -> str:

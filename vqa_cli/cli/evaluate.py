@@ -9,7 +9,7 @@ import click
 
 from vqa_cli.cli.agreements import FORMATS, Labels, Row, render
 from vqa_cli.cli.databases import SKIP_MISSING_OPTION, read_databases
-from vqa_cli.cli.options import IdList
+from vqa_cli.cli.options import MODEL_DIR_OPTION, IdList
 from vqa_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,15 +39,17 @@ _PLOTS = (".svg", ".png")
     "database is judged on all of them.",
 )  # fmt: skip
 @SKIP_MISSING_OPTION
+@MODEL_DIR_OPTION
 @click.option("--plot", type=click.Path(path_type=Path), help="Ratings against scores with the fit, *.svg or *.png.")
 @click.option("--format", "output_format", type=click.Choice(FORMATS), default="text", show_default=True)
 def command(
     models: tuple[str, ...], datasets: tuple[Path, ...], features: tuple[Path, ...], part: str,
-    exp_ids: tuple[int, ...] | None, skip_missing: bool, plot: Path | None, output_format: str,
+    exp_ids: tuple[int, ...] | None, skip_missing: bool, model_dir: Path | None, plot: Path | None, output_format: str,
 ) -> None:  # fmt: skip
     """Agreement of trained MODELs with ratings: SROCC, KROCC, PLCC, RMSE, also after VQEG's logistic fit.
 
-    MODEL is a file that `vqa train` wrote, or vsfa-lite. Several results on a database give mean and standard deviation
+    MODEL is a file that `vqa train` wrote, or vsfa-lite, vsfa or mdtvsfa, which see no database that they were trained on but
+    by --part all. Several results on a database give mean and standard deviation
     too: of each model over its splits, or of the models where each has one.
     """
     if plot is not None and plot.suffix not in _PLOTS:
@@ -55,7 +57,7 @@ def command(
     from vqa_cli.train.evaluate import evaluate
 
     databases = read_databases(datasets, features, skip_missing=skip_missing)
-    judged = evaluate(models, databases, part=part, exp_ids=exp_ids)
+    judged = evaluate(models, databases, part=part, exp_ids=exp_ids, model_dir=model_dir)
     if plot is not None:
         from vqa_cli.report.scatter import write_scatter
 

@@ -44,6 +44,7 @@ def command(
     from vqa_cli.media.binaries import find_ffmpeg
     from vqa_cli.media.process import Runner
     from vqa_cli.media.raw import RawFormat
+    from vqa_cli.model.registry import is_file_name
     from vqa_cli.train.datasets import read_dataset
     from vqa_cli.train.extract import ExtractOrder, as_published, extract
     from vqa_cli.train.extract import shard as take_shard
@@ -61,7 +62,7 @@ def command(
         told.layout()
     network, identity = _network(model, options)
     # A file is found again from any folder that training is started in.
-    extractor = str(Path(model).absolute()) if model.endswith(".safetensors") or "/" in model else model
+    extractor = str(Path(model).absolute()) if is_file_name(model) else model
     order = ExtractOrder(
         videos, output, network, identity, extractor, every, told or as_published(data.raw, identity.pixels)
     )

@@ -9,14 +9,8 @@ from typing import Any
 import click
 
 from vqa_cli.cli.console import note, table
+from vqa_cli.cli.options import MODEL_DIR_OPTION
 from vqa_cli.errors import ModelError, UsageError
-
-_DIR = click.option(
-    "--model-dir",
-    type=click.Path(path_type=Path),
-    envvar="VQA_MODEL_DIR",
-    help="Where weights lie [your data folder].",
-)
 
 
 @click.group(name="models")
@@ -25,7 +19,7 @@ def command() -> None:
 
 
 @command.command(name="list")
-@_DIR
+@MODEL_DIR_OPTION
 def list_(model_dir: Path | None) -> None:
     """Every model and whether it is ready."""
     from vqa_cli.model.registry import LITE, PUBLISHED
@@ -41,7 +35,7 @@ def list_(model_dir: Path | None) -> None:
 
 @command.command()
 @click.argument("name")
-@_DIR
+@MODEL_DIR_OPTION
 def info(name: str, model_dir: Path | None) -> None:
     """Files, hashes, scale, training data, preprocessing, licence and citation of a model."""
     from vqa_cli.model.registry import LITE, lite_path
@@ -75,7 +69,7 @@ def info(name: str, model_dir: Path | None) -> None:
     help="Install this file, or the files in this folder.",
 )
 @click.option("--force", is_flag=True, help="Download again what is already here.")
-@_DIR
+@MODEL_DIR_OPTION
 def pull(name: str, origin: Path | None, force: bool, model_dir: Path | None) -> None:
     """Download (or with --from install) the weights of a model, or `resnet50` alone."""
     from vqa_cli.model.registry import RESNET50
@@ -103,7 +97,7 @@ def pull(name: str, origin: Path | None, force: bool, model_dir: Path | None) ->
 
 @command.command(name="verify")
 @click.argument("name", required=False)
-@_DIR
+@MODEL_DIR_OPTION
 def verify_(name: str | None, model_dir: Path | None) -> None:
     """Check size and hash of the weights that are here; with NAME all of that model must be."""
     from vqa_cli.model.registry import PUBLISHED
@@ -127,7 +121,7 @@ def verify_(name: str | None, model_dir: Path | None) -> None:
 
 @command.command()
 @click.argument("name", required=False)
-@_DIR
+@MODEL_DIR_OPTION
 def path(name: str | None, model_dir: Path | None) -> None:
     """The folder where weights lie, or with NAME the files of that model, one per line."""
     from vqa_cli.model.registry import LITE, lite_path

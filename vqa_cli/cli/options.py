@@ -132,6 +132,9 @@ class BatchSize(_Type):
         return int(value)
 
 
+MODEL_DIR_OPTION = click.option(
+    "--model-dir", type=click.Path(path_type=Path), envvar="VQA_MODEL_DIR", help="Where downloaded weights lie [your data folder]."
+)  # fmt: skip
 _MODEL_OPTIONS = (
     click.option("--model", help="vsfa-lite, vsfa, mdtvsfa, a .safetensors file, or none."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
@@ -140,9 +143,7 @@ _MODEL_OPTIONS = (
         help="Arithmetic of the backbone. auto: where the hardware has bf16, that for vsfa-lite, mixed8 for vsfa, mixed for mdtvsfa (ResNet-50's first 8 or 7 of 16 blocks in fp32, the rest in bf16); else fp32.",
     ),
     click.option("--batch-size", type=BatchSize(), default="auto", show_default=True, help="Frames per forward pass."),
-    click.option(
-        "--model-dir", type=click.Path(path_type=Path), envvar="VQA_MODEL_DIR", help="Where downloaded weights lie."
-    ),
+    MODEL_DIR_OPTION,
     click.option("--backbone-weights", type=click.Path(path_type=Path), help="Other ResNet-50 weights (unverified)."),
     click.option("--head-weights", type=click.Path(path_type=Path), help="Another head for vsfa or mdtvsfa (unverified)."),
     click.option("--tau", type=click.IntRange(1), help="Window of the temporal pooling in frames [the model's]."),

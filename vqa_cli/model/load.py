@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vqa_cli.errors import ModelError, UsageError, misfit
-from vqa_cli.model.registry import LITE, MODEL_NAMES, PUBLISHED, RESNET50, PublishedModel, lite_path
-from vqa_cli.model.store import WeightFile, default_dir, is_there, sha256_of
+from vqa_cli.model.registry import (
+    LITE,
+    PUBLISHED,
+    RESNET50,
+    PublishedModel,
+    is_file_name,
+    lite_path,
+    unknown_model,
+)
+from vqa_cli.model.store import default_dir, is_there, sha256_of
 from vqa_cli.types import Layout, ModelIdentity, PixelWish, ScoreScale, StrPath, WeightsInUse, optional_path
 
 if TYPE_CHECKING:
@@ -159,11 +167,9 @@ def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path
         return _published(PUBLISHED[model], backbone, head, directory)
     if model == LITE:
         return _own(lite_path(), backbone, directory, verified=True)
-    if model.endswith(".safetensors") or "/" in model:
+    if is_file_name(model):
         return _own(Path(model), backbone, directory, verified=False)
-    raise ModelError(
-        f"no such model: {model}", hint=f"one of {', '.join(MODEL_NAMES)}, or the path of a .safetensors file"
-    )
+    raise unknown_model(model)
 
 
 def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified: bool) -> _Parts:
@@ -216,42 +222,19 @@ def _refuse_other_network(card: Card, network: str, path: Path, *, given: bool) 
 
 
 def _published(model: PublishedModel, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
-    from vqa_cli.model.authors import calibration_in, head_state
-    from vqa_cli.model.checkpoint import load_state
-    from vqa_cli.model.vsfa import VsfaHead
+    from vqa_cli.model.published import load_published_head, refuse_missing
 
-    missing = [
-        file for file, given in zip(model.files, (backbone, head), strict=True)
-        if given is None and not is_there(directory / file.name)
-    ]  # fmt: skip
-    if missing:
-        names = " and ".join(file.name for file in missing)
-        raise ModelError(
-            f"weights of {model.name} are not here: {names} in {directory}",
-            hint=f"`vqa models pull {model.name}` fetches {_origins(missing)}; without network put the files there by "
-            f"hand or use --model {LITE}",
-        )
+    given = zip(model.files, (backbone, head), strict=True)
+    refuse_missing(model, [file for file, own in given if own is None], directory)
     net, network = _resnet(backbone, directory)
     path = head or directory / model.head.name
-    state = load_state(path)
-    module = VsfaHead(dim=4096)
-    try:
-        module.load_state_dict(head_state(model.name, state))
-        calibration = calibration_in(model.name, state)
-    except KeyError as err:
-        raise ModelError(f"not a head of {model.name}: {path}", detail=f"it has no {err}") from err
-    except (RuntimeError, TypeError, ValueError) as err:
-        raise ModelError(f"not a head of {model.name}: {path}", detail=misfit(err)) from err
-    files = (network, WeightsInUse("head", path.name, sha256_of(path)))
+    found = load_published_head(model, path)
+    files = (network, WeightsInUse("head", path.name, found.sha256))
     return _Parts(
-        name=model.name, backbone=net, head=module, calibration=calibration, scale=model.scale,
+        name=model.name, backbone=net, head=found.head, calibration=found.calibration, scale=model.scale,
         files=files, extractor=network.sha256, preprocessing=model.preprocessing, training_data=model.training_data,
         verified=[file.sha256 for file in files] == [file.sha256 for file in model.files], licence=model.head.licence, layout="rgb24", close=model.close,
     )  # fmt: skip
-
-
-def _origins(missing: list[WeightFile]) -> str:
-    return ", ".join(f"{file.url} ({file.size_bytes / 1e6:.0f} MB)" for file in missing)
 
 
 def _resnet(weights: Path | None, directory: Path) -> tuple[ResNetBackbone, WeightsInUse]:

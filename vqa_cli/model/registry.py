@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from vqa_cli.errors import ModelError
 from vqa_cli.model.store import WeightFile
 from vqa_cli.types import ScoreScale, WeightsInUse
 
@@ -32,9 +33,13 @@ class PublishedModel:
     name: str
     head: WeightFile
     scale: ScoreScale
-    training_data: str
+    databases: tuple[str, ...]  # that its training part comes from; which split it was, the authors number "9-th"
     preprocessing: str
     close: str  # the cheapest arithmetic that keeps its scores: docs/performance.md
+
+    @property
+    def training_data(self) -> str:
+        return f"training part (the authors' 9th split) of {', '.join(self.databases)}"
 
     @property
     def files(self) -> tuple[WeightFile, ...]:
@@ -49,7 +54,7 @@ PUBLISHED = {
             "07ce3eab277f3351b989f8d9b39fd22507262a9daf05a309eee4106ab2a0e57b", 2_227_645, "MIT", _VSFA,
         ),
         ScoreScale("MOS (KoNViD-1k)", 1.0, 5.0, True, "Mean opinion score of KoNViD-1k viewers, 1 bad to 5 excellent."),
-        "KoNViD-1k", _RGB,
+        ("KoNViD-1k",), _RGB,
         close="mixed8",
     ),
     "mdtvsfa": PublishedModel(
@@ -59,7 +64,7 @@ PUBLISHED = {
             "d5dd4fdf69ad4ee0e7f15caca1b5346d30e4d24a67fbbfd2e3fe434cbf5458c7", 2_163_133, "MIT", _MDTVSFA,
         ),
         ScoreScale("MOS (KoNViD-1k)", 1.0, 5.0, True, "Mean opinion score of KoNViD-1k viewers, 1 bad to 5 excellent."),
-        "KoNViD-1k, CVD2014, LIVE-Qualcomm, LIVE-VQC", _RGB,
+        ("KoNViD-1k", "CVD2014", "LIVE-Qualcomm"), _RGB,
         close="mixed",
     ),
 }  # fmt: skip
@@ -73,6 +78,18 @@ def not_as_published(files: Iterable[WeightsInUse]) -> list[str]:
         f"{file.name} (sha256 {file.sha256[:16]}…, published {published[file.name][:16]}…)"
         for file in files if published.get(file.name, file.sha256) != file.sha256
     ]  # fmt: skip
+
+
+def is_file_name(model: str) -> bool:
+    """Whether a model is named by its file and not by its registered name."""
+    return model.endswith(".safetensors") or "/" in model
+
+
+def unknown_model(model: str) -> ModelError:
+    """What to say of a name that is neither."""
+    return ModelError(
+        f"no such model: {model}", hint=f"one of {', '.join(MODEL_NAMES)}, or the path of a .safetensors file"
+    )
 
 
 def lite_path() -> Path:

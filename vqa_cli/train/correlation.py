@@ -21,7 +21,7 @@ _LEAST_FOR_FIT = 5  # four parameters and one degree of freedom
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Figures over ``n`` clips. What is undefined is NaN, and ``reasons`` says why.
+    """Figures over ``n`` clips. What is undefined is NaN, and ``reasons`` says why; ``remarks`` say what speaks against them.
 
     ``srocc_low`` and ``srocc_high`` bound the 95 % interval of ``srocc``. ``plcc`` and ``rmse`` compare predictions as
     they are, ``plcc_fit`` and ``rmse_fit`` after the logistic fit.
@@ -37,6 +37,7 @@ class Agreement:
     plcc_fit: float
     rmse_fit: float
     reasons: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """As plain data for JSON: NaN becomes ``None``."""

@@ -1,0 +1,89 @@
+"""Models as judging needs them: a head without its network, and what it has learnt from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vqa_cli.errors import ModelError, misfit
+from vqa_cli.model.checkpoint import below, load_model, network_sha256
+from vqa_cli.model.heads import Head, make_head
+from vqa_cli.model.load import calibration_of
+from vqa_cli.model.pooling import BETA, TAU_FRAMES
+from vqa_cli.model.published import load_published_head, refuse_missing
+from vqa_cli.model.registry import LITE, PUBLISHED, RESNET50, PublishedModel, is_file_name, lite_path, unknown_model
+from vqa_cli.model.scorer import Calibration
+from vqa_cli.train.datasets import Dataset
+
+
+@dataclass(frozen=True)
+class JudgedModel:
+    """A model without its network.
+
+    ``seen`` are its trainings, which know the test part of their splits; ``learnt_from`` names databases of which nothing is
+    known but that it was trained on some of their videos.
+    """
+
+    name: str
+    head: Head
+    calibration: Calibration
+    network: str | None
+    tau: int = TAU_FRAMES
+    beta: float = BETA
+    seen: tuple[dict[str, Any], ...] = ()
+    learnt_from: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def lessons(self, data: Dataset) -> list[dict[str, Any]]:
+        """How the database was split in each training of the model that used it."""
+        return [entry for entry in self.seen if entry["sha256"] == data.sha256]
+
+    def learnt_from_another_version(self, data: Dataset) -> bool:
+        """Whether it was trained on a table of the same name and videos that says something else by now."""
+        others = [entry for entry in self.seen if entry["sha256"] != data.sha256 and entry["name"] == data.name]
+        return any(not set(entry["test"]).isdisjoint(data.names) for entry in others)
+
+    def learnt_from_some(self, data: Dataset) -> bool:
+        """Whether the table is of a public database that it was trained on, by its name: KoNViD-1k, konvid_1k_subset, …"""
+        return any(_letters(data.name).startswith(_letters(name)) for name in self.learnt_from)
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+def open_model(model: str, directory: Path) -> JudgedModel:
+    """Read a model by its registered name or its file.
+
+    Args:
+        directory: where heads of published models lie.
+
+    Raises:
+        ModelError: no such model, or its weights are missing or damaged.
+    """
+    if model in PUBLISHED:
+        return _read_published(PUBLISHED[model], directory)
+    if model != LITE and not is_file_name(model):
+        raise unknown_model(model)
+    path = lite_path() if model == LITE else Path(model)
+    card, tensors, _ = load_model(path)
+    head = make_head(card.head, card.head_config)
+    try:
+        head.load_state_dict(below(tensors, "head."))
+    except RuntimeError as err:
+        raise ModelError(f"weights do not fit their card: {path}", detail=misfit(err)) from err
+    return JudgedModel(
+        model if model == LITE else path.stem, head, calibration_of(card.scale), network_sha256(card, tensors), card.tau, card.beta,
+        seen=(*card.training.get("datasets", []), *card.training.get("datasets_before", [])),
+    )  # fmt: skip
+
+
+def _read_published(model: PublishedModel, directory: Path) -> JudgedModel:
+    """The head alone: features are there already, and say themselves whether they are ResNet-50's."""
+    refuse_missing(model, [model.head], directory)
+    found = load_published_head(model, directory / model.head.name)
+    other = () if found.sha256 == model.head.sha256 else (f"{model.head.name} is not the published file",)
+    return JudgedModel(
+        model.name, found.head, found.calibration, RESNET50.sha256, learnt_from=model.databases, remarks=other
+    )
