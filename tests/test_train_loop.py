@@ -291,6 +291,15 @@ def test_train_says_what_it_needs(vqa: Vqa) -> None:
     assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: vqa train needs --dataset, --features and -o")
 
 
+def test_a_head_without_a_gru_cannot_lose_it(vqa: Vqa, tmp_path: Path) -> None:
+    paths = ("--dataset", tmp_path / "t.csv", "--features", tmp_path, "-o", tmp_path / "m.safetensors")
+    done = vqa("train", *paths, "--ablate", "gru", "--head", "transformer")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        2,
+        "error: --ablate gru and --head transformer: that head has no GRU to leave out",
+    )
+
+
 def test_a_seed_that_torch_does_not_take_is_refused(vqa: Vqa) -> None:
     done = vqa("train", "--seed", str(2**60))
     assert done.returncode == 2 and "Invalid value for '--seed'" in done.stderr.splitlines()[0]

@@ -83,6 +83,10 @@ def train_head(
         raise UsageError("vqa train needs --dataset, --features and -o", hint="see vqa train --help")
     if output.suffix != ".safetensors":
         raise UsageError(f"a model file ends in .safetensors: {output}")
+    if ablate == "gru" and head == "transformer":
+        raise UsageError(
+            "--ablate gru and --head transformer: that head has no GRU to leave out", hint="give one of them"
+        )
     # Read when torch loads; see options.load_chosen_scorer. Here it is batches of features that are large.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_large_blocks()
