@@ -19,6 +19,7 @@ from vqa_cli.report.charts import LIGHT
 from vqa_cli.train.correlation import logistic_fit
 from vqa_cli.train.datasets import read_dataset
 from vqa_cli.train.evaluate import evaluate
+from vqa_cli.train.judged import short_names
 from vqa_cli.train.loop import Epoch, TrainSettings
 from vqa_cli.train.rated import Rated
 from vqa_cli.train.splits import make_split
@@ -162,6 +163,32 @@ def test_tables_across_databases(bench: Bench, vqa: Vqa) -> None:
     assert len(table) == 5 and table[0].startswith("model,dataset,split,n,srocc,")
     unseen = vqa("evaluate", bench.model("m0"), *bench.args("other"), "--exp-ids", "0-2").stdout.splitlines()
     assert unseen[-1].split()[:3] == ["m0", "other", "each"] and unseen[-1].endswith("mean ± std of 3")
+
+
+def test_models_of_one_name_are_told_apart_by_their_folders(bench: Bench, vqa: Vqa, tmp_path: Path) -> None:
+    for folder, source in (("a", "m0"), ("b", "m1")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "m.safetensors").write_bytes(Path(bench.model(source)).read_bytes())
+    models = (tmp_path / "a" / "m.safetensors", "b/../b/m.safetensors", "b/m.safetensors", bench.model("m2"))
+    args = ("evaluate", *models, *bench.args("other"), "--exp-ids", "0-1", "--format", "json")
+    document = json.loads(vqa(*args, cwd=tmp_path).stdout)
+    assert [(row["model"], row["split"]) for row in document["results"]] == [
+        ("a/m", 0), ("a/m", 1), ("b/m", 0), ("b/m", 1), ("m2", 0), ("m2", 1),
+    ]  # fmt: skip
+    assert [(row["model"], row["results"]) for row in document["summary"]] == [("a/m", 2), ("b/m", 2), ("m2", 2)]
+
+
+def test_a_name_is_as_much_of_the_path_as_it_takes() -> None:
+    paths = [
+        "/r/a/x/m.safetensors",
+        "/r/b/x/m.safetensors",
+        "/r/a/n.safetensors",
+        "/r/vsfa.safetensors",
+        "/r/n.pt",
+        "/r/n.bin",
+    ]
+    names = short_names(paths, taken=["vsfa"])
+    assert names == ["a/x/m", "b/x/m", "a/n", "r/vsfa", "/r/n.pt", "/r/n.bin"]
 
 
 def test_features_of_another_network_are_refused(bench: Bench, vqa: Vqa) -> None:

@@ -16,7 +16,7 @@ from vqa_cli.model.pooling import effective_tau
 from vqa_cli.model.store import default_dir
 from vqa_cli.train.correlation import Agreement, agreement
 from vqa_cli.train.datasets import Dataset
-from vqa_cli.train.judged import JudgedModel, open_model
+from vqa_cli.train.judged import JudgedModel, open_models
 from vqa_cli.train.loop import TrainSettings, pooled_scores
 from vqa_cli.train.rated import Rated
 from vqa_cli.train.splits import make_split
@@ -74,7 +74,7 @@ def evaluate(
     """
     if exp_ids is not None and part == "all":
         raise UsageError("every video is in no split", hint="give either --exp-ids or --part all")
-    opened = [open_model(model, model_dir or default_dir()) for model in models]
+    opened = open_models(models, model_dir or default_dir())
     results = []
     for each in databases:
         parts = [_parts(model, each.data, part, exp_ids) for model in opened]

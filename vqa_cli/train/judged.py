@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,16 @@ from vqa_cli.model.heads import Head, make_head
 from vqa_cli.model.load import calibration_of
 from vqa_cli.model.pooling import BETA, TAU_FRAMES
 from vqa_cli.model.published import load_published_head, refuse_missing
-from vqa_cli.model.registry import LITE, PUBLISHED, RESNET50, PublishedModel, is_file_name, lite_path, unknown_model
+from vqa_cli.model.registry import (
+    LITE,
+    MODEL_NAMES,
+    PUBLISHED,
+    RESNET50,
+    PublishedModel,
+    is_file_name,
+    lite_path,
+    unknown_model,
+)
 from vqa_cli.model.scorer import Calibration
 from vqa_cli.train.datasets import Dataset
 
@@ -53,8 +64,8 @@ def _letters(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold()))
 
 
-def open_model(model: str, directory: Path) -> JudgedModel:
-    """Read a model by its registered name or its file.
+def open_models(models: Sequence[str], directory: Path) -> list[JudgedModel]:
+    """Read models by their registered names or files, each once; no two get the same name.
 
     Args:
         directory: where heads of published models lie.
@@ -62,6 +73,34 @@ def open_model(model: str, directory: Path) -> JudgedModel:
     Raises:
         ModelError: no such model, or its weights are missing or damaged.
     """
+    spelled: dict[str, str] = {}
+    for model in models:
+        spelled.setdefault(model if model in MODEL_NAMES else os.path.abspath(model), model)
+    files = [path for path in spelled if path not in MODEL_NAMES]
+    names = dict(zip(files, short_names(files, taken=MODEL_NAMES), strict=True))
+    return [replace(_open(model, directory), name=names.get(path, model)) for path, model in spelled.items()]
+
+
+def short_names(paths: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+    """The end of each absolute path, without suffix, that no other one has: ``m``, or ``a/m`` beside ``b/m``.
+
+    Args:
+        paths: all different.
+        taken: names that none of them may get.
+    """
+    parts = [Path(path).with_suffix("").parts for path in paths]
+    depths = [1] * len(paths)
+    while True:
+        names = ["/".join(each[-depth:]) for each, depth in zip(parts, depths, strict=True)]
+        twice = [i for i, name in enumerate(names) if names.count(name) > 1 or name in taken]
+        deeper = [i for i in twice if depths[i] < len(parts[i])]
+        if not deeper:  # those that differ in nothing but their suffix keep all of their path
+            return [paths[i] if i in twice else name for i, name in enumerate(names)]
+        for i in deeper:
+            depths[i] += 1
+
+
+def _open(model: str, directory: Path) -> JudgedModel:
     if model in PUBLISHED:
         return _read_published(PUBLISHED[model], directory)
     if model != LITE and not is_file_name(model):
@@ -74,7 +113,7 @@ def open_model(model: str, directory: Path) -> JudgedModel:
     except RuntimeError as err:
         raise ModelError(f"weights do not fit their card: {path}", detail=misfit(err)) from err
     return JudgedModel(
-        model if model == LITE else path.stem, head, calibration_of(card.scale), network_sha256(card, tensors), card.tau, card.beta,
+        model, head, calibration_of(card.scale), network_sha256(card, tensors), card.tau, card.beta,
         seen=(*card.training.get("datasets", []), *card.training.get("datasets_before", [])),
     )  # fmt: skip
 
