@@ -70,6 +70,12 @@ class StorageError(VqaError):
     exit_code = ExitCode.STORAGE
 
 
+class Stopped(VqaError):
+    """Interrupted by the user where there is something to say of what was kept."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
 def first_line(err: BaseException) -> str:
     """The first line of a foreign error, or its type where it says nothing."""
     return (str(err).splitlines() or [type(err).__name__])[0]

@@ -34,6 +34,10 @@ COMMANDS = {
 }
 
 
+# Those that put what they have finished into the cache.
+_REMEMBER = frozenset({"ladder", "score", "search", "gate"})
+
+
 class LazyGroup(click.Group):
     """Knows its commands by name and imports one only to run it, so that ``vqa --help`` is instant."""
 
@@ -95,7 +99,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.OK)
     except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted; what was finished is in the cache", None, None)
+        args = sys.argv[1:] if argv is None else argv
+        cached = args[:1] and args[0] in _REMEMBER and "--no-cache" not in args
+        _complain("interrupted" + ("; what was finished is in the cache" if cached else ""), None, None)
         sys.exit(ExitCode.INTERRUPTED)
     except Exception as err:
         full = getattr(err, "errno", None) in (28, 122)

@@ -9,11 +9,12 @@ import click
 
 from vqa_cli.cli.console import note
 from vqa_cli.cli.options import FFMPEG_OPTION, load_chosen_scorer, model_options
-from vqa_cli.errors import ExitCode, UsageError
+from vqa_cli.errors import ExitCode, Stopped, UsageError
 from vqa_cli.types import Size
 
 if TYPE_CHECKING:
     from vqa_cli.model.extractor import FeatureExtractor
+    from vqa_cli.train.extract import ExtractOrder
     from vqa_cli.types import ModelIdentity
 
 
@@ -41,12 +42,10 @@ def command(
     Videos whose features are there already are skipped; a bad video is reported and the others go on (exit 8). Beside the
     models, --model takes brisque: hand-made statistics that know no content, for `vqa train --ablate content`.
     """
-    from vqa_cli.media.binaries import find_ffmpeg
-    from vqa_cli.media.process import Runner
     from vqa_cli.media.raw import RawFormat
     from vqa_cli.model.registry import is_file_name
     from vqa_cli.train.datasets import read_dataset
-    from vqa_cli.train.extract import ExtractOrder, as_published, extract
+    from vqa_cli.train.extract import ExtractOrder, as_published
     from vqa_cli.train.extract import shard as take_shard
 
     model = options["model"] or "vsfa-lite"
@@ -66,6 +65,25 @@ def command(
     order = ExtractOrder(
         videos, output, network, identity, extractor, every, told or as_published(data.raw, identity.pixels)
     )
+    try:
+        done, kept, failed = _run(names, order, ffmpeg, jobs)
+    except KeyboardInterrupt:
+        raise Stopped(
+            f"interrupted; the features that were finished are in {output}",
+            hint="the same command goes on with the rest",
+        ) from None
+    if failed:
+        note("hint: `vqa train` and `vqa evaluate` go on without the failed ones by --skip-missing")
+    click.echo(f"{done - kept} extracted, {kept} were there, {failed} failed")
+    return int(ExitCode.PARTIAL if failed else ExitCode.OK)
+
+
+def _run(names: tuple[str, ...], order: ExtractOrder, ffmpeg: str | None, jobs: int) -> tuple[int, int, int]:
+    """Extract, with a line for each video; gives how many are done, were there before, and failed."""
+    from vqa_cli.media.binaries import find_ffmpeg
+    from vqa_cli.media.process import Runner
+    from vqa_cli.train.extract import extract
+
     done = kept = failed = 0
     with Runner() as runner:
         for result in extract(names, order, runner=runner, ffmpeg=find_ffmpeg(runner, ffmpeg), jobs=jobs):
@@ -78,10 +96,7 @@ def command(
                 else f"{result.frames} frames"
             )
             note(f"[{done + failed}/{len(names)}] {result.video}: {text}")
-    if failed:
-        note("hint: `vqa train` and `vqa evaluate` go on without the failed ones by --skip-missing")
-    click.echo(f"{done - kept} extracted, {kept} were there, {failed} failed")
-    return int(ExitCode.PARTIAL if failed else ExitCode.OK)
+    return done, kept, failed
 
 
 def _network(model: str, options: dict[str, Any]) -> tuple[FeatureExtractor, ModelIdentity]:

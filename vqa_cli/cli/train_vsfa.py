@@ -13,11 +13,14 @@ import click
 from vqa_cli.cli.agreements import render
 from vqa_cli.cli.console import Countdown, note
 from vqa_cli.cli.databases import SKIP_MISSING_OPTION, read_databases
-from vqa_cli.errors import UsageError
+from vqa_cli.errors import Stopped, UsageError
 from vqa_cli.model.memory import keep_large_blocks
 
 if TYPE_CHECKING:
+    from vqa_cli.model.checkpoint import Card
+    from vqa_cli.train.correlation import Agreement
     from vqa_cli.train.loop import Epoch
+    from vqa_cli.train.training import TrainOrder
 
 F = TypeVar("F", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path)
@@ -91,27 +94,45 @@ def train_head(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_large_blocks()
     from vqa_cli.model.device import pick_device
-    from vqa_cli.train.board import Board
     from vqa_cli.train.loop import TrainSettings
-    from vqa_cli.train.training import TrainOrder, train
+    from vqa_cli.train.training import TrainOrder
 
     settings["head"] = "frame" if ablate == "gru" else {"gru": "vsfa"}.get(head, head)
     if pooling == "mean" or ablate == "pooling":
         settings["tau"] = 1  # a window of one frame leaves every frame score as it is
     rated = read_databases(datasets, features, skip_missing=skip_missing)
     fit = TrainSettings(**settings)
-    progress = Countdown(fit.epochs, "epoch")
-    board = Board(tensorboard / output.stem) if tensorboard is not None else None
+    order = TrainOrder(
+        rated, output, exp_id, fit, pick_device(device), start=start, without_content=ablate == "content"
+    )
+    try:
+        card, results = _run(order, tensorboard)
+    except KeyboardInterrupt:
+        raise _stopped(order) from None
+    note(f"best epoch {card.training['best_epoch'] + 1}, validation SROCC {card.training['val_srocc']:.4f}: {output}")
+    click.echo(render([({"dataset": name, "split": exp_id}, result) for name, result in results], "text"))
+
+
+def _run(order: TrainOrder, tensorboard: Path | None) -> tuple[Card, list[tuple[str, Agreement]]]:
+    """Train, with a bar and curves."""
+    from vqa_cli.train.board import Board
+    from vqa_cli.train.training import train
+
+    progress = Countdown(order.settings.epochs, "epoch")
+    board = Board(tensorboard / order.output.stem) if tensorboard is not None else None
 
     def watch(row: Epoch) -> None:
         if board is not None:
             board(row)
         progress(row.epoch + 1, f"loss {row.train_loss:.4f}, validation SROCC {row.val_srocc:.4f}")
 
-    order = TrainOrder(
-        rated, output, exp_id, fit, pick_device(device), start=start, without_content=ablate == "content"
-    )
     with closing(progress), closing(board) if board is not None else nullcontext():
-        card, results = train(order, watch)
-    note(f"best epoch {card.training['best_epoch'] + 1}, validation SROCC {card.training['val_srocc']:.4f}: {output}")
-    click.echo(render([({"dataset": name, "split": exp_id}, result) for name, result in results], "text"))
+        return train(order, watch)
+
+
+def _stopped(order: TrainOrder) -> Stopped:
+    if order.checkpoint.exists():
+        return Stopped(
+            f"interrupted; the last finished epoch is in {order.checkpoint}", hint="the same command goes on from there"
+        )
+    return Stopped("interrupted before the first epoch was finished; nothing is kept")

@@ -41,6 +41,11 @@ class TrainOrder:
     start: Path | None = None
     without_content: bool = False
 
+    @property
+    def checkpoint(self) -> Path:
+        """Where the last finished epoch is kept until the model is written."""
+        return self.output.with_suffix(".checkpoint")
+
 
 def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, list[tuple[str, Agreement]]]:
     """Train (or go on training), write the model file with the best epoch, judge it on each database's test part.
@@ -69,10 +74,9 @@ def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, list
     fit = start_fit(trained[0].dim, settings, _objective(order.rated), order.device, standard)
     task = _task(order, origin)
     earlier = _load_start(fit, order.start, origin) if order.start is not None else []
-    checkpoint = order.output.with_suffix(".checkpoint")
-    if checkpoint.exists():
-        resume_fit(fit, checkpoint, task)
-    for row in run_fit(fit, trained, judged, origin.every, lambda now: save_fit(now, checkpoint, task)):
+    if order.checkpoint.exists():
+        resume_fit(fit, order.checkpoint, task)
+    for row in run_fit(fit, trained, judged, origin.every, lambda now: save_fit(now, order.checkpoint, task)):
         watch(row)
     load_best(fit)
     tau = effective_tau(settings.tau, origin.every)
@@ -84,7 +88,7 @@ def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, list
     head = {k: v.detach().cpu() for k, v in fit.head.state_dict().items()}
     head = standard.folded(head) if standard else head
     save_model(order.output, card, tensors | {f"head.{k}": v for k, v in head.items()})
-    checkpoint.unlink()
+    order.checkpoint.unlink()
     return card, results
 
 
