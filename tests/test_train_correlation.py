@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vqa_cli.errors import InputError
-from vqa_cli.train.correlation import agreement, srocc_interval
+from vqa_cli.train.correlation import Agreement, agreement, srocc_interval
 
 _CLIPS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=2, max_size=20)
 
@@ -75,3 +75,12 @@ def test_what_is_no_number_is_refused() -> None:
         agreement([1.0, math.nan], [1.0, 2.0])
     with pytest.raises(InputError, match="cannot correlate"):
         agreement([1.0], [1.0, 2.0])
+
+
+def test_figures_that_were_kept_come_back_and_what_was_undefined_stays_so() -> None:
+    for predicted in ([1.0, 2.0, 3.0, 4.0, 6.0, 5.0], [2.0] * 6):
+        before = agreement(predicted, [1.0, 3.0, 2.0, 4.0, 5.0, 7.0])
+        kept = {k: v for k, v in before.document().items() if isinstance(v, (int, float))}
+        after = Agreement.recalled(kept)
+        assert after.document() == before.document() | {"reasons": after.reasons}
+        assert bool(after.reasons) == bool(before.reasons)

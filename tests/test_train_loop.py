@@ -12,16 +12,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import Vqa, make_clip
+from rated import write_database
 
 from vqa_cli.errors import InputError, StorageError
 from vqa_cli.model.checkpoint import Card, Scale, save_model
 from vqa_cli.model.heads import batch_scores
 from vqa_cli.train.clips import Clips, load_batch
+from vqa_cli.train.datasets import read_dataset
 from vqa_cli.train.features import Provenance, features_path, write_features
 from vqa_cli.train.loop import Fit, TrainSettings, learning_rate, load_step, pooled_scores, run_fit, train_step
 from vqa_cli.train.loop import start_fit as start
 from vqa_cli.train.objective import L1Objective
+from vqa_cli.train.rated import Rated
 from vqa_cli.train.resume import resume_fit, save_fit
+from vqa_cli.train.training import TrainOrder, finished, train
 
 CPU = torch.device("cpu")
 PROVENANCE = Provenance(
@@ -289,6 +293,43 @@ def test_correlate_says_which_number_is_missing(vqa: Vqa, tmp_path: Path, rows: 
 def test_train_says_what_it_needs(vqa: Vqa) -> None:
     done = vqa("train")
     assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: vqa train needs --dataset, --features and -o")
+
+
+def test_a_finished_training_is_not_done_again_unless_it_is_another_one(vqa: Vqa, tmp_path: Path) -> None:
+    rated, model = write_database(tmp_path, "set"), tmp_path / "m.safetensors"
+    args = ("train", "--dataset", tmp_path / "set.csv", "--features", rated.features, "-o", model, "--device", "cpu")
+    first = vqa(*args, "--epochs", "2", "--tensorboard", tmp_path / "first")
+    written = model.stat().st_mtime_ns
+    again = vqa(*args, "--epochs", "2", "--tensorboard", tmp_path / "curves")
+    assert (again.returncode, again.stdout) == (0, first.stdout)
+    assert again.stderr.splitlines() == [
+        f"finished before, with the same data and settings; delete {model} to train again",
+        first.stderr.splitlines()[-1],
+    ]
+    assert model.stat().st_mtime_ns == written and not (tmp_path / "curves").exists()
+    other = vqa(*args, "--epochs", "3")
+    assert other.returncode == 0 and "finished before" not in other.stderr
+    assert model.stat().st_mtime_ns > written
+
+
+def test_a_training_counts_as_another_one_by_data_split_features_and_start(tmp_path: Path) -> None:
+    rated, epochs = write_database(tmp_path, "set"), []
+    order = TrainOrder((rated,), tmp_path / "m.safetensors", settings=replace(SETTINGS, epochs=1))
+    assert finished(order) is None
+    card, results = train(order, epochs.append)
+    assert finished(order) == (card, results)
+    start = tmp_path / "start.safetensors"
+    start.write_bytes(order.output.read_bytes())
+    assert finished(replace(order, exp_id=1)) is finished(replace(order, start=start)) is None
+    tuned = replace(order, output=tmp_path / "t.safetensors", start=start)
+    train(tuned, epochs.append)
+    assert finished(tuned) is not None
+    train(replace(order, output=start, exp_id=2), epochs.append)
+    assert finished(tuned) is None  # the head that it began with is another one by now
+    table = tmp_path / "set.csv"
+    table.write_text(table.read_text().replace("1.mp4,", "1.mp4,0"))
+    assert finished(replace(order, rated=(Rated(read_dataset(table), rated.features),))) is None
+    assert len(epochs) == 3
 
 
 def test_a_head_without_a_gru_cannot_lose_it(vqa: Vqa, tmp_path: Path) -> None:

@@ -18,9 +18,8 @@ from vqa_cli.model.memory import keep_large_blocks
 
 if TYPE_CHECKING:
     from vqa_cli.model.checkpoint import Card
-    from vqa_cli.train.correlation import Agreement
     from vqa_cli.train.loop import Epoch
-    from vqa_cli.train.training import TrainOrder
+    from vqa_cli.train.training import Results, TrainOrder
 
 F = TypeVar("F", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path)
@@ -95,7 +94,7 @@ def train_head(
     keep_large_blocks()
     from vqa_cli.model.device import pick_device
     from vqa_cli.train.loop import TrainSettings
-    from vqa_cli.train.training import TrainOrder
+    from vqa_cli.train.training import TrainOrder, finished
 
     settings["head"] = "frame" if ablate == "gru" else {"gru": "vsfa"}.get(head, head)
     if pooling == "mean" or ablate == "pooling":
@@ -105,15 +104,18 @@ def train_head(
     order = TrainOrder(
         rated, output, exp_id, fit, pick_device(device), start=start, without_content=ablate == "content"
     )
+    before = finished(order)
+    if before is not None:
+        note(f"finished before, with the same data and settings; delete {output} to train again")
     try:
-        card, results = _run(order, tensorboard)
+        card, results = before or _run(order, tensorboard)
     except KeyboardInterrupt:
         raise _stopped(order) from None
     note(f"best epoch {card.training['best_epoch'] + 1}, validation SROCC {card.training['val_srocc']:.4f}: {output}")
     click.echo(render([({"dataset": name, "split": exp_id}, result) for name, result in results], "text"))
 
 
-def _run(order: TrainOrder, tensorboard: Path | None) -> tuple[Card, list[tuple[str, Agreement]]]:
+def _run(order: TrainOrder, tensorboard: Path | None) -> tuple[Card, Results]:
     """Train, with a bar and curves."""
     from vqa_cli.train.board import Board
     from vqa_cli.train.training import train

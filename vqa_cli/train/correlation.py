@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,13 +36,20 @@ class Agreement:
     rmse: float
     plcc_fit: float
     rmse_fit: float
-    reasons: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = field(default=(), kw_only=True)
+    remarks: tuple[str, ...] = field(default=(), kw_only=True)
 
     def document(self) -> dict[str, Any]:
         """As plain data for JSON: NaN becomes ``None``."""
         values = asdict(self)
         return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+    @classmethod
+    def recalled(cls, figures: Mapping[str, float]) -> Agreement:
+        """From numbers that were kept of :meth:`document`, which lack what was undefined, and why it was."""
+        names = [each.name for each in fields(cls) if each.name not in ("n", "reasons", "remarks")]
+        reasons = ("undefined when it was measured",) if any(name not in figures for name in names) else ()
+        return cls(int(figures["n"]), *(figures.get(name, math.nan) for name in names), reasons=reasons)
 
 
 FIGURES = ("srocc", "krocc", "plcc", "plcc_fit", "rmse", "rmse_fit")
@@ -77,14 +84,14 @@ def agreement(predicted: ArrayLike, rated: ArrayLike) -> Agreement:
     reason = _undefined(x, y)
     if reason:
         nan = math.nan
-        return Agreement(x.size, nan, nan, nan, nan, nan, rmse, nan, nan, (reason,))
+        return Agreement(x.size, nan, nan, nan, nan, nan, rmse, nan, nan, reasons=(reason,))
     srocc = float(stats.spearmanr(x, y).statistic)
     low, high = srocc_interval(srocc, x.size)
     krocc, plcc = float(stats.kendalltau(x, y).statistic), float(stats.pearsonr(x, y).statistic)
     try:
         fitted = logistic_fit(x, y)
     except ValueError as err:
-        return Agreement(x.size, srocc, low, high, krocc, plcc, rmse, math.nan, math.nan, (str(err),))
+        return Agreement(x.size, srocc, low, high, krocc, plcc, rmse, math.nan, math.nan, reasons=(str(err),))
     fit_rmse = float(np.sqrt(np.mean((fitted - y) ** 2)))
     return Agreement(x.size, srocc, low, high, krocc, plcc, rmse, float(stats.pearsonr(fitted, y).statistic), fit_rmse)
 

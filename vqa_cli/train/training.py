@@ -47,7 +47,39 @@ class TrainOrder:
         return self.output.with_suffix(".checkpoint")
 
 
-def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, list[tuple[str, Agreement]]]:
+Results = list[tuple[str, Agreement]]
+
+
+def finished(order: TrainOrder) -> tuple[Card, Results] | None:
+    """What this very training gave when it was run before: the same data, split, features, start and settings.
+
+    ``None`` where there is no such model, or where a checkpoint lies beside it, which is of a later training.
+
+    Raises:
+        InputError: as for :func:`train`.
+    """
+    if order.checkpoint.exists() or not order.output.exists():
+        return None
+    try:
+        card = load_model(order.output)[0]
+    except ModelError:
+        return None
+    task = _task(order, _one_origin(order.rated))
+    if (card.training.get("task"), card.training.get("settings")) != (task, asdict(order.settings)):
+        return None
+    names = [each.data.name for each in order.rated]
+    return card, [
+        (name, Agreement.recalled(below(card.metrics, prefix)))
+        for name, prefix in zip(names, _prefixes(names), strict=True)
+    ]
+
+
+def _prefixes(names: list[str]) -> list[str]:
+    """What a card's figures of each database begin with; those of the first, on whose scale the model is, have no name."""
+    return ["test_", *(f"{name}_test_" for name in names[1:])]
+
+
+def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, Results]:
     """Train (or go on training), write the model file with the best epoch, judge it on each database's test part.
 
     Raises:
@@ -131,9 +163,9 @@ def _one_origin(rated: tuple[Rated, ...]) -> Provenance:
 
 
 def _task(order: TrainOrder, origin: Provenance) -> str:
-    """What a checkpoint is of, beside its settings."""
+    """What a checkpoint or model is of, beside its settings. The head to start from counts by its content."""
     data = " ".join(" ".join((each.data.sha256, *each.left_out)) for each in order.rated)
-    return f"{data} {order.exp_id} {origin.key} {order.start}"
+    return f"{data} {order.exp_id} {origin.key} {load_model(order.start)[2] if order.start else None}"
 
 
 def _load_start(fit: Fit, path: Path, origin: Provenance) -> list[dict[str, Any]]:
@@ -162,12 +194,14 @@ def _backbone(origin: Provenance) -> tuple[Card | None, dict[str, torch.Tensor]]
 
 def _card(
     order: TrainOrder, splits: list[Split], origin: Provenance, base: Card | None, fit: Fit,
-    results: list[tuple[str, Agreement]], earlier: list[dict[str, Any]],
+    results: Results, earlier: list[dict[str, Any]],
 ) -> Card:  # fmt: skip
     settings = order.settings
-    figures = {f"test_{k}": v for k, v in results[0][1].document().items() if isinstance(v, (int, float))}
-    for name, result in results[1:]:
-        figures |= {f"{name}_test_{k}": v for k, v in result.document().items() if isinstance(v, (int, float))}
+    figures = {
+        f"{prefix}{k}": v
+        for prefix, (_, result) in zip(_prefixes([name for name, _ in results]), results, strict=True)
+        for k, v in result.document().items() if isinstance(v, (int, float))
+    }  # fmt: skip
     trained = [
         {"name": r.data.name, "sha256": r.data.sha256, "exp_id": order.exp_id,
          "test": [r.data.names[i] for i in split.test], "left_out": list(r.left_out)}
@@ -189,7 +223,7 @@ def _card(
         metrics={k: float(v) for k, v in figures.items()},
         training={
             "datasets": trained, "settings": asdict(settings), "start": str(order.start) if order.start else None,
-            "datasets_before": earlier,
+            "datasets_before": earlier, "task": _task(order, origin),
             "extractor": origin.extractor, "extractor_sha256": origin.extractor_sha256, "every": origin.every,
             "best_epoch": fit.best_epoch, "val_srocc": fit.best_srocc,
         },
