@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from vqa_cli.media.raw import RawFormat, count_raw_frames
 from vqa_cli.model.brisque import BrisqueBackbone, brisque_network
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.train.extract import ExtractOrder, as_published, extract, shard
-from vqa_cli.train.features import features_path, open_features
+from vqa_cli.train.features import features_path, open_features, read_provenance
 from vqa_cli.types import FrameFormat, PixelWish, Size
 
 
@@ -97,6 +98,39 @@ def test_headerless_files_are_shown_to_resnet_as_rgb(vqa: Vqa, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     ours, theirs = (open_features(features_path(tmp_path / "f", name)) for name in ("a.yuv", "a.mkv"))
     assert ours.shape == (3, 4096) and np.array_equal(ours, theirs)
+    done = vqa("extract", table, "--videos", tmp_path, "-o", tmp_path / "f", *told, "--color", "reference")
+    assert done.stdout == "2 extracted, 0 were there, 0 failed\n"
+    assert done.stderr.splitlines()[0].startswith("note: .yuv files are read at full range, as the authors' code does")
+    assert read_provenance(features_path(tmp_path / "f", "a.yuv")).raw == "128x96 yuvj420p"
+
+
+class _Camera:
+    """A network that keeps the frames that it was shown."""
+
+    def __init__(self) -> None:
+        self.frames: list[np.ndarray] = []
+
+    def features(self, frames: Iterable[np.ndarray], frame_format: FrameFormat) -> Iterator[torch.Tensor]:
+        for chunk in frames:
+            self.frames += [frame.copy() for frame in chunk]
+            yield torch.ones(len(chunk), 2)
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("pix_fmt", ["yuvj420p", "yuv420p"])
+def test_headerless_files_have_the_pixels_of_ffmpegs_own_reading(tmp_path: Path, pix_fmt: str) -> None:
+    make_clip(tmp_path / "a.mkv", size="64x48", seconds=0.2, args=("-c:v", "ffv1", "-pix_fmt", "yuv420p"))
+    ffmpeg("-i", tmp_path / "a.mkv", "-f", "rawvideo", "-pix_fmt", "yuv420p", tmp_path / "a.yuv")
+    read = ("-f", "rawvideo", "-video_size", "64x48", "-pixel_format", pix_fmt, "-i", tmp_path / "a.yuv")
+    ffmpeg(*read, "-f", "rawvideo", "-pix_fmt", "rgb24", tmp_path / "rgb")  # as skvideo asks for it
+    want = np.fromfile(tmp_path / "rgb", np.uint8).reshape(-1, 48, 64, 3).astype(int)
+    camera, pixels = _Camera(), PixelWish("rgb24", "reference")
+    order = _order(tmp_path, camera)
+    order = replace(order, model=replace(order.model, pixels=pixels), raw=RawFormat(Size(64, 48), pix_fmt))
+    with Runner() as runner:
+        (done,) = extract(["a.yuv"], order, runner=runner, ffmpeg=find_ffmpeg(runner))
+    assert done.error is None
+    assert np.abs(np.array(camera.frames).reshape(want.shape) - want).max() <= 1
 
 
 @pytest.mark.parametrize(

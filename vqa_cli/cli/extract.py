@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     "--shard", metavar="I/N", help="The I-th of N shares of the videos, so that N processes or GPUs fill one folder."
 )
 @click.option("--yuv-size", metavar="WxH", help="Frame size of headerless .yuv files [the info.mat's].")
-@click.option("--yuv-pix-fmt", help="Pixel format of .yuv files [the info.mat's, else yuv420p].")
+@click.option(
+    "--yuv-pix-fmt",
+    help="Pixel format of .yuv files [yuv420p; yuvj420p, its full range, by --color reference for models that see RGB].",
+)
 @model_options
 @FFMPEG_OPTION
 def command(
@@ -56,15 +59,16 @@ def command(
     data = read_dataset(dataset)
     names = take_shard(data.names, *share)
     frame_size = given or (data.raw.size if data.raw else None)
-    told = RawFormat(frame_size, yuv_pix_fmt or "yuv420p") if frame_size and (given or yuv_pix_fmt) else None
-    if told is not None:
-        told.layout()
+    raw = RawFormat(frame_size, yuv_pix_fmt or "yuv420p") if frame_size else None
+    if raw is not None:
+        raw.layout()  # so that a format that cannot be is refused before the network is loaded
     network, identity = _network(model, options)
     # A file is found again from any folder that training is started in.
     extractor = str(Path(model).absolute()) if is_file_name(model) else model
-    order = ExtractOrder(
-        videos, output, network, identity, extractor, every, told or as_published(data.raw, identity.pixels)
-    )
+    if raw is not None and yuv_pix_fmt is None and (published := as_published(raw, identity.pixels)) != raw:
+        raw = published
+        note("note: .yuv files are read at full range, as the authors' code does; --yuv-pix-fmt yuv420p says otherwise")
+    order = ExtractOrder(videos, output, network, identity, extractor, every, raw)
     try:
         done, kept, failed = _run(names, order, ffmpeg, jobs)
     except KeyboardInterrupt:

@@ -55,12 +55,12 @@ class ExtractOrder:
     raw: RawFormat | None = None
 
 
-def as_published(raw: RawFormat | None, pixels: PixelWish) -> RawFormat | None:
-    """What a database says of its headerless files, as a network is to see it.
+def as_published(raw: RawFormat, pixels: PixelWish) -> RawFormat:
+    """How headerless files are read where nobody said it in so many words.
 
     Where the authors' pixels are wanted, at full range: their code asks skvideo for ``yuvj420p``, whatever was recorded.
     """
-    return replace(raw, pix_fmt="yuvj420p") if raw and pixels == PixelWish("rgb24", "reference") else raw
+    return replace(raw, pix_fmt="yuvj420p") if pixels == PixelWish("rgb24", "reference") else raw
 
 
 def shard(names: Sequence[str], index: int, count: int) -> tuple[str, ...]:
