@@ -23,7 +23,7 @@ from vqa_cli.media.process import Runner
 from vqa_cli.media.raw import RawFormat, count_raw_frames
 from vqa_cli.model.brisque import BrisqueBackbone, brisque_network
 from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.train.extract import ExtractOrder, as_published, extract, shard
+from vqa_cli.train.extract import ExtractOrder, as_published, extract, find_video, shard
 from vqa_cli.train.features import features_path, open_features, read_provenance
 from vqa_cli.types import FrameFormat, PixelWish, Size
 
@@ -231,6 +231,18 @@ def test_a_folder_that_takes_no_features_ends_it(vqa: Vqa, tmp_path: Path) -> No
         6,
         f"error: cannot write features: {tmp_path / 'f' / 'a.yuv.safetensors'}",
     )
+
+
+@pytest.mark.ffmpeg
+def test_videos_of_konvid_are_found_under_the_names_that_they_have_today(clip: Path, tmp_path: Path) -> None:
+    old, new = ("1_cut_centercrop_960x540_8s.mp4", "2_original_centercrop_960x540_8s.mp4"), ("1.mp4", "2.mp4")
+    for name in (old[0], *new):
+        (tmp_path / name).write_bytes(clip.read_bytes())
+    assert [find_video(tmp_path, name).name for name in (*old, "3.mp4")] == [old[0], new[1], "3.mp4"]
+    with Runner() as runner:
+        (done,) = extract([old[1]], _order(tmp_path, _Slow()), runner=runner, ffmpeg=find_ffmpeg(runner))
+    assert done.error is None
+    assert [path.name for path in (tmp_path / "f").iterdir()] == [f"{old[1]}.safetensors"]
 
 
 @pytest.mark.ffmpeg

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from vqa_cli.media.binaries import Ffmpeg
     from vqa_cli.media.process import Runner
     from vqa_cli.model.extractor import FeatureExtractor
+
+_KONVID = re.compile(r"(\d+)_(?:original|cut)_centercrop_960x540_8s\.mp4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,18 @@ def as_published(raw: RawFormat, pixels: PixelWish) -> RawFormat:
     return replace(raw, pix_fmt="yuvj420p") if pixels == PixelWish("rgb24", "reference") else raw
 
 
+def find_video(folder: Path, name: str) -> Path:
+    """Where a database's video lies: under its name, or under the one that it has by now.
+
+    KoNViD-1k's owners renamed its files after the authors' table was made: what is called
+    ``8424428827_cut_centercrop_960x540_8s.mp4`` there comes as ``8424428827.mp4``. Source: issues 3 and 16 of
+    github.com/lidq92/VSFA.
+    """
+    listed, konvid = folder / name, _KONVID.fullmatch(Path(name).name)
+    renamed = listed.with_name(f"{konvid[1]}.mp4") if konvid else listed
+    return renamed if renamed.is_file() and not listed.is_file() else listed
+
+
 def shard(names: Sequence[str], index: int, count: int) -> tuple[str, ...]:
     """The ``index``-th (from 1) of ``count`` shares: every name is in one, and all are of about the same length."""
     return tuple(names[index - 1 :: count])
@@ -93,6 +108,7 @@ def extract(
 def _one(name: str, order: ExtractOrder, runner: Runner, ffmpeg: Ffmpeg) -> Extracted:
     source, target = order.videos / name, features_path(order.features, name)
     try:
+        source = find_video(order.videos, name)
         if not source.is_file():
             raise InputError(f"no such video: {source}")
         if _is_current(target, source, order):
