@@ -15,7 +15,7 @@ from conftest import Vqa, make_clip
 from rated import write_database
 
 from vqa_cli.errors import InputError, StorageError
-from vqa_cli.model.checkpoint import Card, Scale, save_model
+from vqa_cli.model.checkpoint import Card, Scale, load_model, save_model
 from vqa_cli.model.heads import batch_scores
 from vqa_cli.train.clips import Clips, load_batch
 from vqa_cli.train.datasets import read_dataset
@@ -243,8 +243,6 @@ def test_extract_train_evaluate_score(vqa: Vqa, table: Path, tmp_path: Path) -> 
     assert train.returncode == 0, train.stderr
     (figures,) = json.loads(vqa("evaluate", model, *data, "--format", "json").stdout)["results"]
     assert figures["n"] == 2
-    from vqa_cli.model.checkpoint import load_model
-
     card, _, _ = load_model(model)
     assert card.metrics["test_rmse"] == pytest.approx(figures["rmse"])
     scores = [
@@ -330,6 +328,16 @@ def test_a_training_counts_as_another_one_by_data_split_features_and_start(tmp_p
     table.write_text(table.read_text().replace("1.mp4,", "1.mp4,0"))
     assert finished(replace(order, rated=(Rated(read_dataset(table), rated.features),))) is None
     assert len(epochs) == 3
+
+
+def test_two_databases_are_trained_on_with_the_falls_of_mdtvsfas_code(vqa: Vqa, tmp_path: Path) -> None:
+    one, two = write_database(tmp_path, "one"), write_database(tmp_path, "two", seed=8)
+    data = [a for rated in (one, two) for a in ("--dataset", f"{rated.features}.csv", "--features", rated.features)]
+    output = ("-o", tmp_path / "m.safetensors", "--epochs", "20", "--lr", "1e-4", "--batch", "32", "--device", "cpu")
+    done = vqa("train", *data, *output)
+    assert done.returncode == 0, done.stderr
+    settings = TrainSettings(**load_model(tmp_path / "m.safetensors")[0].training["settings"])
+    assert [learning_rate(settings, epoch) for epoch in (0, 1, 19)] == pytest.approx([1e-4, 0.8e-4, 0.8**19 * 1e-4])
 
 
 def test_a_head_without_a_gru_cannot_lose_it(vqa: Vqa, tmp_path: Path) -> None:

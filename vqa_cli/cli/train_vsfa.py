@@ -93,12 +93,14 @@ def train_head(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_large_blocks()
     from vqa_cli.model.device import pick_device
-    from vqa_cli.train.loop import TrainSettings
+    from vqa_cli.train.loop import MIXED_DECAYS, TrainSettings
     from vqa_cli.train.training import TrainOrder, finished
 
     settings["head"] = "frame" if ablate == "gru" else {"gru": "vsfa"}.get(head, head)
     if pooling == "mean" or ablate == "pooling":
         settings["tau"] = 1  # a window of one frame leaves every frame score as it is
+    if len(datasets) > 1:
+        settings["decays"] = MIXED_DECAYS
     rated = read_databases(datasets, features, skip_missing=skip_missing)
     fit = TrainSettings(**settings)
     order = TrainOrder(
