@@ -48,8 +48,8 @@ def command(
 ) -> None:  # fmt: skip
     """Agreement of trained MODELs with ratings: SROCC, KROCC, PLCC, RMSE, also after VQEG's logistic fit.
 
-    MODEL is a file that `vqa train` wrote, or vsfa-lite, vsfa or mdtvsfa, which see no database that they were trained on but
-    by --part all. Several results on a database give mean and standard deviation
+    MODEL is a file that `vqa train` wrote, or vsfa-lite, vsfa or mdtvsfa; the latter two are judged on a database that they
+    were trained on by --part all alone. Several results on a database give mean and standard deviation
     too: of each model over its splits, or of the models where each has one.
     """
     if plot is not None and plot.suffix not in _PLOTS:
