@@ -333,12 +333,15 @@ def test_fit_and_export_give_a_model_that_scores(data: tuple[Path, list[str]], t
     messages: list[str] = []
     fit(out, TINY, log=messages.append)
     fit(out, replace(TINY, seed=2), log=messages.append, start=out / "fit.pt")
+    fit(out, replace(TINY, seed=3, backbone_steps=0), log=messages.append, start=out / "backbone.pt")
+    kept, final = (torch.load(out / f"{name}.pt", weights_only=True)["backbone"] for name in ("backbone", "fit"))
+    assert all(torch.equal(kept[key], final[key]) for key in kept)
     card = export(out, tmp_path / "model.safetensors", log=messages.append)
     assert load_model(tmp_path / "model.safetensors")[0] == card
     assert card.metrics["takes"] == 1
     assert card.metrics["versions"] == 16, messages
-    assert card.training["settings"]["seed"] == 2
-    assert [earlier["seed"] for earlier in card.training["earlier"]] == [1]
+    assert card.training["settings"]["seed"] == 3
+    assert [earlier["seed"] for earlier in card.training["earlier"]] == [1, 2]
     clip = np.random.default_rng(0).integers(16, 235, (5, 96, 96), dtype=np.uint8)
     score = load_scorer(str(tmp_path / "model.safetensors"), precision="fp32", device="cpu").score(
         [clip], FrameFormat(96, 64)

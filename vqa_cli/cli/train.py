@@ -65,7 +65,7 @@ def make_data(media: Path, data: Path, seed: int, jobs: int, limit: int | None) 
 
 @lite.command()
 @_DATA
-@click.option("--backbone-steps", type=int, help="Steps of the first stage.")
+@click.option("--backbone-steps", type=int, help="Steps of the first stage; 0 keeps the backbone of --start.")
 @click.option("--head-steps", type=int, help="Steps of the second stage.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=4, show_default=True)
@@ -73,7 +73,9 @@ def make_data(media: Path, data: Path, seed: int, jobs: int, limit: int | None) 
     "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Another hyper-parameter, e.g. learning_rate=1e-3."
 )
 @click.option(
-    "--start", type=click.Path(path_type=Path, exists=True), help="Train on from the backbone of an earlier fit.pt."
+    "--start",
+    type=click.Path(path_type=Path, exists=True),
+    help="Train on from the backbone of an earlier fit.pt or backbone.pt.",
 )
 def fit(
     data: Path,
@@ -94,6 +96,8 @@ def fit(
     given: dict[str, Any] = {"backbone_steps": backbone_steps, "head_steps": head_steps}
     settings = replace(FitSettings(seed=seed), **{key: value for key, value in given.items() if value is not None})
     settings = _changed(settings, changes)
+    if settings.backbone_steps < 1 and start is None:
+        raise UsageError("no steps for the backbone and none to keep: --backbone-steps 0 needs --start")
     work(data, settings, log=_logger(), start=start)
 
 

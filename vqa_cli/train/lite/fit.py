@@ -154,8 +154,9 @@ def _clip_scores(head: VsfaHead, source: Features) -> Tensor:
 
 
 def extract(takes: list[Take], folder: Path, backbone: LiteBackbone, log: Log) -> list[Features]:
-    """Features of every version of the takes, by the folded backbone, as a stream gives them."""
-    extractor = FeatureExtractor(prepare_backbone(deepcopy(backbone), CPU, "fp32"), CPU, 2 * FRAMES)
+    """Features of every version of the takes, by the folded backbone, as a stream gives them at this CPU's precision."""
+    precision = "bf16" if cpu_has_bf16() else "fp32"
+    extractor = FeatureExtractor(prepare_backbone(deepcopy(backbone), CPU, precision), CPU, 2 * FRAMES)
     found = []
     for index, take in enumerate(takes):
         frames = take.frames(folder)
@@ -170,7 +171,8 @@ def fit(out: Path, settings: FitSettings, *, log: Log, start: Path | None = None
     """Fit on every take labelled ``train`` under ``out`` and write ``out/fit.pt`` (weights, settings, groups used).
 
     Args:
-        start: a ``fit.pt`` or ``backbone.pt`` whose backbone is trained on instead of a new one.
+        start: a ``fit.pt`` or ``backbone.pt`` whose backbone is trained on instead of a new one. With no steps for the
+            backbone it is taken as it is, and the head alone is new.
     """
     takes = read_takes(out, "train")
     tenths = np.histogram(np.concatenate([take.vmaf.mean(axis=1) for take in takes]), 10, (0, 1))[0]
@@ -189,7 +191,9 @@ def fit(out: Path, settings: FitSettings, *, log: Log, start: Path | None = None
         torch.save(record(backbone), out / "backbone.pt")
 
     batches = FrameBatches(takes, [take.frames(out) for take in takes], settings)
-    backbone = fit_backbone(batches, new_backbone(settings, before), settings, log, keep)
+    backbone = new_backbone(settings, before)
+    if settings.backbone_steps:
+        backbone = fit_backbone(batches, backbone, settings, log, keep)
     keep(backbone)
     features = extract(takes, out, backbone, log)
     head = widen(fit_head(features, settings, log), features)
