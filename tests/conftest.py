@@ -43,6 +43,17 @@ Vqa = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
+def breaks_on_bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ffmpeg that fails at files with "bad" in their names."""
+    path = tmp_path_factory.mktemp("tools") / "fussy-ffmpeg"
+    path.write_text(
+        f'#!/bin/sh\ncase "$*" in *bad*) echo "[error] the decoder broke" >&2; exit 7;; esac\nexec "{FFMPEG}" "$@"\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture(scope="session")
 def vqa(tmp_path_factory: pytest.TempPathFactory) -> Vqa:
     """The installed program, away from any checkout, with a cache of its own."""
     home = tmp_path_factory.mktemp("home")

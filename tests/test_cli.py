@@ -166,6 +166,18 @@ def test_one_bad_source_among_good_ones(vqa: Vqa, clip: Path, media: Path, tmp_p
     assert [s["status"] for s in document(tmp_path)["sources"]] == ["ok", "failed"]
 
 
+def test_an_ffmpeg_that_breaks_on_one_source_ends_no_ladder(
+    vqa: Vqa, clip: Path, breaks_on_bad: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(clip.read_bytes())
+    done = vqa("ladder", bad, clip, *SMALL, "--ffmpeg", breaks_on_bad, "--no-cache", "-o", tmp_path / "run")
+    assert done.returncode == 8, done.stderr
+    first, second = document(tmp_path / "run")["sources"]
+    assert (first["status"], second["status"]) == ("failed", "ok")
+    assert "exit code 7" in first["reason"]
+
+
 def test_show_config_says_who_set_what(vqa: Vqa, clip: Path) -> None:
     done = vqa("ladder", clip, "--preset", "web", "--display", "540", "--show-config", env={"VQA_LADDER_GOP_S": "3"})
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import FFMPEG, Vqa, ffmpeg, make_clip
+from conftest import Vqa, ffmpeg, make_clip
 
 from vqa_cli.model.checkpoint import Card, Scale, save_model
 from vqa_cli.model.lite import LiteBackbone
@@ -48,17 +48,6 @@ def overflowing(moving: Path) -> Path:
     )  # fmt: skip
     tensors = {f"backbone.{k}": v for k, v in backbone.state_dict().items()}
     save_model(path, card, tensors | {f"head.{k}": v for k, v in head.state_dict().items()})
-    return path
-
-
-@pytest.fixture(scope="module")
-def breaks_on_bad(moving: Path) -> Path:
-    """An ffmpeg that fails at files with "bad" in their names."""
-    path = moving.with_name("fussy-ffmpeg")
-    path.write_text(
-        f'#!/bin/sh\ncase "$*" in *bad*) echo "[error] the decoder broke" >&2; exit 7;; esac\nexec "{FFMPEG}" "$@"\n'
-    )
-    path.chmod(0o755)
     return path
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vqa_cli.errors import InputError, StorageError, VqaError
+from vqa_cli.errors import InputError, StorageError, ToolError, VqaError
 from vqa_cli.events import EncodeProgress, Note, OnEvent, Planned, RungDone, SourceScored, unwatched
 from vqa_cli.ladder.cache import Cache, FrameValues
 from vqa_cli.ladder.checks import check_encoders, check_metrics
@@ -123,7 +123,7 @@ def _run_source(stage: _Stage, path: Path) -> tuple[SourceResult, dict[str, Fram
     try:
         source = ready_source(stage.runner, stage.ffmpeg, path, stage.settings, folder)
         plan = plan_ladder(source.info, stage.settings)
-    except InputError as err:
+    except (InputError, ToolError) as err:
         if len(stage.job.sources) == 1:
             raise
         stage.on_event(Note(err.message, warning=True))
