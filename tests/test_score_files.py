@@ -155,7 +155,8 @@ def test_installed_weights_that_are_others_are_told_of(vqa: Vqa, moving: Path, s
     assert model["verified"] is False
     assert model["files"] == {part: {"name": path.name, "sha256": hashes[part]} for part, path in files.items()}
     assert model["sha256"] == hashlib.sha256((hashes["backbone"] + hashes["head"]).encode()).hexdigest()
-    assert (model["training_data"], model["minimum"], model["maximum"]) == ("KoNViD-1k", 1, 5)
+    assert "KoNViD-1k" in model["training_data"]
+    assert (model["minimum"], model["maximum"]) == (1, 5)
     assert "KoNViD-1k viewers" in model["scale_description"] and model["higher_is_better"] is True
     named = vqa(*run, "--backbone-weights", files["backbone"], "--head-weights", files["head"])
     assert named.stderr == "", "who names weights knows that they are others"

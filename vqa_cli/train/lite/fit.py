@@ -157,13 +157,23 @@ def extract(takes: list[Take], folder: Path, backbone: LiteBackbone, log: Log) -
     """Features of every version of the takes, by the folded backbone, as a stream gives them at this CPU's precision."""
     precision = "bf16" if cpu_has_bf16() else "fp32"
     extractor = FeatureExtractor(prepare_backbone(deepcopy(backbone), CPU, precision), CPU, 2 * FRAMES)
+
+    def work(take: Take) -> Features:
+        versions = [torch.cat(list(extractor.features([frames], WINDOW_FORMAT))) for frames in take.frames(folder)]
+        return Features(take, torch.stack(versions).clone())
+
+    # Windows are small: a thread for each of several takes is faster than several threads for each window.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     found = []
-    for index, take in enumerate(takes):
-        frames = take.frames(folder)
-        values = [torch.cat(list(extractor.features([version], WINDOW_FORMAT))) for version in frames]
-        found.append(Features(take, torch.stack(values).clone()))
-        if index % 50 == 0:
-            log(f"features {index}/{len(takes)}")
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            for index, features in enumerate(pool.map(work, takes)):
+                found.append(features)
+                if index % 50 == 0:
+                    log(f"features {index}/{len(takes)}")
+    finally:
+        torch.set_num_threads(threads)
     return found
 
 
