@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from vqa_cli.errors import ModelError, first_line
+from vqa_cli.errors import ModelError, first_line, misfit
+from vqa_cli.model.checkpoint import Card, below
 from vqa_cli.model.device import FULL_FP32
 from vqa_cli.model.vsfa import VsfaHead
 
@@ -95,6 +97,23 @@ def make_head(kind: str, config: dict[str, Any]) -> Head:
         raise ModelError(f"no such head: {kind}", hint=f"one of {', '.join(HEADS)}") from None
     except (TypeError, ValueError, RuntimeError, AssertionError) as err:
         raise ModelError(f"a head {kind} cannot have these sizes: {config}", detail=first_line(err)) from err
+    return head
+
+
+def load_head(card: Card, tensors: dict[str, Tensor], path: Path) -> Head:
+    """The trained head of a model's file.
+
+    Args:
+        card, tensors: what :func:`vqa_cli.model.checkpoint.load_model` gave for ``path``.
+
+    Raises:
+        ModelError: no such head, or weights that do not fit it.
+    """
+    head = make_head(card.head, card.head_config)
+    try:
+        head.load_state_dict(below(tensors, "head."))
+    except RuntimeError as err:
+        raise ModelError(f"weights do not fit their card: {path}", detail=misfit(err)) from err
     return head
 
 

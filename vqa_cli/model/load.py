@@ -176,15 +176,14 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     """A model in our own format: the bundled one, or one that the user trained."""
     from vqa_cli.model.brisque import BRISQUE, BRISQUE_SHA256, BrisqueBackbone
     from vqa_cli.model.checkpoint import backbone_sha256, below, load_model
-    from vqa_cli.model.heads import make_head
+    from vqa_cli.model.heads import load_head
     from vqa_cli.model.lite import LiteBackbone
 
     card, tensors, digest = load_model(path)
-    head = make_head(card.head, card.head_config)
+    head = load_head(card, tensors, path)
     backbone: Backbone
     files: tuple[WeightsInUse, ...] = (WeightsInUse("model" if card.backbone == "lite" else "head", path.name, digest),)
     try:
-        head.load_state_dict(below(tensors, "head."))
         if card.backbone == BRISQUE:
             backbone, extractor = BrisqueBackbone(), BRISQUE_SHA256
         elif card.backbone == "lite":

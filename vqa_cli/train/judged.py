@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vqa_cli.errors import ModelError, misfit
-from vqa_cli.model.checkpoint import below, load_model, network_sha256
-from vqa_cli.model.heads import Head, make_head
+from vqa_cli.model.checkpoint import load_model, network_sha256
+from vqa_cli.model.heads import Head, load_head
 from vqa_cli.model.load import calibration_of
 from vqa_cli.model.pooling import BETA, TAU_FRAMES
 from vqa_cli.model.published import load_published_head, refuse_missing
@@ -107,13 +106,8 @@ def _open(model: str, directory: Path) -> JudgedModel:
         raise unknown_model(model)
     path = lite_path() if model == LITE else Path(model)
     card, tensors, _ = load_model(path)
-    head = make_head(card.head, card.head_config)
-    try:
-        head.load_state_dict(below(tensors, "head."))
-    except RuntimeError as err:
-        raise ModelError(f"weights do not fit their card: {path}", detail=misfit(err)) from err
     return JudgedModel(
-        model, head, calibration_of(card.scale), network_sha256(card, tensors), card.tau, card.beta,
+        model, load_head(card, tensors, path), calibration_of(card.scale), network_sha256(card, tensors), card.tau, card.beta,
         seen=(*card.training.get("datasets", []), *card.training.get("datasets_before", [])),
     )  # fmt: skip
 
