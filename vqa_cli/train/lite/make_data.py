@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vqa_cli.atomic import replacing
 from vqa_cli.errors import VqaError
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv
@@ -180,11 +181,8 @@ class Studio:
                 for name, values in measured.items():
                     labels[name].append(tuple(values.tolist()))
             frames.append(self._decode(reference, folder))
-            path = frames_path(self._out, key)
-            path.parent.mkdir(exist_ok=True)
-            with path.with_suffix(".tmp").open("wb") as file:
-                np.save(file, np.stack(frames))
-            path.with_suffix(".tmp").replace(path)
+            with replacing(frames_path(self._out, key)) as staged:
+                np.save(staged, np.stack(frames))
         return Take(key, source.group, source.split, source.kind, source.clean, tuple(recipes), labels)
 
     def _cut(self, source: LiteSource, out: Path, rng: np.random.Generator, style: Style) -> None:
