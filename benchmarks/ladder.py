@@ -1,8 +1,8 @@
 """Where the time of a ladder goes: encoding, decoding with metrics, and inference, each alone on one thread budget.
 
-    python benchmarks/ladder.py CLIP [--preset mobile] [--rungs 6]
+    python benchmarks/ladder.py CLIP [--preset mobile]
 
-Runs some rungs of the preset one after the other without a cache and times each stage alone: encode; decode of encode and
+Runs the rungs of the preset one after the other without a cache and times each stage alone: encode; decode of encode and
 reference through the full-reference filters with nobody scoring; inference on frames that are already in memory. Then it
 runs the same rungs through `run_ladder`, which overlaps them, and prints the ratio of the sum to that.
 """

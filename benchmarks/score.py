@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from noise import make_clip, make_weights
 from variants import describe_machine, in_child, print_child, publish
 
 from vqa_cli.model.memory import keep_large_blocks
@@ -75,27 +76,11 @@ def _parse() -> argparse.Namespace:
 
 def _prepare(options: argparse.Namespace, folder: Path) -> None:
     """Clip and weights, where they were not given."""
-    import imageio_ffmpeg
-    import torch
-    from torchvision.models import resnet50
-
-    from vqa_cli.model.vsfa import VsfaHead
-
-    torch.manual_seed(0)
     if options.clip is None:
-        options.clip = folder / "clip.mp4"
-        picture = f"testsrc2=size={options.size}:rate=30,noise=alls=8:allf=t:all_seed=1"
-        subprocess.run(
-            [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", picture, "-frames:v",
-             str(options.frames), "-c:v", "libx264", "-crf", "23", "-pix_fmt", "yuv420p", str(options.clip)],
-            check=True, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    if options.backbone_weights is None:
-        options.backbone_weights = folder / "resnet50.pth"
-        torch.save(resnet50(weights=None).state_dict(), options.backbone_weights)
-    if options.head_weights is None:
-        options.head_weights = folder / "head.pt"
-        torch.save(VsfaHead(4096).state_dict(), options.head_weights)
+        options.clip = make_clip(folder / "clip.mp4", options.size, options.frames)
+    for name, path in make_weights(folder).items():
+        if getattr(options, name) is None:
+            setattr(options, name, path)
 
 
 def _in_child(variant: str, options: argparse.Namespace) -> Timing:
