@@ -14,7 +14,7 @@ from vqa_cli import LadderJob, LadderSettings, ScoreRequest, load_scorer, read_r
 from vqa_cli.errors import InputError, ModelError, StorageError, UsageError
 from vqa_cli.ladder.output import write_outcome
 from vqa_cli.model.registry import lite_path
-from vqa_cli.types import Scorer
+from vqa_cli.types import ClipScore, Scorer
 
 pytestmark = pytest.mark.ffmpeg
 
@@ -86,6 +86,35 @@ def test_a_ladder_from_a_notebook(short: Path, scorer: Scorer, tmp_path: Path, m
     assert np.isfinite([rung.quality("model") for rung in rungs]).all()
     with pytest.raises(StorageError, match="cannot read run document: nowhere"):
         read_run("nowhere")
+
+
+class FailsOnce:
+    """A scorer whose first clip is too much for it; with one worker that is the source itself."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._failed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scorer, name)
+
+    def score(self, *args: Any, **options: Any) -> ClipScore:
+        if not self._failed:
+            self._failed = True
+            raise ModelError("GPU memory does not hold one frame of 128x96")
+        return self._scorer.score(*args, **options)
+
+
+def test_a_source_that_cannot_be_scored_leaves_its_rungs(short: Path, scorer: Scorer) -> None:
+    settings = LadderSettings.model_validate(
+        {"display": 96, "heights": [96], "codecs": [{"encoder": "libx264", "crf": [40]}], "metrics": ["psnr"]}
+    )
+    run = run_ladder(LadderJob((short,), settings, FailsOnce(scorer), workers=1)).run
+    (source,) = run.sources
+    assert (source.status, source.score) == ("partial", None)
+    assert source.reason == "the source itself could not be scored: GPU memory does not hold one frame of 128x96"
+    assert source.rungs[0].score is not None
+    assert source.rungs[0].score.delta_to_source is None
 
 
 @pytest.mark.parametrize(

@@ -136,14 +136,22 @@ def _run_source(stage: _Stage, path: Path) -> tuple[SourceResult, dict[str, Fram
         stage.runner, stage.ffmpeg, {name: c.library for name, c in stage.checks.items()}, stage.job.scorer,
         stage.settings, source, plan.display, stage.cache, Seen(optional_path(stage.job.cache_dir)), folder, keep, stage.encoding,
     )  # fmt: skip
-    score, rungs, values = _run_rungs(stage, bench, plan)
+    measured = _run_rungs(stage, bench, plan)
     shutil.rmtree(folder, ignore_errors=True)
-    return _source_result(source, plan, score, rungs), values
+    return _source_result(source, plan, measured), measured.values
 
 
-def _run_rungs(
-    stage: _Stage, bench: Bench, plan: LadderPlan
-) -> tuple[ModelScore | None, list[RungResult], dict[str, FrameValues]]:
+@dataclass
+class _Measured:
+    """What came out for one source; ``fault`` is why the source itself has no score, where that was tried in vain."""
+
+    score: ModelScore | None
+    fault: str | None
+    rungs: list[RungResult]
+    values: dict[str, FrameValues]
+
+
+def _run_rungs(stage: _Stage, bench: Bench, plan: LadderPlan) -> _Measured:
     """All rungs and the source itself, by workers; results in the plan's order."""
     name = bench.source.info.path.name
     # Two at least: one encodes while the other measures, 1.1 to 1.2 times as fast as one alone even on two cores.
@@ -168,13 +176,25 @@ def _run_rungs(
             kbps = result.encode.bitrate_kbps if result.encode else None
             points = result.score.score if result.score else None
             stage.on_event(RungDone(name, rung.id, kbps, points, result.reason, cached))
-        score, values["source"] = own.result()
+        score, values["source"], fault = _own_score(own)
     except BaseException:
         stage.runner.close()
         pool.shutdown(wait=True, cancel_futures=True)
         raise
     pool.shutdown()
-    return score, [results[rung.id] for rung in plan.rungs], values
+    if fault:
+        stage.on_event(Note(f"{name}: {fault}", warning=True))
+    return _Measured(score, fault, [results[rung.id] for rung in plan.rungs], values)
+
+
+def _own_score(own: Future[tuple[ModelScore | None, FrameValues]]) -> tuple[ModelScore | None, FrameValues, str | None]:
+    """The source's own score, or why there is none: its rungs are worth having all the same."""
+    try:
+        return *own.result(), None
+    except StorageError:
+        raise
+    except VqaError as err:
+        return None, {}, f"the source itself could not be scored: {err.message}"
 
 
 def _tell_source(stage: _Stage, name: str, done: Future[tuple[ModelScore | None, FrameValues]]) -> None:
@@ -192,20 +212,21 @@ def _share(stage: _Stage, source: str, rung: PlannedRung) -> Callable[[float], N
     return lambda share: stage.on_event(EncodeProgress(source, rung.id, share))
 
 
-def _source_result(
-    source: ReadySource, plan: LadderPlan, score: ModelScore | None, rungs: list[RungResult]
-) -> SourceResult:
+def _source_result(source: ReadySource, plan: LadderPlan, measured: _Measured) -> SourceResult:
+    rungs = measured.rungs
     good = [rung for rung in rungs if rung.status == "ok"]
     failed = [rung for rung in rungs if rung.status == "failed"]
-    reason = f"{len(failed)} of {len(rungs)} rungs failed" if failed else None
+    reasons = [f"{len(failed)} of {len(rungs)} rungs failed"] if failed else []
+    if measured.fault:
+        reasons.append(measured.fault)
     return SourceResult(
         source=source.document(),
         display_width=plan.display.width,
         display_height=plan.display.height,
-        status="ok" if not failed else "partial" if good else "failed",
-        reason=reason,
-        score=score,
-        rungs=tuple(_with_delta(rung, score) for rung in rungs),
+        status="ok" if not reasons else "partial" if good else "failed",
+        reason="; ".join(reasons) or None,
+        score=measured.score,
+        rungs=tuple(_with_delta(rung, measured.score) for rung in rungs),
         warnings=plan.warnings,
     )
 
