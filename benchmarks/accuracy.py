@@ -25,7 +25,8 @@ import numpy as np
 from scipy import stats
 
 from vqa_cli.errors import VqaError
-from vqa_cli.ladder.pipeline import LadderJob, run_ladder
+from vqa_cli.ladder.job import LadderJob
+from vqa_cli.ladder.pipeline import run_ladder
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vqa_cli.ladder.pipeline import LadderJob, run_ladder
+from vqa_cli.ladder.job import LadderJob
+from vqa_cli.ladder.pipeline import run_ladder
 from vqa_cli.ladder.plan import plan_ladder
 from vqa_cli.ladder.preset import build_settings, find_preset, read_preset
 from vqa_cli.ladder.source import ready_source

@@ -141,3 +141,18 @@ def test_another_tau_on_a_ladder_neither_encodes_nor_decodes(
     assert not [line for line in calls if "rawvideo" in line or "libx264" in line]
     one, two = (json.loads((tmp_path / name / "run.json").read_text())["sources"][0]["rungs"][0] for name in "ab")
     assert one["encode"] == two["encode"] and one["score"]["score"] != two["score"]["score"]
+
+
+@pytest.mark.ffmpeg
+def test_a_search_counts_its_source_once(vqa: Vqa, clip: Path, counted: tuple[Path, Path]) -> None:
+    program, log = counted
+    done = vqa(
+        "search", clip, "--metric", "psnr", "--target", "35", "--encoder-preset", "ultrafast", "--no-cache", "--ffmpeg", program,
+        "--format", "json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    calls = [line for line in log.read_text().splitlines() if "clip.mp4" in line]
+    trials = json.loads(done.stdout)["trials"]
+    assert len(trials) > 2
+    assert sum("c:v libx264" in line for line in calls) == sum("rawvideo" in line for line in calls) == len(trials)
+    assert sum("-f null" in line for line in calls) == 1

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from vqa_cli._version import __version__
 
 if TYPE_CHECKING:
-    from vqa_cli.ladder.pipeline import LadderJob, run_ladder
+    from vqa_cli.ladder.job import LadderJob
+    from vqa_cli.ladder.pipeline import run_ladder
     from vqa_cli.model.load import load_scorer
     from vqa_cli.run import Run, read_run
     from vqa_cli.score import ScoreRequest, score_file
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "LadderJob": "vqa_cli.ladder.pipeline",
+    "LadderJob": "vqa_cli.ladder.job",
     "LadderSettings": "vqa_cli.settings",
     "Run": "vqa_cli.run",
     "ScoreRequest": "vqa_cli.score",

@@ -149,7 +149,7 @@ def _words(options: dict[str, Any], name: str) -> list[str]:
 
 def _measured(side: _Side, sources: list[Path], policy: Policy, options: dict[str, Any]) -> LadderOutcome:
     """One side's ladder, measured by what the policy asks for and nothing else."""
-    from vqa_cli.ladder.pipeline import LadderJob
+    from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.repeat import run_repeated
 
     wanted = policy.checked_metrics

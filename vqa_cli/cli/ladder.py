@@ -229,8 +229,8 @@ def command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> 
 
 
 def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
+    from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.output import write_outcome
-    from vqa_cli.ladder.pipeline import LadderJob
     from vqa_cli.ladder.repeat import run_repeated
     from vqa_cli.ladder.source import check_room
 

@@ -106,7 +106,7 @@ def _check(options: dict[str, Any]) -> None:
 
 def _bench(info: MediaInfo, options: dict[str, Any]) -> tuple[Bench, list[float]]:
     """What trials of the whole source have in common, and the points that may be tried, best first."""
-    from vqa_cli.ladder.pipeline import LadderJob
+    from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.preset import build_settings
     from vqa_cli.ladder.trials import Bench
     from vqa_cli.media.encoders import find_encoder
@@ -184,13 +184,15 @@ def _on_samples(bench: Bench, found: SampledSource) -> Bench:
 def _search(bench: Bench, target: float, scale: list[float], options: dict[str, Any]) -> Found:
     from vqa_cli.ladder.search import search
 
-    return _told(search(bench.measure, target, scale), options)
+    with bench.ready() as ready:
+        return _told(search(ready.measure, target, scale), options)
 
 
 def _confirm(bench: Bench, target: float, scale: list[float], estimate: Found, options: dict[str, Any]) -> Found:
     from vqa_cli.ladder.search import confirm
 
-    return _told(confirm(bench.measure, target, scale, estimate.nearest.point), options)
+    with bench.ready() as ready:
+        return _told(confirm(ready.measure, target, scale, estimate.nearest.point), options)
 
 
 def _told(states: Iterator[Found], options: dict[str, Any]) -> Found:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import datetime
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,45 +19,17 @@ from vqa_cli.errors import InputError, StorageError, ToolError, VqaError
 from vqa_cli.events import EncodeProgress, Note, OnEvent, Planned, RungDone, SourceScored, unwatched
 from vqa_cli.ladder.cache import Cache, FrameValues
 from vqa_cli.ladder.checks import check_encoders, check_metrics
+from vqa_cli.ladder.job import LadderJob, ready, scratch
 from vqa_cli.ladder.measure import Bench, measure_rung, measure_source, skipped
 from vqa_cli.ladder.plan import LadderPlan, PlannedRung, plan_ladder
 from vqa_cli.ladder.record import describe_environment, describe_model
-from vqa_cli.ladder.source import ReadySource, ready_source
+from vqa_cli.ladder.source import ReadySource
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, cpu_count, find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.run import ModelScore, Run, RungResult, SourceInfo, SourceResult
 from vqa_cli.seen import Seen
 from vqa_cli.settings import LadderSettings
-from vqa_cli.types import Scorer, StrPath, optional_path
-
-
-@dataclass(frozen=True)
-class LadderJob:
-    """What to run.
-
-    Attributes:
-        sources: video files.
-        scorer: the no-reference model, ``None`` to measure full-reference metrics alone.
-        workers: rungs in work at once; ``None`` fills the machine with ``settings.threads`` each.
-        cache_dir: folder where what was measured is remembered, ``None`` to measure everything.
-        keep: folder for the encodes, ``None`` to delete each once it is measured.
-        skip_missing: drop the rungs of encoders that do not run here instead of refusing.
-        command: the user's command line, for the record.
-        encode_ffmpeg: the program that encodes, where another one (``ffmpeg``) is to decode and measure: so two builds
-            are compared by one yardstick, and one without libvmaf can still be judged.
-    """
-
-    sources: tuple[StrPath, ...]
-    settings: LadderSettings
-    scorer: Scorer | None
-    ffmpeg: str | None = None
-    workers: int | None = None
-    cache_dir: StrPath | None = None
-    keep: StrPath | None = None
-    skip_missing: bool = False
-    command: tuple[str, ...] = ()
-    scratch: StrPath | None = None
-    encode_ffmpeg: str | None = None
+from vqa_cli.types import StrPath, optional_path
 
 
 @dataclass
@@ -80,16 +51,16 @@ def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
         Interrupted, KeyboardInterrupt: stopped; finished rungs are in the cache.
     """
     frames: dict[tuple[int, str], FrameValues] = {}
-    with Runner() as runner, _scratch(job.scratch) as workdir:
+    with Runner() as runner, scratch(job.scratch) as workdir:
         ffmpeg = find_ffmpeg(runner, job.ffmpeg)
         encoding = find_ffmpeg(runner, job.encode_ffmpeg) if job.encode_ffmpeg else ffmpeg
         settings = check_metrics(job.settings, ffmpeg)
         checks = check_encoders(runner, encoding, settings, skip_missing=job.skip_missing)
         cache = Cache(optional_path(job.cache_dir))
         results = []
-        for index, path in enumerate(map(Path, job.sources)):
+        for index, source in enumerate(job.sources):
             stage = _Stage(job, runner, ffmpeg, encoding, checks, settings, cache, workdir, on_event, index)
-            result, values = _run_source(stage, path)
+            result, values = _run_source(stage, source)
             results.append(result)
             frames |= {(index, rung): table for rung, table in values.items()}
     run = Run(
@@ -118,10 +89,11 @@ class _Stage:
     index: int
 
 
-def _run_source(stage: _Stage, path: Path) -> tuple[SourceResult, dict[str, FrameValues]]:
+def _run_source(stage: _Stage, given: StrPath | ReadySource) -> tuple[SourceResult, dict[str, FrameValues]]:
     folder = Path(tempfile.mkdtemp(dir=stage.workdir))
+    path = given.info.path if isinstance(given, ReadySource) else Path(given)
     try:
-        source = ready_source(stage.runner, stage.ffmpeg, path, stage.settings, folder)
+        source = ready(stage.runner, stage.ffmpeg, given, stage.settings, folder)
         plan = plan_ladder(source.info, stage.settings)
     except (InputError, ToolError) as err:
         if len(stage.job.sources) == 1:
@@ -245,14 +217,3 @@ def _failed_source(path: Path, err: VqaError) -> SourceResult:
         video_bitrate_kbps=0.0,
     )  # fmt: skip
     return SourceResult(source=empty, display_width=0, display_height=0, status="failed", reason=err.message)
-
-
-@contextmanager
-def _scratch(parent: StrPath | None) -> Iterator[Path]:
-    """A temporary folder that is gone afterwards, whatever happens."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="vqa-", dir=parent, ignore_cleanup_errors=True)
-    except OSError as err:
-        raise StorageError("cannot make a temporary folder", detail=err.strerror, hint="set TMPDIR") from err
-    with folder as path:
-        yield Path(path)

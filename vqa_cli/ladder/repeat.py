@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vqa_cli.events import OnEvent
-from vqa_cli.ladder.pipeline import LadderJob, LadderOutcome, run_ladder
+from vqa_cli.ladder.job import LadderJob, made_ready
+from vqa_cli.ladder.pipeline import LadderOutcome, run_ladder
 from vqa_cli.run import Repeat, Run, RungResult
 
 
@@ -20,9 +21,9 @@ def run_repeated(job: LadderJob, times: int, on_event: OnEvent) -> LadderOutcome
     """
     if times == 1:
         return run_ladder(job, on_event)
-    fresh = replace(job, cache_dir=None)
-    first = run_ladder(fresh, on_event)
-    others = [run_ladder(replace(fresh, keep=None), on_event).run for _ in range(times - 1)]
+    with made_ready(replace(job, cache_dir=None)) as fresh:
+        first = run_ladder(fresh, on_event)
+        others = [run_ladder(replace(fresh, keep=None), on_event).run for _ in range(times - 1)]
     return LadderOutcome(with_repeats(first.run, others), first.frames)
 
 

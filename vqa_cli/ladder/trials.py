@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from vqa_cli.errors import ToolError
-from vqa_cli.ladder.pipeline import LadderJob, run_ladder
+from vqa_cli.ladder.job import LadderJob, made_ready
+from vqa_cli.ladder.pipeline import run_ladder
 from vqa_cli.ladder.samples import weighted
 from vqa_cli.ladder.search import Trial
 from vqa_cli.settings import LadderSettings
@@ -28,6 +31,12 @@ class Bench:
     metric: str
     pooling: str
     weights: tuple[int, ...] = (1,)
+
+    @contextmanager
+    def ready(self) -> Iterator[Bench]:
+        """The same bench with sources that were made ready, so that no trial does it again."""
+        with made_ready(self.job) as job:
+            yield replace(self, job=job)
 
     def settings_at(self, point: float) -> LadderSettings:
         """The ladder of one rung at a CRF or a bitrate in kb/s."""
