@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from vqa_cli.analysis.bdrate import RatePoints, bd
 from vqa_cli.errors import VqaError
 from vqa_cli.ladder.job import LadderJob
 from vqa_cli.ladder.pipeline import run_ladder
@@ -144,6 +145,61 @@ def span(rungs: Sequence[Rung]) -> float:
     return float(np.mean(wide)) if wide else float("nan")
 
 
+@dataclass(frozen=True)
+class BdPair:
+    """One encoder against another on one source and size: BD-rate in percent by VMAF and by the model, ``None`` for none."""
+
+    test: str
+    anchor: str
+    by_vmaf: float | None
+    by_model: float | None
+
+
+def bd_pairs(rungs: Sequence[Rung]) -> list[BdPair]:
+    """What ``vqa bdrate`` says by either metric, of every encoder against the first one of :data:`CODECS`."""
+    anchor = CODECS[0].encoder
+    pairs = []
+    for members in _by(rungs, lambda r: (r.source, r.height)).values():
+        curves = {codec: own for (codec,), own in _by(members, lambda r: (r.codec,)).items()}
+        for codec in curves.keys() - {anchor}:
+            by_vmaf, by_model = (
+                bd(*(_curve(curves[name], value) for name in (anchor, codec)), metric=metric, quality=False).bd_rate
+                for metric, value in (("vmaf", lambda r: r.vmaf), ("model", lambda r: r.score))
+            )
+            pairs.append(BdPair(codec, anchor, by_vmaf, by_model))
+    return pairs
+
+
+def _curve(rungs: Sequence[Rung], value: Callable[[Rung], float]) -> RatePoints:
+    return RatePoints(tuple(r.kbps for r in rungs), tuple(value(r) for r in rungs))
+
+
+def bd_table(rungs: Sequence[Rung], least: float = 5.0) -> list[str]:
+    """Does the model come to VMAF's verdict on an encoder? As Markdown lines.
+
+    Verdicts are compared where VMAF's BD-rate is ``least`` percent or more to either side.
+    """
+    lines = [
+        "| BD-rate of … | pairs | defined by VMAF | by the model | same sign where VMAF says ≥ 5 % | median difference |"
+    ]
+    lines.append("|---|---|---|---|---|---|")
+    by_test: dict[tuple[str, str], list[BdPair]] = defaultdict(list)
+    for pair in bd_pairs(rungs):
+        by_test[pair.test, pair.anchor].append(pair)
+    for (test, anchor), pairs in sorted(by_test.items()):
+        both = [(p.by_vmaf, p.by_model) for p in pairs if p.by_vmaf is not None and p.by_model is not None]
+        clear = [(a > 0) == (b > 0) for a, b in both if abs(a) >= least]
+        apart = f"{np.median([abs(a - b) for a, b in both]):.1f} points" if both else "-"
+        vmaf, model = (
+            sum(value is not None for value in values)
+            for values in zip(*((p.by_vmaf, p.by_model) for p in pairs), strict=True)
+        )
+        lines.append(
+            f"| {test} against {anchor} | {len(pairs)} | {vmaf} | {model} | {sum(clear)} of {len(clear)} | {apart} |"
+        )
+    return lines
+
+
 def _mean_of(flags: list[bool]) -> float:
     return 100 * float(np.mean(flags)) if flags else float("nan")
 
@@ -213,6 +269,7 @@ def report(sources: Sequence[Source], rungs: Sequence[Rung]) -> list[str]:
     for (codec,), members in _by(rungs, lambda r: (r.codec,)).items():
         wrong = neighbours(members)
         lines.append(f"| {codec} | {within(members):.3f} | {sum(wrong)} of {len(wrong)} | {_error(members):.1f} |")
+    lines += ["", *bd_table(rungs)]
     lines += ["", "| source | clean | own score | SROCC | wrong neighbours | mean error |", "|---|---|---|---|---|---|"]
     for source in sources:
         members = [r for r in rungs if r.source == source.source]

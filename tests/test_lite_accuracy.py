@@ -84,3 +84,16 @@ def test_the_table_names_every_source(accuracy: ModuleType) -> None:
     assert "| a | yes | 96.0 | 1.000 | 0 of 8 | +0.0 |" in text
     assert "| b | no | 60.0 | 1.000 | 0 of 8 | -30.0 |" in text
     assert "score of a clean source, mean (worst) | 96.0 (96.0)" in text
+
+
+def test_an_encoder_is_judged_as_vmaf_judges_it(accuracy: ModuleType) -> None:
+    anchor = [replace(r, kbps=6000 * 0.5**i) for i, r in enumerate(ladder(accuracy)[:5])]
+    cheaper = [replace(r, codec="libx265", kbps=r.kbps * 0.8) for r in anchor]
+    (pair,) = accuracy.bd_pairs([*anchor, *cheaper])
+    assert (pair.test, pair.anchor) == ("libx265", "libx264")
+    assert pair.by_vmaf == pytest.approx(-20, abs=0.1)
+    assert pair.by_model == pytest.approx(-20, abs=0.1)
+    fooled = [replace(r, score=r.score - 15) for r in cheaper]
+    assert "| libx265 against libx264 | 1 | 1 | 1 | 0 of 1 |" in "\n".join(accuracy.bd_table([*anchor, *fooled]))
+    tied = [replace(r, score=50.0) for r in cheaper]
+    assert accuracy.bd_pairs([*anchor, *tied])[0].by_model is None
