@@ -152,3 +152,19 @@ def test_the_authors_files(name: str, sizes: tuple[int, int, int], low: float, h
     assert (data.name, data.mos.min(), data.mos.max()) == (name, pytest.approx(low), pytest.approx(high))
     for exp_id in range(0, 1000, 100):
         _assert_apart(data, exp_id)
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not _SHARED.is_dir(), reason="no development media")
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("KoNViD-1k", (720, 240, 240)),
+        ("CVD2014", (140, 47, 47)),
+        ("LIVE-Qualcomm", (124, 42, 42)),
+        ("LIVE-VQC", (351, 117, 117)),
+    ],
+)
+def test_mdtvsfas_code_rounds_the_bounds_of_parts_down(name: str, sizes: tuple[int, int, int]) -> None:
+    split = make_split(read_dataset(_SHARED / f"{name}info.mat"), 0, mixed=True)
+    assert (len(split.train), len(split.val), len(split.test)) == sizes

@@ -135,6 +135,32 @@ def test_a_table_that_changed_since_training_is_not_taken_for_another_database(b
     assert len(judged.rated) == 30
 
 
+def test_videos_that_a_model_learnt_from_are_noticed_in_another_table(bench: Bench, tmp_path: Path) -> None:
+    table = tmp_path / "renamed.csv"
+    lines = (bench.folder / "ours.csv").read_text().splitlines()
+    learnt = {name for entry in bench.cards[0].training["datasets"] for name in entry["learnt"]}
+    table.write_text("\n".join(lines[:20]) + "\n")
+    renamed = Rated(read_dataset(table), bench.folder / "ours")
+    same = len(learnt.intersection(renamed.data.names))
+    assert same
+    (judged,) = evaluate([bench.model("m0")], [renamed])
+    assert judged.remarks == (f"trained on {same} videos of these names",)
+    unlearnt = [line for line in lines[1:] if line.split(",")[0] not in learnt]
+    table.write_text("\n".join([lines[0], *unlearnt]) + "\n")
+    (judged,) = evaluate([bench.model("m0")], [Rated(read_dataset(table), bench.folder / "ours")])
+    assert (len(judged.rated), judged.remarks) == (6, ())
+
+
+def test_features_unlike_those_of_the_training_are_remarked_on(bench: Bench, tmp_path: Path) -> None:
+    origin = {"every": 8, "preprocessing": "other pixels"}
+    (judged,) = evaluate([bench.model("m0")], [write_database(tmp_path, "ours", **origin)])
+    assert judged.split == 0
+    assert judged.remarks == (
+        "trained on 1 in 1 frames, judged on 1 in 8",
+        "features of other pixels than it was trained on (--color)",
+    )
+
+
 def test_what_would_be_wrong_after_the_last_epoch_is_refused_before_the_first(bench: Bench, tmp_path: Path) -> None:
     epochs: list[Epoch] = []
     one = replace(SETTINGS, batch_size=1)

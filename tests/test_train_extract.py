@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +18,21 @@ from PIL import Image
 from scipy.ndimage import correlate1d
 from scipy.special import gamma
 
-from vqa_cli.errors import UsageError
+from vqa_cli.errors import InputError, UsageError
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.media.raw import RawFormat, count_raw_frames
 from vqa_cli.model.brisque import BrisqueBackbone, brisque_network
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.train.extract import ExtractOrder, as_published, extract, find_video, shard
-from vqa_cli.train.features import features_path, open_features, read_provenance
+from vqa_cli.train.features import (
+    Provenance,
+    common_provenance,
+    features_path,
+    open_features,
+    read_provenance,
+    write_features,
+)
 from vqa_cli.types import FrameFormat, PixelWish, Size
 
 
@@ -219,6 +227,32 @@ def test_features_of_a_headerless_file_are_made_again_for_another_frame_size(tmp
             (result,) = extract(["a.yuv"], order, runner=runner, ffmpeg=find_ffmpeg(runner))
             kept.append((result.kept, len(open_features(features_path(tmp_path / "f", "a.yuv")))))
     assert kept == [(False, 4), (True, 4), (False, 2)]
+
+
+@pytest.mark.ffmpeg
+def test_features_of_a_headerless_file_are_made_again_when_it_was_written_again(tmp_path: Path) -> None:
+    _raw_file(tmp_path / "a.yuv", 4)
+    kept = []
+    with Runner() as runner:
+        for _ in range(2):
+            (result,) = extract(["a.yuv"], _order(tmp_path, _Slow(), 48), runner=runner, ffmpeg=find_ffmpeg(runner))
+            kept.append(result.kept)
+            made = features_path(tmp_path / "f", "a.yuv").stat().st_mtime
+            os.utime(tmp_path / "a.yuv", (made + 1, made + 1))
+    assert kept == [False, False]
+
+
+def test_headerless_files_that_were_read_at_two_ranges_are_not_taken_together(tmp_path: Path) -> None:
+    names = ("a.mp4", "b.yuv", "c.yuv")
+    for name, raw in zip(names, (None, "2x2 yuv420p", "2x2 yuvj420p"), strict=True):
+        origin = Provenance(
+            extractor="vsfa", extractor_sha256="0", precision="fp32", preprocessing="none", every=1,
+            video=name, video_bytes=1, width=2, height=2, raw=raw,
+        )  # fmt: skip
+        write_features(features_path(tmp_path, name), np.zeros((2, 3), np.float16), origin)
+    assert common_provenance(tmp_path, names[:2]).extractor_sha256 == "0"
+    with pytest.raises(InputError, match=r"read in different ways: b\.yuv as yuv420p, c\.yuv as yuvj420p"):
+        common_provenance(tmp_path, names)
 
 
 @pytest.mark.ffmpeg

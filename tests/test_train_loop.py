@@ -22,7 +22,7 @@ from vqa_cli.train.datasets import read_dataset
 from vqa_cli.train.features import Provenance, features_path, write_features
 from vqa_cli.train.loop import Fit, TrainSettings, learning_rate, load_step, pooled_scores, run_fit, train_step
 from vqa_cli.train.loop import start_fit as start
-from vqa_cli.train.objective import L1Objective
+from vqa_cli.train.objective import L1Objective, MixedObjective
 from vqa_cli.train.rated import Rated
 from vqa_cli.train.resume import resume_fit, save_fit
 from vqa_cli.train.training import TrainOrder, finished, train
@@ -125,6 +125,65 @@ def test_steps_are_those_of_the_published_loop(tmp_path: Path) -> None:
             )
         theirs.scheduler.step()
     for a, b in zip(ours.head.parameters(), theirs.head.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=5e-5)
+
+
+class MixedLoop:
+    """A step of MDTVSFA's code (model and losses of github.com/lidq92/MDTVSFA) in loops: for each database relative scores, a
+    shared logistic and a line; monotonicity over pairs, linearity as (1 - PLCC) / 2, L1 over the range; softmax over databases.
+    """
+
+    def __init__(self, head: torch.nn.Module, parts: list[Clips], settings: TrainSettings) -> None:
+        self.head, self.parts = head, parts
+        lows = [float(part.ratings.min()) for part in parts]
+        self.spans = [float(part.ratings.max()) - low for part, low in zip(parts, lows, strict=True)]
+        self.inner = torch.nn.Parameter(torch.tensor([2 * 3**0.5, -(3**0.5)]))
+        self.lines = torch.nn.Parameter(torch.tensor(list(zip(self.spans, lows, strict=True))))
+        self.optimiser = torch.optim.Adam([*head.parameters(), self.inner, self.lines], lr=settings.learning_rate)
+
+    def step(self, chosen: list[int]) -> float:
+        losses = torch.stack([self.loss(index, chosen) for index in range(len(self.parts))])
+        loss = (torch.exp(losses) / torch.exp(losses).sum() * losses).sum()
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return loss.item()
+
+    def loss(self, index: int, chosen: list[int]) -> torch.Tensor:
+        part, pooled = self.parts[index], []
+        for i in (i % len(part) for i in chosen):
+            frames = torch.from_numpy(np.asarray(part.features[i], np.float32))[None]
+            q = self.head.q(self.head.rnn(self.head.ann["fc0"](frames))[0])[0]
+            pooled.append(PublishedLoop.pool(q).mean())
+        rated = [part.ratings[i % len(part)] for i in chosen]
+        relative = [torch.sigmoid(value) for value in pooled]
+        mapped = [torch.sigmoid(self.inner[0] * value + self.inner[1]) for value in relative]
+        aligned = [self.lines[index, 0] * value + self.lines[index, 1] for value in mapped]
+        count = len(chosen)
+        monotonicity = sum(
+            torch.relu((relative[a] - relative[b]) * torch.sign(rated[b] - rated[a]))
+            for a in range(count)
+            for b in range(count)
+        ) / (count * (count - 1))
+        plcc = torch.corrcoef(torch.stack((torch.stack(mapped), torch.stack(rated))))[0, 1]
+        error = sum((a - r).abs() for a, r in zip(aligned, rated, strict=True)) / count / self.spans[index]
+        return monotonicity + (1 - plcc) / 2 + error
+
+
+def test_steps_over_several_databases_are_those_of_mdtvsfa(tmp_path: Path) -> None:
+    one, two = _features(tmp_path / "a", 9), _features(tmp_path / "b", 6)
+    parts = [Clips(one.features, one.ratings * 4.64), Clips(two.features, 100 * two.ratings - 6)]
+    ranges = [(float(part.ratings.min()), float(np.ptp(part.ratings.numpy()))) for part in parts]
+    ours = start(6, SETTINGS, MixedObjective(*zip(*ranges, strict=True)), CPU)
+    theirs = MixedLoop(start_fit(6, SETTINGS, CPU).head, parts, SETTINGS)
+    rng = np.random.default_rng(1)
+    for _ in range(12):
+        chosen = rng.permutation(9)[:4]
+        assert train_step(ours, load_step(ours, parts, chosen), tau=12) == pytest.approx(
+            theirs.step(chosen.tolist()), rel=2e-5
+        )
+    learnt = [*ours.head.parameters(), *ours.objective.parameters()]
+    for a, b in zip(learnt, [*theirs.head.parameters(), theirs.inner, theirs.lines], strict=True):
         assert torch.allclose(a, b, atol=5e-5)
 
 

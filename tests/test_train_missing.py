@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from vqa_cli.train.features import features_path
 from vqa_cli.train.loop import Epoch, TrainSettings
 from vqa_cli.train.rated import Rated, without_missing
 from vqa_cli.train.splits import make_split
-from vqa_cli.train.training import TrainOrder, train
+from vqa_cli.train.training import TrainOrder, finished, train
 
 SETTINGS = TrainSettings(epochs=3, learning_rate=3e-3, batch_size=8, reduced=8, hidden=4)
 QUICK = ("--epochs", "3", "--lr", "3e-3", "--reduce", "8", "--hidden", "4", "--device", "cpu")
@@ -94,6 +95,15 @@ def test_a_part_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no video of part test has features: set"):
         train(TrainOrder((without_missing(rated),), tmp_path / "m.safetensors", settings=SETTINGS), epochs.append)
     assert not epochs
+
+
+def test_a_finished_model_does_not_hide_that_nothing_has_features(tmp_path: Path) -> None:
+    rated, _ = _gaps(tmp_path)
+    order = TrainOrder((without_missing(rated),), tmp_path / "m.safetensors", settings=SETTINGS)
+    train(order, lambda row: None)
+    nothing = without_missing(replace(rated, features=tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="no video of set has features in "):
+        finished(replace(order, rated=(nothing,)))
 
 
 def test_a_training_does_not_go_on_with_other_videos_than_it_began_with(tmp_path: Path) -> None:

@@ -37,14 +37,15 @@ class ScoreRequest:
     """How to score.
 
     Attributes:
-        every: each how many frames; the temporal window shrinks with it.
+        every: each how many frames; the temporal window shrinks with it. ``None`` is what the model was trained on: every
+            frame, but for heads of one's own; with a reference it is always every frame.
         start_s, duration_s: part of the clip, all of it by default.
         reference: a file with the same frames, to measure ``metrics`` against.
         at: short side, or (width, height), of the picture that is judged; ``None`` is the reference's size where there is
             one, so that a small encode is judged as it is shown, else the file's own.
     """
 
-    every: int = 1
+    every: int | None = None
     start_s: float | None = None
     duration_s: float | None = None
     reference: StrPath | None = None
@@ -119,21 +120,22 @@ def score_file(
     request, ffmpeg = request or ScoreRequest(), ffmpeg or find_ffmpeg(runner)
     info, reference = _probed(Path(path)), read_reference(request, ffmpeg)
     size = _judged_size(reference or info, request)
+    every = request.every or (1 if reference else scorer.identity.every)
     seen = Seen(optional_path(cache))
     pixels = frame_format(size, info.colour, info.size, scorer.identity.pixels)
-    stream = _stream(ffmpeg, info, request, pixels, hashed=cache is not None)
+    stream = _stream(ffmpeg, info, _order(request, every, pixels), pixels, hashed=cache is not None)
     if reference is None and (clip := seen.find(stream, scorer)):
         values = {"model": np.asarray(clip.frame_scores, dtype=np.float64)}
-        return FileScore(clip, {}, values, size, len(clip.frame_scores), info.fps / request.every)
+        return FileScore(clip, {}, values, size, len(clip.frame_scores), info.fps / every)
     with tempfile.TemporaryDirectory(prefix="vqa-") as folder:
         workdir = Path(folder)
-        argv, depth = _command(ffmpeg, info, reference, request, pixels, runner)
+        argv, depth = _command(ffmpeg, info, reference, _order(request, every, pixels), runner)
         stream = replace(stream, bit_depth=depth, compared=reference is not None)
         with open_frames(runner, argv, pixels, expected=None, what=str(path), cwd=workdir) as frames:
-            clip = seen.score(stream, scorer, prefetch(_complete(info, request, frames)))
+            clip = seen.score(stream, scorer, prefetch(_complete(info, request, every, frames)))
         values = {"model": np.asarray(clip.frame_scores, dtype=np.float64)}
         values |= read_logs(workdir, request.metrics, frames=frames.frames, bit_depth=depth)
-    fps = info.fps / request.every
+    fps = info.fps / every
     fidelity = {name: make_series(series, fps) for name, series in values.items() if name != "model"}
     return FileScore(clip, fidelity, values, size, frames.frames, fps)
 
@@ -169,36 +171,35 @@ def _judged_size(info: MediaInfo, request: ScoreRequest) -> Size:
     return info.size.with_short_side(request.at or info.size.short_side // 2 * 2)
 
 
-def _stream(ffmpeg: Ffmpeg, info: MediaInfo, request: ScoreRequest, pixels: FrameFormat, *, hashed: bool) -> Stream:
+def _stream(ffmpeg: Ffmpeg, info: MediaInfo, order: MeasureOrder, pixels: FrameFormat, *, hashed: bool) -> Stream:
     """What the model is shown; the file's hash is only taken where something is remembered by it."""
     view = SourceView.of(info)
-    argv = without_paths(build_frames_argv(ffmpeg.path, view, _order(request, pixels)), {str(view.path): "FILE"})
+    argv = without_paths(build_frames_argv(ffmpeg.path, view, order), {str(view.path): "FILE"})
     content = file_sha256(info.path) if hashed else ""
-    return Stream(content, argv, pixels, ffmpeg.sha256, every=request.every)
+    return Stream(content, argv, pixels, ffmpeg.sha256, every=order.every)
 
 
-def _order(request: ScoreRequest, pixels: FrameFormat) -> MeasureOrder:
+def _order(request: ScoreRequest, every: int, pixels: FrameFormat) -> MeasureOrder:
     return MeasureOrder(
-        Size(pixels.width, pixels.height), request.metrics, every=request.every, start_s=request.start_s,
+        Size(pixels.width, pixels.height), request.metrics, every=every, start_s=request.start_s,
         duration_s=request.duration_s, layout=pixels.layout, untagged=pixels.matrix,
     )  # fmt: skip
 
 
-def _complete(info: MediaInfo, request: ScoreRequest, frames: FrameStream) -> Iterator[NDArray[np.uint8]]:
+def _complete(info: MediaInfo, request: ScoreRequest, every: int, frames: FrameStream) -> Iterator[NDArray[np.uint8]]:
     """The frames; where they turn out not to be all, an error at the end, so that nothing of them is remembered."""
     yield from frames
-    _check_complete(info, request, frames)
+    _check_complete(info, request, every, frames)
 
 
 def _command(
     ffmpeg: Ffmpeg,
     info: MediaInfo,
     reference: MediaInfo | None,
-    request: ScoreRequest,
-    pixels: FrameFormat,
+    order: MeasureOrder,
     runner: Runner,
 ) -> tuple[tuple[str, ...], int]:
-    order, view = _order(request, pixels), SourceView.of(info)
+    view = SourceView.of(info)
     if reference is None:
         return build_frames_argv(ffmpeg.path, view, order), 8
     theirs, ours = (count_frames(runner, build_count_argv(ffmpeg.path, SourceView.of(i)))[0] for i in (reference, info))
@@ -211,14 +212,14 @@ def _command(
     return build_measure_argv(ffmpeg.path, view, SourceView.of(reference), order), depth
 
 
-def _check_complete(info: MediaInfo, request: ScoreRequest, frames: FrameStream) -> None:
+def _check_complete(info: MediaInfo, request: ScoreRequest, every: int, frames: FrameStream) -> None:
     """A decoder that complains and gives fewer frames than there are packets has met damage."""
     if request.start_s is not None or request.duration_s is not None:
         if not frames.frames:
             raise InputError(f"nothing to score in the part asked for: {info.path} lasts {info.duration_s:.2f} s")
         return
     complaints = [line for line in frames.log.splitlines() if "[error]" in line]
-    if frames.frames < -(-info.frames // request.every) and complaints:
+    if frames.frames < -(-info.frames // every) and complaints:
         raise InputError(
             f"damaged: {frames.frames} of {info.frames} frames could be decoded: {info.path}",
             detail=complaints[0],

@@ -172,6 +172,7 @@ class ModelIdentity:
         pooling: name and parameters of the temporal pooling.
         pixels: what the frames must be.
         files: the weight files in use, each with its own hash; none where nothing is learnt.
+        every: the model was trained on each so many-th frame.
     """
 
     name: str
@@ -187,6 +188,7 @@ class ModelIdentity:
     licence: str
     pixels: PixelWish = PixelWish()
     files: tuple[WeightsInUse, ...] = ()
+    every: int = 1
 
 
 @dataclass(frozen=True, slots=True)

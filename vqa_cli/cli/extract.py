@@ -109,7 +109,7 @@ def _network(model: str, options: dict[str, Any]) -> tuple[FeatureExtractor, Mod
         from vqa_cli.model.device import pick_device
 
         return brisque_network(pick_device(options["device"]), options["batch_size"])
-    scorer = load_chosen_scorer(model, options)
+    scorer = load_chosen_scorer(model, options, every=None)
     return scorer.extractor, scorer.identity
 
 

@@ -203,10 +203,13 @@ def model_options(command: F) -> F:
     return command
 
 
-def load_chosen_scorer(model: str, options: dict[str, Any], *, threads: int | None = None) -> Any:
+def load_chosen_scorer(
+    model: str, options: dict[str, Any], *, threads: int | None = None, every: int | None = 1
+) -> Any:
     """The scorer named on the command line, ``None`` for ``--model none``.
 
-    A warning tells of installed weights that are not what their name says; those that the user named are what they are.
+    Warnings tell of installed weights that are not what their name says, those that the user named being what they are; and
+    of a model that will be shown each ``every``-th frame while it learnt from others (``None``: it is shown its own).
     """
     if model == "none":
         return None
@@ -237,4 +240,6 @@ def load_chosen_scorer(model: str, options: dict[str, Any], *, threads: int | No
     named = {part for part in ("backbone", "head") if options[f"{part}_weights"] is not None}
     if wrong := not_as_published(file for file in scorer.identity.files if file.part not in named):
         note(f"warning: not the published weights: {' and '.join(wrong)}; see `vqa models verify`")
+    if (learnt := scorer.identity.every) != (every or learnt):
+        note(f"warning: {scorer.identity.name} was trained on 1 in {learnt} frames and is shown 1 in {every}")
     return scorer

@@ -59,7 +59,9 @@ class _Row:
     metavar="native|720p|WxH",
     help="Size of the picture that is judged; native is the reference's where there is one.",
 )
-@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Score each N-th frame.")
+@click.option(
+    "--every", type=click.IntRange(1), help="Score each N-th frame [those that the model was trained on, mostly all]."
+)
 @click.option("--start", type=click.FloatRange(min=0), metavar="SECONDS", help="Begin here.")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Score this much.")
 @click.option(
@@ -90,14 +92,14 @@ def command(
     model = options["model"] or "vsfa-lite"
     if model == "none":
         raise UsageError("vqa score needs a model", hint="leave --model out")
-    if options["every"] > 1 and options["reference"]:
+    if options["reference"] and (options["every"] or 1) > 1:
         raise UsageError("--every skips frames and --reference compares every one: name one of them")
     rows: list[_Row] = []
     with tempfile.TemporaryDirectory(prefix="vqa-") as scratch, Runner() as runner:
         ffmpeg = find_ffmpeg(runner, options["ffmpeg"])
         bring = partial(fetch, runner, ffmpeg, folder=Path(scratch)) if options["allow_protocols"] else None
         paths = _standard_input(files, Path(scratch)) or expand_inputs(files, bring)
-        scorer = load_chosen_scorer(model, options)
+        scorer = load_chosen_scorer(model, options, every=1 if options["reference"] else options["every"])
         request = ScoreRequest(
             every=options["every"], start_s=options["start"], duration_s=options["duration"],
             reference=options["reference"], metrics=tuple(options["metrics"]) if options["reference"] else (),

@@ -13,7 +13,7 @@ import click
 
 from vqa_cli.cli.console import note
 from vqa_cli.cli.train_vsfa import train_head, train_options
-from vqa_cli.errors import UsageError
+from vqa_cli.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from vqa_cli.train.lite.batches import FitSettings
@@ -55,12 +55,18 @@ def _logger() -> Callable[[str], None]:
 @click.option("--seed", default=1, show_default=True)
 @click.option("--jobs", default=4, show_default=True)
 @click.option("--limit", type=int, help="Only so many sources.")
-def make_data(media: Path, data: Path, seed: int, jobs: int, limit: int | None) -> None:
-    """Degrade clips and photographs and label every frame with VMAF."""
+def make_data(media: Path, data: Path, seed: int, jobs: int, limit: int | None) -> int:
+    """Degrade clips and photographs and label every frame with VMAF.
+
+    A source that fails is reported and the others go on (exit 8).
+    """
     from vqa_cli.train.lite.make_data import make_data as work
 
-    for line in work(media, data, seed=seed, jobs=jobs, limit=limit):
-        click.echo(line)
+    failed = 0
+    for made in work(media, data, seed=seed, jobs=jobs, limit=limit):
+        failed += made.failed
+        click.echo(made.line)
+    return int(ExitCode.PARTIAL if failed else ExitCode.OK)
 
 
 @lite.command()
@@ -74,8 +80,9 @@ def make_data(media: Path, data: Path, seed: int, jobs: int, limit: int | None) 
 )
 @click.option(
     "--start",
+    multiple=True,
     type=click.Path(path_type=Path, exists=True),
-    help="Train on from the backbone of an earlier fit.pt or backbone.pt.",
+    help="Train on from the backbone of an earlier fit.pt or backbone.pt; of several, from the mean of their weights.",
 )
 def fit(
     data: Path,
@@ -84,7 +91,7 @@ def fit(
     seed: int,
     threads: int,
     changes: tuple[str, ...],
-    start: Path | None,
+    start: tuple[Path, ...],
 ) -> None:
     """Train backbone and head on what make-data made."""
     import torch
@@ -96,7 +103,7 @@ def fit(
     given: dict[str, Any] = {"backbone_steps": backbone_steps, "head_steps": head_steps}
     settings = replace(FitSettings(seed=seed), **{key: value for key, value in given.items() if value is not None})
     settings = _changed(settings, changes)
-    if settings.backbone_steps < 1 and start is None:
+    if settings.backbone_steps < 1 and not start:
         raise UsageError("no steps for the backbone and none to keep: --backbone-steps 0 needs --start")
     work(data, settings, log=_logger(), start=start)
 

@@ -8,8 +8,8 @@ from vqa_cli.model.scorer import Calibration
 
 # The code of VSFA divides MOS by the largest one of its training set.
 _KONVID_LARGEST_MOS = 4.64
-# LIVE-VQC's line is where training would have begun: these weights never learnt it.
-_MDTVSFA_SETS = {"K": "KoNViD-1k", "C": "CVD2014", "L": "LIVE-Qualcomm", "N": "LIVE-VQC"}
+# The file has a line for LIVE-VQC ("N") too, but it is where training would have begun: these weights never learnt it.
+_MDTVSFA_SETS = {"K": "KoNViD-1k", "C": "CVD2014", "L": "LIVE-Qualcomm"}
 _MDTVSFA_NAMES = {
     "dimemsion_reduction": "ann.fc0",  # spelt so in the published file
     "feature_aggregation": "rnn",

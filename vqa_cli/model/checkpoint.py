@@ -61,6 +61,12 @@ class Card(BaseModel):
     metrics: dict[str, float] = {}
     training: dict[str, Any] = {}
 
+    @property
+    def every(self) -> int:
+        """The head learnt from each so many-th frame."""
+        every = self.training.get("every", 1)
+        return every if isinstance(every, int) and every > 0 else 1
+
 
 def save_model(path: Path, card: Card, tensors: dict[str, Tensor]) -> str:
     """Write a model file atomically; tensors are named ``backbone.…`` and ``head.…``. Gives its sha256.

@@ -136,6 +136,7 @@ class _Parts:
     close: str = "fp32"
     tau: int = 12
     beta: float = 0.5
+    every: int = 1
 
     def identity(
         self, precision: str, device: torch.device, pooling: str, color: Literal["auto", "reference"]
@@ -159,6 +160,7 @@ class _Parts:
             licence=self.licence,
             pixels=PixelWish(self.layout, "reference" if reference else "auto"),
             files=self.files,
+            every=self.every,
         )
 
 
@@ -206,7 +208,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
         name=card.name, backbone=backbone, head=head, calibration=calibration_of(s),
         scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), files=files, extractor=extractor,
         verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
-        layout="rgb24" if card.backbone == "resnet50" else "yuv420p", close="bf16" if card.backbone == "lite" else "fp32", tau=card.tau, beta=card.beta,
+        layout="rgb24" if card.backbone == "resnet50" else "yuv420p", close="bf16" if card.backbone == "lite" else "fp32", tau=card.tau, beta=card.beta, every=card.every,
     )  # fmt: skip
 
 

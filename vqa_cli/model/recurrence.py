@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 def run_gru(rnn: nn.GRU, inputs: Tensor) -> Tensor:
     """States (batch, frames, hidden) of a one-layer GRU from a state of zeros, for inputs (batch, frames, size).
 
-    Equals ``rnn(inputs)[0]`` and its first derivatives to rounding. Where nothing learns, and on a GPU, it is that.
+    Equals ``rnn(inputs)[0]`` and its first derivatives to rounding. Where nothing learns, and on a GPU, it is that. Always in
+    the precision of its weights, also where the rest is mixed: autocast would bring cuDNN's to fp16, in which gradients vanish.
     """
-    if inputs.device.type != "cpu" or not torch.is_grad_enabled():
-        states: Tensor = rnn(inputs)[0]
-        return states
-    with torch.autocast("cpu", enabled=False):
-        states = _Gru.apply(inputs.float().transpose(0, 1), *rnn.parameters()).transpose(0, 1)
+    with torch.autocast(inputs.device.type, enabled=False):
+        inputs = inputs.to(next(rnn.parameters()).dtype)
+        if inputs.device.type != "cpu" or not torch.is_grad_enabled():
+            states: Tensor = rnn(inputs)[0]
+        else:
+            states = _Gru.apply(inputs.transpose(0, 1), *rnn.parameters()).transpose(0, 1)
     return states
 
 

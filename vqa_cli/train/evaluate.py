@@ -16,6 +16,7 @@ from vqa_cli.model.pooling import effective_tau
 from vqa_cli.model.store import default_dir
 from vqa_cli.train.correlation import Agreement, agreement
 from vqa_cli.train.datasets import Dataset
+from vqa_cli.train.features import Provenance
 from vqa_cli.train.judged import JudgedModel, open_models
 from vqa_cli.train.loop import TrainSettings, pooled_scores
 from vqa_cli.train.rated import Rated
@@ -55,7 +56,9 @@ def evaluate(
     exp_ids: Sequence[int] | None = None,
     model_dir: Path | None = None,
 ) -> list[Judgement]:
-    """Judge each model on each database, never on videos that it may have learnt from unless ``part`` says so.
+    """Judge each model on each database, never on videos that it has learnt from unless ``part`` says so.
+
+    A table that it was not trained on may hold such videos all the same: where names are equal, a remark says so.
 
     Args:
         models: files that training wrote, or registered names. A published model has seen databases of which it is not
@@ -138,7 +141,9 @@ def _judge(model: JudgedModel, database: Rated, parts: Sequence[Part]) -> list[J
         raise InputError(f"no video of {where} has features in {database.features}", hint="`vqa extract` makes them")
     chosen = np.unique(np.concatenate([indices for _, indices in parts]))
     scores = np.full(len(data), np.nan)
-    scores[database.present(chosen)] = _scores(model, database, chosen)
+    origin = database.provenance(chosen)
+    scores[database.present(chosen)] = _scores(model, database, chosen, origin)
+    unlike = _unlike(model, origin)
     return [
         Judgement(
             model.name,
@@ -147,20 +152,35 @@ def _judge(model: JudgedModel, database: Rated, parts: Sequence[Part]) -> list[J
             scores[here],
             data.mos[here],
             database.missing_of(part),
-            _remarks(model, data, split),
+            (*_remarks(model, data, split), *unlike),
         )
         for split, part, here in ((split, part, database.present(part)) for split, part in parts)
     ]
 
 
 def _remarks(model: JudgedModel, data: Dataset, split: int | None) -> tuple[str, ...]:
-    learnt = model.lessons(data) or model.learnt_from_another_version(data) or model.learnt_from_some(data)
-    return (*model.remarks, *(("trained on some of these videos",) if split is None and learnt else ()))
+    lessons = model.lessons(data)
+    learnt = lessons or model.learnt_from_another_version(data) or model.learnt_from_some(data)
+    remarks = [*model.remarks]
+    if split is None and learnt:
+        remarks.append("trained on some of these videos")
+    elif not lessons and (same := model.same_names(data)):
+        remarks.append(f"trained on {same} videos of these names")
+    return tuple(remarks)
 
 
-def _scores(model: JudgedModel, database: Rated, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+def _unlike(model: JudgedModel, origin: Provenance) -> tuple[str, ...]:
+    """How features differ from those that the head learnt from, although the network is the same."""
+    remarks = []
+    if model.every != origin.every:
+        remarks.append(f"trained on 1 in {model.every} frames, judged on 1 in {origin.every}")
+    if model.preprocessing not in (None, origin.preprocessing):
+        remarks.append("features of other pixels than it was trained on (--color)")
+    return tuple(remarks)
+
+
+def _scores(model: JudgedModel, database: Rated, chosen: NDArray[np.int64], origin: Provenance) -> NDArray[np.float64]:
     """On the database's own scale where the model has learnt it, else on the model's."""
-    origin = database.provenance(chosen)
     if origin.extractor_sha256 != model.network:
         raise InputError(
             f"features of another network than that of {model.name}: {database.features}",

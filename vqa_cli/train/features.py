@@ -38,6 +38,11 @@ class Provenance(BaseModel):
     raw: str | None = None
 
     @property
+    def raw_format(self) -> str | None:
+        """The pixel format that a headerless file was read in."""
+        return self.raw.split()[-1] if self.raw else None
+
+    @property
     def key(self) -> tuple[str, str, str, int]:
         return self.extractor_sha256, self.precision, self.preprocessing, self.every
 
@@ -87,9 +92,16 @@ def common_provenance(folder: Path, names: tuple[str, ...]) -> Provenance:
         InputError: a video has none, or they were not all made in the same way.
     """
     first = read_provenance(features_path(folder, names[0]))
+    raw = {first.raw_format: names[0]} if first.raw_format else {}
     for name in names[1:]:
-        if read_provenance(features_path(folder, name)).key != first.key:
+        other = read_provenance(features_path(folder, name))
+        if other.key != first.key:
             raise InputError(f"features made in different ways: {names[0]} and {name} in {folder}")
+        if other.raw_format:
+            raw.setdefault(other.raw_format, name)
+    if len(raw) > 1:
+        (one, a), (two, b) = list(raw.items())[:2]
+        raise InputError(f"headerless videos read in different ways: {a} as {one}, {b} as {two} in {folder}")
     return first
 
 

@@ -32,7 +32,8 @@ class JudgedModel:
     """A model without its network.
 
     ``seen`` are its trainings, which know the test part of their splits; ``learnt_from`` names databases of which nothing is
-    known but that it was trained on some of their videos.
+    known but that it was trained on some of their videos. ``preprocessing`` and ``every`` are those of the features that its
+    head learnt from; ``None`` where more than one kind will do.
     """
 
     name: str
@@ -41,6 +42,8 @@ class JudgedModel:
     network: str | None
     tau: int = TAU_FRAMES
     beta: float = BETA
+    preprocessing: str | None = None
+    every: int = 1
     seen: tuple[dict[str, Any], ...] = ()
     learnt_from: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -53,6 +56,11 @@ class JudgedModel:
         """Whether it was trained on a table of the same name and videos that says something else by now."""
         others = [entry for entry in self.seen if entry["sha256"] != data.sha256 and entry["name"] == data.name]
         return any(not set(entry["test"]).isdisjoint(data.names) for entry in others)
+
+    def same_names(self, data: Dataset) -> int:
+        """How many videos of a table that it was not trained on are called as some that it learnt from."""
+        learnt = {name for entry in self.seen if entry["sha256"] != data.sha256 for name in entry.get("learnt", ())}
+        return len(learnt.intersection(data.names))
 
     def learnt_from_some(self, data: Dataset) -> bool:
         """Whether the table is of a public database that it was trained on, by its name: KoNViD-1k, konvid_1k_subset, …"""
@@ -108,6 +116,7 @@ def _open(model: str, directory: Path) -> JudgedModel:
     card, tensors, _ = load_model(path)
     return JudgedModel(
         model, load_head(card, tensors, path), calibration_of(card.scale), network_sha256(card, tensors), card.tau, card.beta,
+        preprocessing=card.preprocessing, every=card.every,
         seen=(*card.training.get("datasets", []), *card.training.get("datasets_before", [])),
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from scipy import stats
 from torch import Tensor
 
 from vqa_cli.errors import ModelError
+from vqa_cli.model.device import FULL_FP32
 from vqa_cli.model.heads import Head, batch_scores, make_head
 from vqa_cli.model.pooling import effective_tau, pool_batch
 from vqa_cli.prefetch import prefetch
@@ -123,7 +124,7 @@ def run_fit(
             group["lr"] = rate
         loss = train_epoch(fit, train, tau)
         srocc, plcc = _validate(fit, val, tau)
-        best = srocc > fit.best_srocc and _warm(settings, fit.epoch)
+        best = srocc > fit.best_srocc and _may_win(fit)
         if best:
             fit.best_srocc, fit.best_epoch = srocc, fit.epoch
             fit.best_state = _copy_state(fit)
@@ -153,9 +154,12 @@ def load_best(fit: Fit) -> None:
         part.load_state_dict({k.removeprefix(name): v for k, v in fit.best_state.items() if k.startswith(name)})
 
 
-def _warm(settings: TrainSettings, epoch: int) -> bool:
-    """The authors let no epoch of the first sixth win: an untrained network may rank few clips well by luck."""
-    return epoch > settings.epochs / 6 or epoch == settings.epochs - 1
+def _may_win(fit: Fit) -> bool:
+    """VSFA's code lets no epoch of the first sixth win: an untrained network may rank few clips well by luck. MDTVSFA's lets
+    every one.
+    """
+    last = fit.settings.epochs - 1
+    return isinstance(fit.objective, MixedObjective) or fit.epoch > fit.settings.epochs / 6 or fit.epoch == last
 
 
 def _out_of_patience(fit: Fit) -> bool:
@@ -171,7 +175,7 @@ def train_epoch(fit: Fit, parts: Sequence[Clips], tau: int) -> float:
         batches.pop()  # its losses compare clips with each other, and a rest may be a single one
     device = next(fit.head.parameters()).device
     fit.head.train()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), FULL_FP32:
         torch.manual_seed(settings.seed * 1_000_003 + fit.epoch)  # for dropout
         loaded = prefetch((load_step(fit, parts, chosen) for chosen in batches), depth=1)
         losses = [train_step(fit, step, tau) for step in loaded]
@@ -236,12 +240,13 @@ def predict(fit: Fit, part: Clips, tau: int) -> NDArray[np.float64]:
 def pooled_scores(
     head: Head, part: Clips, settings: TrainSettings, tau: int, standard: Standard | None = None
 ) -> NDArray[np.float64]:
-    """Pooled scores of a head that is not learning, before any scale, shape (videos,)."""
+    """Pooled scores of a head that is not learning, before any scale, shape (videos,); in fp32, as in scoring."""
     head.eval()
+    settings = replace(settings, precision="fp32")
     rows = np.arange(len(part))
     parts = np.split(rows, range(_JUDGED_AT_ONCE, len(rows), _JUDGED_AT_ONCE))
     loaded = prefetch((_load(head, settings, standard, part, rows) for rows in parts), depth=1)
-    with torch.inference_mode():
+    with torch.inference_mode(), FULL_FP32:
         scores = [_pooled(head, settings, batch, tau).cpu().double() for batch in loaded]
     result: NDArray[np.float64] = torch.cat(scores).numpy()
     return result

@@ -66,7 +66,8 @@ class MixedObjective(nn.Module):
 
     def to_ratings(self, pooled: Tensor, index: int = 0) -> Tensor:
         """Pooled scores on the scale of database ``index``, where and in the precision that they are; nothing is learnt."""
-        inner, line = self.inner.detach().to(pooled), self.lines[index].detach().to(pooled)
+        # By way of the CPU, because MPS has no float64 to copy to one.
+        inner, line = self.inner.detach().cpu().to(pooled), self.lines[index].detach().cpu().to(pooled)
         return line[0] * torch.sigmoid(inner[0] * torch.sigmoid(pooled) + inner[1]) + line[1]
 
 

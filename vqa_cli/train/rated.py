@@ -56,12 +56,16 @@ class Rated:
         return Clips.of(self.features, [self.data.names[i] for i in here], self.data.mos[here].tolist())
 
     def provenance(self, part: NDArray[np.int64]) -> Provenance:
-        """How the features of ``part`` were made; at least one of its videos is there.
+        """How the features of ``part`` were made.
 
         Raises:
-            InputError: some are missing, or they were not all made in the same way.
+            InputError: some are missing, or all are, or they were not all made in the same way.
         """
         names = [self.data.names[i] for i in self.present(part)]
+        if not names:
+            raise InputError(
+                f"no video of {self.data.name} has features in {self.features}", hint="`vqa extract` makes them"
+            )
         gone = [name for name in names if not features_path(self.features, name).exists()]
         if gone:
             raise InputError(

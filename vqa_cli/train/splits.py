@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,18 +26,21 @@ class Split:
     test: NDArray[np.int64]
 
 
-def make_split(data: Dataset, exp_id: int) -> Split:
+def make_split(data: Dataset, exp_id: int, *, mixed: bool = False) -> Split:
     """The table's own parts where it names them, else 60/20/20 of the references in the order of ``exp_id``.
 
     The order is the database's permutation where it brings some (as in the authors' code, modulo their number), else
     one that NumPy draws with ``exp_id`` as seed.
+
+    Args:
+        mixed: bounds between parts are rounded down, as MDTVSFA's code does, and not up as VSFA's.
 
     Raises:
         InputError: a part is empty, or a named part shares a reference with another.
     """
     if data.parts is not None and "val" not in data.parts:
         data = replace(data, parts=_with_val(data, exp_id))
-    parts = _named(data) if data.parts is not None else _drawn(data, exp_id)
+    parts = _named(data) if data.parts is not None else _drawn(data, exp_id, math.floor if mixed else math.ceil)
     for name, members in zip(("train", "val", "test"), (parts.train, parts.val, parts.test), strict=True):
         if not len(members):
             raise InputError(f"no video in part {name}: {data.name}", hint="give more references, or a column split")
@@ -62,12 +66,12 @@ def _named(data: Dataset) -> Split:
     return Split(train, val, test)
 
 
-def _drawn(data: Dataset, exp_id: int) -> Split:
+def _drawn(data: Dataset, exp_id: int, rounded: Callable[[float], int]) -> Split:
     order = _order(data, exp_id)
-    first, last = math.ceil(len(order) * 3 / 5), math.ceil(len(order) * 4 / 5)
+    first, last = rounded(len(order) * 3 / 5), rounded(len(order) * 4 / 5)
     if data.permutations is not None:
-        # As in the authors' code, where 1 - 0.2 - 0.2 is a little over 0.6: of 1200 videos 721 are for training.
-        first = math.ceil((1 - 0.2 - 0.2) * len(order))
+        # As in the authors' code, where 1 - 0.2 - 0.2 is a little over 0.6: of 1200 videos VSFA trains on 721.
+        first = rounded((1 - 0.2 - 0.2) * len(order))
     train, test = np.isin(data.ref_ids, order[:first]), np.isin(data.ref_ids, order[last:])
     return Split(np.flatnonzero(train), np.flatnonzero(~train & ~test), np.flatnonzero(test))
 

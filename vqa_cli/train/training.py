@@ -89,7 +89,7 @@ def train(order: TrainOrder, watch: Callable[[Epoch], None]) -> tuple[Card, Resu
         ModelError: training gave no usable model, or the network of the features is not here.
     """
     settings = order.settings
-    splits = [make_split(each.data, order.exp_id) for each in order.rated]
+    splits = [make_split(each.data, order.exp_id, mixed=len(order.rated) > 1) for each in order.rated]
     _refuse_doubtful(order, splits)
     origin = _one_origin(order.rated)
     if order.without_content and origin.extractor_sha256 != BRISQUE_SHA256:
@@ -165,7 +165,7 @@ def _one_origin(rated: tuple[Rated, ...]) -> Provenance:
 def _task(order: TrainOrder, origin: Provenance) -> str:
     """What a checkpoint or model is of, beside its settings. The head to start from counts by its content."""
     data = " ".join(" ".join((each.data.sha256, *each.left_out)) for each in order.rated)
-    return f"{data} {order.exp_id} {origin.key} {load_model(order.start)[2] if order.start else None}"
+    return f"{data} {order.exp_id} {origin.key} {origin.raw} {load_model(order.start)[2] if order.start else None}"
 
 
 def _load_start(fit: Fit, path: Path, origin: Provenance) -> list[dict[str, Any]]:
@@ -204,7 +204,8 @@ def _card(
     }  # fmt: skip
     trained = [
         {"name": r.data.name, "sha256": r.data.sha256, "exp_id": order.exp_id,
-         "test": [r.data.names[i] for i in split.test], "left_out": list(r.left_out)}
+         "learnt": [r.data.names[i] for i in (*split.train, *split.val)], "test": [r.data.names[i] for i in split.test],
+         "left_out": list(r.left_out)}
         for r, split in zip(order.rated, splits, strict=True)
     ]  # fmt: skip
     sizes = ", ".join(_size(r, s) for r, s in zip(order.rated, splits, strict=True))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy import stats
 
 from vqa_cli.errors import InputError
@@ -16,7 +15,7 @@ from vqa_cli.model.checkpoint import Card, Scale, save_model
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.load import load_scorer
 from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.train.lite.fit import Log
+from vqa_cli.train.lite.fit import Log, read_fit
 from vqa_cli.train.lite.recipes import Recipe
 from vqa_cli.train.lite.takes import WINDOW_FORMAT, Take, read_takes
 
@@ -41,10 +40,11 @@ def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True, jobs
 
     Raises:
         InputError: nothing has been fitted.
+        ModelError: what was fitted is damaged.
     """
     if not (out / "fit.pt").exists():
         raise InputError(f"nothing fitted: {out / 'fit.pt'}", hint="run `vqa train lite fit` first")
-    saved = torch.load(out / "fit.pt", weights_only=True)
+    saved = read_fit(out / "fit.pt")
     backbone = LiteBackbone(**saved["config"])
     settings = saved["settings"]
     config = {"dim": backbone.dim, "reduced": settings["reduced"], "hidden": settings["hidden"]}
@@ -61,7 +61,10 @@ def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True, jobs
         preprocessing="yuv420p as decoded, whole frame at the scoring size, cells of 4x4 luma pixels, change since the frame before",
         training_data=f"{saved['clips']} encodes of {len(saved['groups'])} groups of openly licensed footage, photographs and drawn pictures, VMAF v0.6.1 per frame as label",
         licence=_LICENCE,
-        training={"settings": settings, "earlier": saved.get("earlier", []), "groups": len(saved["groups"])},
+        training={
+            "settings": settings, "earlier": saved.get("earlier", []), "averaged": saved.get("averaged", 1),
+            "groups": len(saved["groups"]),
+        },
     )  # fmt: skip
     # Kernels in half precision halve the file; the figures below are those of the file as it is.
     tensors = {f"backbone.{k}": v.half() if v.dim() == 4 else v for k, v in saved["backbone"].items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqa_cli.atomic import replacing
+from vqa_cli.errors import InputError, ModelError
+from vqa_cli.model.checkpoint import load_state
 from vqa_cli.model.device import cpu_has_bf16, pick_precision
 from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
 from vqa_cli.model.lite import LiteBackbone
@@ -22,6 +25,7 @@ from vqa_cli.train.lite.batches import Features, FitSettings, FrameBatches, clip
 from vqa_cli.train.lite.takes import FRAMES, WINDOW_FORMAT, Take, read_takes
 
 Log = Callable[[str], None]
+_RENORMALISING_STEPS = 300
 CPU = torch.device("cpu")
 
 
@@ -38,17 +42,50 @@ def rank_loss(predicted: Tensor, target: Tensor, settings: FitSettings) -> Tenso
     return F.softplus(-settings.rank_slope * guess[certain]).mean() if certain.any() else predicted.sum() * 0
 
 
-def new_backbone(settings: FitSettings, before: dict[str, Any] | None) -> LiteBackbone:
-    """A backbone as the settings describe it; what an earlier fit of the same shapes knew, it starts from."""
+def read_fit(path: Path) -> dict[str, Any]:
+    """A ``fit.pt`` or ``backbone.pt`` as :func:`fit` writes it.
+
+    Raises:
+        ModelError: missing, damaged or something else.
+    """
+    saved = load_state(path)
+    if not {"backbone", "config", "settings"} <= saved.keys():
+        raise ModelError(f"no fit of vsfa-lite: {path}", hint="give a fit.pt or backbone.pt of `vqa train lite fit`")
+    return saved
+
+
+def new_backbone(settings: FitSettings, before: Sequence[dict[str, Any]]) -> LiteBackbone:
+    """A backbone as the settings describe it; what earlier fits of the same shapes knew, on average, it starts from."""
     torch.manual_seed(settings.seed)
     backbone = LiteBackbone(settings.widths, settings.halve, settings.taps, settings.motion)
-    if before is not None:
-        own = backbone.state_dict()
-        known = {
-            key: value for key, value in before["backbone"].items() if key in own and own[key].shape == value.shape
-        }
-        backbone.load_state_dict(known, strict=False)
+    own = backbone.state_dict()
+    for count, known in enumerate((each["backbone"] for each in before), 1):
+        for key in own.keys() & known.keys():
+            if own[key].shape == known[key].shape and own[key].dtype.is_floating_point:
+                own[key].lerp_(known[key], 1 / count)
     return backbone
+
+
+@torch.no_grad()
+def renormalise(backbone: LiteBackbone, batches: FrameBatches, steps: int, seed: int) -> None:
+    """Measure the statistics of batch normalisation anew: averaged weights do not have the average of the statistics.
+
+    Source: P. Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018, sec. 3.2.
+    """
+    norms = [layer for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
+    usual = norms[0].momentum
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over all steps
+    rng = np.random.default_rng(seed)
+    backbone.train().to(memory_format=torch.channels_last)
+    for _ in range(steps):
+        frames, before, _ = batches.draw(rng)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=cpu_has_bf16()):
+            backbone.judge(frames, before, WINDOW_FORMAT)
+    for norm in norms:
+        norm.momentum = usual
+    backbone.eval()
 
 
 def fit_backbone(
@@ -177,31 +214,40 @@ def extract(takes: list[Take], folder: Path, backbone: LiteBackbone, log: Log) -
     return found
 
 
-def fit(out: Path, settings: FitSettings, *, log: Log, start: Path | None = None) -> None:
+def fit(out: Path, settings: FitSettings, *, log: Log, start: Sequence[Path] = ()) -> None:
     """Fit on every take labelled ``train`` under ``out`` and write ``out/fit.pt`` (weights, settings, groups used).
 
     Args:
-        start: a ``fit.pt`` or ``backbone.pt`` whose backbone is trained on instead of a new one. With no steps for the
-            backbone it is taken as it is, and the head alone is new.
+        start: each a ``fit.pt`` or ``backbone.pt`` whose backbone is trained on instead of a new one; of several, the mean
+            of their weights. With no steps for the backbone that is taken as it is, and the head alone is new.
+
+    Raises:
+        InputError: there are no labels, or they are damaged.
+        ModelError: a file to start from is damaged or something else.
     """
+    before = [read_fit(path) for path in start]
     takes = read_takes(out, "train")
+    if not takes:
+        raise InputError(f"no take to train on: {out}", hint="make some with `vqa train lite make-data`")
     tenths = np.histogram(np.concatenate([take.vmaf.mean(axis=1) for take in takes]), 10, (0, 1))[0]
     log(f"{len(takes)} takes; versions by tenths of VMAF: {' '.join(map(str, tenths))}")
-    before = torch.load(start, weights_only=True) if start else None
-
-    earlier = [*before.get("earlier", []), before["settings"]] if before else []
+    earlier: list[dict[str, Any]] = []
+    for each in before:
+        earlier += [done for done in (*each.get("earlier", []), each["settings"]) if done not in earlier]
 
     def record(backbone: LiteBackbone) -> dict[str, Any]:
         return {
             "backbone": backbone.state_dict(), "config": backbone.config, "settings": settings.as_record(),
-            "earlier": earlier,
+            "earlier": earlier, "averaged": len(start),
         }  # fmt: skip
 
     def keep(backbone: LiteBackbone) -> None:
-        torch.save(record(backbone), out / "backbone.pt")
+        _save(record(backbone), out / "backbone.pt")
 
     batches = FrameBatches(takes, [take.frames(out) for take in takes], settings)
     backbone = new_backbone(settings, before)
+    if len(before) > 1:
+        renormalise(backbone, batches, _RENORMALISING_STEPS, settings.seed)
     if settings.backbone_steps:
         backbone = fit_backbone(batches, backbone, settings, log, keep)
     keep(backbone)
@@ -209,7 +255,12 @@ def fit(out: Path, settings: FitSettings, *, log: Log, start: Path | None = None
     head = widen(fit_head(features, settings, log), features)
     groups = sorted({take.group for take in takes})
     whole = {"head": head.state_dict(), "clips": sum(len(take.recipes) for take in takes), "groups": groups}
-    torch.save(record(backbone) | whole, out / "fit.pt")
+    _save(record(backbone) | whole, out / "fit.pt")
+
+
+def _save(state: dict[str, Any], path: Path) -> None:
+    with replacing(path) as staged:
+        torch.save(state, staged)
 
 
 class _Descent:

@@ -13,6 +13,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,8 +67,20 @@ METRICS = ("vmaf", "vmaf_neg", "psnr", "ssim")
 _RATE = Fraction(25)
 
 
-def make_data(media: Path, out: Path, *, seed: int, jobs: int, limit: int | None = None) -> Iterator[str]:
-    """Make what is missing under ``out``; yields one line per finished take. Can be stopped and taken up again."""
+@dataclass(frozen=True)
+class Made:
+    """What became of one take, in a line for people."""
+
+    line: str
+    failed: bool = False
+
+
+def make_data(media: Path, out: Path, *, seed: int, jobs: int, limit: int | None = None) -> Iterator[Made]:
+    """Make what is missing under ``out``. Can be stopped and taken up again.
+
+    Raises:
+        InputError: the labels that are there are damaged.
+    """
     out.mkdir(parents=True, exist_ok=True)
     done = {take.key for take in read_takes(out)} if (out / "labels.jsonl").exists() else set()
     sources = read_sources()
@@ -83,10 +96,10 @@ def make_data(media: Path, out: Path, *, seed: int, jobs: int, limit: int | None
             try:
                 take = future.result()
             except VqaError as err:
-                yield f"{count}/{len(todo)} {key}: {err.message} {err.detail or ''}"
+                yield Made(f"{count}/{len(todo)} {key}: FAILED: {err.message} {err.detail or ''}", failed=True)
                 continue
             append_take(out, take)
-            yield f"{count}/{len(todo)} {key}: {len(take.recipes)} versions, VMAF {_span(take)}"
+            yield Made(f"{count}/{len(todo)} {key}: {len(take.recipes)} versions, VMAF {_span(take)}")
 
 
 def _key(source: LiteSource, number: int) -> str:

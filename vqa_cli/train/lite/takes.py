@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vqa_cli.errors import InputError
+from vqa_cli.errors import InputError, first_line
 from vqa_cli.train.lite.recipes import Recipe
 from vqa_cli.types import FrameFormat, Size
 
@@ -68,14 +68,21 @@ def read_takes(folder: Path, split: str | None = None) -> list[Take]:
     """Everything labelled so far, or one side of the split.
 
     Raises:
-        InputError: the folder holds no labels.
+        InputError: the folder holds no labels, or a line of them is damaged.
     """
     path = folder / "labels.jsonl"
     if not path.exists():
         raise InputError(f"no labels: {path}", hint="make them with `vqa train lite make-data`")
     takes = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        recipes = tuple(Recipe(**{**recipe, "speed": tuple(recipe["speed"])}) for recipe in row["recipes"])
-        takes.append(Take(**{**row, "recipes": recipes}))
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            recipes = tuple(Recipe(**{**recipe, "speed": tuple(recipe["speed"])}) for recipe in row["recipes"])
+            takes.append(Take(**{**row, "recipes": recipes}))
+        except (ValueError, KeyError, TypeError) as err:
+            raise InputError(
+                f"damaged label: line {number} of {path}",
+                detail=first_line(err),
+                hint="delete the line; make-data makes its take again",
+            ) from err
     return sorted((take for take in takes if split in (None, take.split)), key=lambda take: take.key)
