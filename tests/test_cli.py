@@ -264,7 +264,8 @@ def test_unwritable_output(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_ctrl_c_ends_children_and_keeps_finished_rungs(media: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_being_stopped_ends_children_and_keeps_finished_rungs(media: Path, tmp_path: Path, how: signal.Signals) -> None:
     long = make_clip(media / "long.mp4", size="640x360", seconds=20, args=("-c:v", "libx264", "-preset", "ultrafast"))
     env = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "TMPDIR": str(tmp_path)}
     program = [
@@ -285,7 +286,7 @@ def test_ctrl_c_ends_children_and_keeps_finished_rungs(media: Path, tmp_path: Pa
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("vqa-*/*/*/*.mp4")) and time.monotonic() < deadline:
         time.sleep(0.1)  # until an encoder is writing: imports may swallow an early signal
-    child.send_signal(signal.SIGINT)
+    child.send_signal(how)
     _, err = child.communicate(timeout=120)
     assert child.returncode == 130
     assert b"interrupted" in err and b"Traceback" not in err

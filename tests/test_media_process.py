@@ -57,6 +57,30 @@ def test_missing_program_is_named() -> None:
         runner.run(["/no/such/ffmpeg"])
 
 
+def test_children_that_do_not_listen_are_ended_together() -> None:
+    deaf = python("import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)")
+    heard = threading.Barrier(5)
+    ended: list[str] = []
+
+    def work(runner: Runner) -> None:
+        try:
+            runner.run(deaf, on_line=lambda line: heard.wait() >= 0)
+        except Interrupted:
+            ended.append("interrupted")
+
+    with Runner() as runner:
+        threads = [threading.Thread(target=work, args=(runner,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        heard.wait()
+        start = time.monotonic()
+        runner.close()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - start < 7  # one after the other they would take 8 s
+    assert ended == ["interrupted"] * 4
+
+
 def test_closing_ends_children_and_refuses_new_ones() -> None:
     runner = Runner()
     threading.Timer(0.5, runner.close).start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -81,6 +82,8 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run and exit with a documented code."""
+    # `timeout`, a container or a CI job that is ended leaves nothing behind either.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         result: Any = cli.main(args=argv, prog_name="vqa", standalone_mode=False)
         sys.stdout.flush()
@@ -115,6 +118,10 @@ def main(argv: list[str] | None = None) -> NoReturn:
             "please report it with the lines above",
         )
         sys.exit(ExitCode.BUG)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _complain(message: str, detail: str | None, hint: str | None) -> None:

@@ -22,11 +22,16 @@ from vqa_cli.errors import StorageError, ToolError
 TAIL_BYTES = 32 * 1024
 SILENCE_S = 300.0
 _GRACE_S = 5.0
+_STOP_S = 2.0
 _DISK_FULL = "No space left on device"
 
 
 class Interrupted(Exception):
     """The runner was closed while its child was at work."""
+
+
+class Silent(ToolError):
+    """A program showed no sign of life for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +90,17 @@ class _Child:
         self._finish()
         return code
 
-    def stop(self) -> None:
-        """Terminate, and kill what does not listen."""
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self._popen.poll() is None:
+            self._popen.terminate()
+
+    def stop(self, patience_s: float = _STOP_S) -> None:
+        """Terminate, and kill what does not listen: encoders go on for long to end their file, which nobody wants."""
         if self._popen.poll() is None:
             self._popen.terminate()
             try:
-                self._popen.wait(_GRACE_S)
+                self._popen.wait(patience_s)
             except subprocess.TimeoutExpired:
                 self._popen.kill()
                 self._popen.wait()
@@ -140,7 +150,10 @@ class Runner:
             self._closed = True
             children = list(self._children)
         for child in children:
-            child.stop()
+            child.terminate()
+        until = time.monotonic() + _STOP_S
+        for child in children:
+            child.stop(max(0.0, until - time.monotonic()))
 
     def run(
         self,
@@ -197,7 +210,7 @@ class Runner:
         if self._closed:
             raise Interrupted
         if child.silent:
-            raise ToolError(
+            raise Silent(
                 f"no sign of life for {self._silence_s:g} s: {Path(child.argv[0]).name}",
                 detail=f"{shlex.join(child.argv)}",
             )
