@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import make_clip
+from conftest import Vqa, make_clip
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqa_cli.errors import InputError
+from vqa_cli.errors import InputError, ModelError
 from vqa_cli.model.checkpoint import load_model
 from vqa_cli.model.lite import LiteBackbone, to_cells
 from vqa_cli.model.load import load_scorer
 from vqa_cli.model.pooling import pool_batch
 from vqa_cli.model.vsfa import VsfaHead
+from vqa_cli.train.lite import fit as fitting
 from vqa_cli.train.lite import make_data as making
 from vqa_cli.train.lite.batches import (
     Features,
@@ -262,7 +263,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
         patch.setattr(making, "read_sources", lambda: sources)
         styles = {"train": ("sharp", "recorded"), "test": ("sharp",)}
         patch.setattr(making, "_TAKES", {"clip": styles, "drawn": {**styles, "train": ("soft", "recorded")}})
-        lines = list(make_data(folder, folder / "out", seed=1, jobs=2))
+        made = list(make_data(folder, folder / "out", seed=1, jobs=2))
+        assert not any(each.failed for each in made), made
+        lines = [each.line for each in made]
         again = list(make_data(folder, folder / "out", seed=1, jobs=2))
     assert not again, "what is there is not made twice"
     return folder / "out", lines
@@ -332,8 +335,8 @@ def test_fit_and_export_give_a_model_that_scores(data: tuple[Path, list[str]], t
     out, _ = data
     messages: list[str] = []
     fit(out, TINY, log=messages.append)
-    fit(out, replace(TINY, seed=2), log=messages.append, start=out / "fit.pt")
-    fit(out, replace(TINY, seed=3, backbone_steps=0), log=messages.append, start=out / "backbone.pt")
+    fit(out, replace(TINY, seed=2), log=messages.append, start=[out / "fit.pt"])
+    fit(out, replace(TINY, seed=3, backbone_steps=0), log=messages.append, start=[out / "backbone.pt"])
     kept, final = (torch.load(out / f"{name}.pt", weights_only=True)["backbone"] for name in ("backbone", "fit"))
     assert all(torch.equal(kept[key], final[key]) for key in kept)
     card = export(out, tmp_path / "model.safetensors", log=messages.append)
@@ -347,6 +350,58 @@ def test_fit_and_export_give_a_model_that_scores(data: tuple[Path, list[str]], t
         [clip], FrameFormat(96, 64)
     )
     assert np.isfinite(score.score)
+
+
+@pytest.mark.ffmpeg
+def test_several_fits_are_averaged(data: tuple[Path, list[str]], tmp_path: Path) -> None:
+    out, _ = data
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "labels.jsonl").symlink_to(out / "labels.jsonl")
+    (folder / "frames").symlink_to(out / "frames")
+    starts = [tmp_path / "one.pt", tmp_path / "two.pt"]
+    for seed, kept in enumerate(starts, 1):
+        fit(folder, replace(TINY, seed=seed), log=lambda _: None)
+        (folder / "fit.pt").rename(kept)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "_RENORMALISING_STEPS", 2)
+        fit(folder, replace(TINY, backbone_steps=0), log=lambda _: None, start=starts)
+    one, two, mean = (torch.load(path, weights_only=True) for path in (*starts, folder / "fit.pt"))
+    assert (mean["averaged"], [each["seed"] for each in mean["earlier"]]) == (2, [1, 2])
+    for key, value in mean["backbone"].items():
+        between = (one["backbone"][key] + two["backbone"][key]) / 2
+        if key.endswith(("weight", "bias")):
+            assert torch.allclose(value, between, atol=1e-6)
+        elif key.endswith("running_mean"):
+            assert not torch.allclose(value, between, atol=1e-6), "measured anew"
+
+
+@pytest.mark.ffmpeg
+def test_what_is_damaged_is_named(data: tuple[Path, list[str]], tmp_path: Path) -> None:
+    out, _ = data
+    (tmp_path / "labels.jsonl").write_text((out / "labels.jsonl").read_text()[:-50])
+    with pytest.raises(InputError, match=r"damaged label: line 5 of .*labels\.jsonl"):
+        read_takes(tmp_path)
+    (tmp_path / "labels.jsonl").write_text("")
+    with pytest.raises(InputError, match="no take to train on"):
+        fit(tmp_path, TINY, log=lambda _: None)
+    for content, message in ((b"rubbish", "not a weight file"), (None, "no fit of vsfa-lite")):
+        if content is None:
+            torch.save({"backbone": {}}, tmp_path / "fit.pt")
+        else:
+            (tmp_path / "fit.pt").write_bytes(content)
+        with pytest.raises(ModelError, match=message):
+            export(tmp_path, tmp_path / "model.safetensors", log=lambda _: None)
+        with pytest.raises(ModelError, match=message):
+            fit(out, TINY, log=lambda _: None, start=[tmp_path / "fit.pt"])
+
+
+def test_takes_that_cannot_be_made_are_counted(vqa: Vqa, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    args = ("train", "lite", "make-data", "--media", tmp_path / "empty", "--data", tmp_path / "out", "--limit", "2")
+    done = vqa(*args, "--seed", "1")
+    assert done.returncode == 8
+    assert "FAILED" in done.stdout
 
 
 def test_nothing_made_and_nothing_fitted_are_errors(tmp_path: Path) -> None:

@@ -145,7 +145,8 @@ def load_state(path: Path) -> dict[str, Any]:
         raise ModelError(f"no such weight file: {path}") from err
     except pickle.UnpicklingError as err:  # its text is advice to developers, and to load the file unsafely
         raise ModelError(f"not a weight file: {path}", detail=f"it starts with {_beginning(path)}", hint=hint) from err
-    except (OSError, RuntimeError, EOFError, ValueError) as err:
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError) as err:
+        # Bytes that happen to be pickle's commands fail in any of these ways.
         raise ModelError(f"not a weight file: {path}", detail=first_line(err), hint=hint) from err
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise ModelError(f"not a state dict: {path}")
