@@ -174,29 +174,26 @@ def _curve(rungs: Sequence[Rung], value: Callable[[Rung], float]) -> RatePoints:
     return RatePoints(tuple(r.kbps for r in rungs), tuple(value(r) for r in rungs))
 
 
-def bd_table(rungs: Sequence[Rung], least: float = 5.0) -> list[str]:
-    """Does the model come to VMAF's verdict on an encoder? As Markdown lines.
-
-    Verdicts are compared where VMAF's BD-rate is ``least`` percent or more to either side.
+def bd_table(rungs: Sequence[Rung]) -> list[str]:
+    """How near the model's BD-rates are to VMAF's, as Markdown lines: how many there are, their medians, their rank
+    correlation over the pairs that have both, and the median of how far they lie apart.
     """
     lines = [
-        "| BD-rate of … | pairs | defined by VMAF | by the model | same sign where VMAF says ≥ 5 % | median difference |"
+        "| BD-rate of … | pairs | by VMAF | median | by the model | median | SROCC | apart |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    lines.append("|---|---|---|---|---|---|")
     by_test: dict[tuple[str, str], list[BdPair]] = defaultdict(list)
     for pair in bd_pairs(rungs):
         by_test[pair.test, pair.anchor].append(pair)
     for (test, anchor), pairs in sorted(by_test.items()):
-        both = [(p.by_vmaf, p.by_model) for p in pairs if p.by_vmaf is not None and p.by_model is not None]
-        clear = [(a > 0) == (b > 0) for a, b in both if abs(a) >= least]
-        apart = f"{np.median([abs(a - b) for a, b in both]):.1f} points" if both else "-"
-        vmaf, model = (
-            sum(value is not None for value in values)
-            for values in zip(*((p.by_vmaf, p.by_model) for p in pairs), strict=True)
-        )
-        lines.append(
-            f"| {test} against {anchor} | {len(pairs)} | {vmaf} | {model} | {sum(clear)} of {len(clear)} | {apart} |"
-        )
+        both = np.array([(p.by_vmaf, p.by_model) for p in pairs if None not in (p.by_vmaf, p.by_model)], dtype=float)
+        columns: list[str] = []
+        for values in ([p.by_vmaf for p in pairs], [p.by_model for p in pairs]):
+            known = [value for value in values if value is not None]
+            columns += [str(len(known)), f"{np.median(known):+.1f} %" if known else "-"]
+        ranked = f"{stats.spearmanr(both[:, 0], both[:, 1])[0]:.2f}" if len(both) > 2 else "-"
+        apart = f"{np.median(np.abs(both[:, 0] - both[:, 1])):.1f}" if len(both) else "-"
+        lines.append("| " + " | ".join([f"{test} against {anchor}", str(len(pairs)), *columns, ranked, apart]) + " |")
     return lines
 
 
