@@ -60,8 +60,10 @@ def plan_preparation(info: MediaInfo, settings: LadderSettings) -> Preparation:
 
 
 def prepared_colour(steps: Preparation, colour: ColourTags) -> ColourTags:
-    """Tags of the prepared source."""
-    return ColourTags("bt709", "bt709", "bt709", "tv") if steps.tonemap else colour
+    """Tags of the prepared source: preparing brings it to limited range."""
+    if steps.tonemap:
+        return ColourTags("bt709", "bt709", "bt709", "tv")
+    return replace(colour, range="tv") if colour.range == "pc" else colour
 
 
 def plan_ladder(info: MediaInfo, settings: LadderSettings) -> LadderPlan:

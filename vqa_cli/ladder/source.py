@@ -90,7 +90,7 @@ def ready_source(runner: Runner, ffmpeg: Ffmpeg, path: Path, settings: LadderSet
         argv = build_prepare_argv(ffmpeg.path, view, steps, prepared.name)
         runner.run(argv, cwd=workdir, on_line=lambda line: line.startswith("frame="))
         made = as_prepared(info, probe(prepared), steps)
-        view = replace(SourceView.of(made), full_range=made.colour.range == "pc")
+        view = SourceView.of(made)
         frames = made.frames
     info = replace(info, frames=frames)
     return ReadySource(info, view, frames, file_sha256(path), steps, argv, notes)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vqa_cli.media.graph import (
+    EXACT,
     GLOBAL,
     PROGRESS,
     SourceView,
@@ -135,7 +136,10 @@ class Preparation:
 
 
 def build_prepare_argv(ffmpeg: Path, source: SourceView, steps: Preparation, output: str) -> tuple[str, ...]:
-    """Write the prepared source losslessly (FFV1), once, so that encodes and reference share its exact frames."""
+    """Write the prepared source losslessly (FFV1), once, so that encodes and reference share its exact frames.
+
+    What comes out is in limited range, whatever the source is.
+    """
     stream = open_input(source.path)[str(source.stream_index)]
     if steps.deinterlace:
         stream = stream.filter("bwdif", mode="send_frame")
@@ -143,6 +147,9 @@ def build_prepare_argv(ffmpeg: Path, source: SourceView, steps: Preparation, out
         stream = stream.filter("fps", fps=rate_text(source.fps))
     if steps.tonemap:
         stream = _tonemapped(stream)
+    elif source.full_range:
+        # Said aloud: asked for a format alone, ffmpeg goes by the pixel format whether to change the range.
+        stream = stream.filter("scale", flags=f"bicubic+{EXACT}", in_range="pc", out_range="tv")
     stream = stream.filter("format", steps.pix_fmt)
     options = {"c:v": "ffv1", "level": "3", "g": "1", "slices": "12", "map_metadata": "-1"}
     if not steps.constant_rate:

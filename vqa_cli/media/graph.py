@@ -13,6 +13,8 @@ from vqa_cli.types import ColourTags, MediaInfo, Size
 # -benchmark reports CPU time.
 GLOBAL = ("-hide_banner", "-nostdin", "-loglevel", "level+info", "-nostats")
 PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.5", "-benchmark")
+# Flags of the scale filter: without them it rounds coarsely, and halves the chroma of RGB before it computes with it.
+EXACT = "accurate_rnd+full_chroma_int"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def to_size(stream: Any, source: Size, target: Size, *, downscale: str, upscale:
         "scale",
         target.width,
         target.height,
-        flags=f"{kernel}+accurate_rnd+full_chroma_int",
+        flags=f"{kernel}+{EXACT}",
         in_range="pc" if full_range else "tv",
         out_range="tv",
     )

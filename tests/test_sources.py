@@ -1,0 +1,61 @@
+"""Sources out of the ordinary: what a ladder makes of them, frame by frame and level by level."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import FFMPEG, Vqa, ffmpeg
+
+pytestmark = pytest.mark.ffmpeg
+# The second half at half the rate.
+UNEVEN = "select='if(lt(n,16),1,not(mod(n,2)))'"
+LOSSLESS = ("-c:v", "libx264", "-qp", "0")
+
+
+def luma(path: Path, height: int, width: int) -> np.ndarray:
+    """8-bit luma as it is stored, shape (frames, height, width)."""
+    run = [
+        FFMPEG,
+        "-v",
+        "error",
+        "-i",
+        str(path),
+        "-vf",
+        "extractplanes=y",
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "rawvideo",
+        "-",
+    ]
+    done = subprocess.run(run, check=True, capture_output=True)
+    return np.frombuffer(done.stdout, np.uint8).reshape(-1, height, width).astype(float)
+
+
+def ladder(vqa: Vqa, source: Path, out: Path, *more: str) -> tuple[dict, list[Path]]:
+    """The source's part of the run document, and the encodes: one near lossless, at the source's own size."""
+    done = vqa("ladder", source, "--codec", "x264", "--crf", "1", "--height", "96", "--display", "96", "--model", "none",
+               "--metric", "psnr", "--encoder-preset", "ultrafast", "--no-cache", "--keep-encodes", "-q", "-o", out, *more)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (source_result,) = json.loads((out / "run.json").read_text())["sources"]
+    return source_result, sorted((out / "encodes").rglob("*.mp4"))
+
+
+@pytest.mark.parametrize("steady", [True, False], ids=["constant", "variable"])
+@pytest.mark.parametrize("pix_fmt", ["yuvj420p", "yuv420p10le"])
+def test_full_range_is_brought_to_limited_range_once(vqa: Vqa, tmp_path: Path, pix_fmt: str, *, steady: bool) -> None:
+    """A luma ramp from darkest to brightest must run from 16 to 235, prepared or not."""
+    source, step = tmp_path / "ramp.mkv", 4 if "10" in pix_fmt else 1
+    ramp = f"geq=lum=X*{(256 * step - 1) / 255}:cb={128 * step}:cr={128 * step},setparams=range=pc"
+    picture = f"nullsrc=size=256x96:rate=30:duration=1,format={pix_fmt},{ramp}{'' if steady else ',' + UNEVEN}"
+    ffmpeg("-f", "lavfi", "-i", picture, "-fps_mode", "vfr", *LOSSLESS, "-color_range", "pc", source)
+    result, (encode,) = ladder(vqa, source, tmp_path / "run")
+    assert bool(result["source"]["preparation"]) is not steady
+    row = luma(encode, 96, 256)[10, 48]
+    expected = 16 + np.arange(256) * 219 / 255
+    assert np.abs(row - expected).max() <= 3
+    assert result["rungs"][0]["fidelity"]["psnr"]["pooled"]["mean"] > 40
