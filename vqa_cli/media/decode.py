@@ -26,7 +26,7 @@ from vqa_cli.types import Layout, Matrix, Size
 class MeasureOrder:
     """How frames of a file are brought to the scorer, and what is measured against the reference on the way.
 
-    ``every`` keeps each ``every``-th frame; ``start_s`` and ``duration_s`` cut the input, decoding from a key frame.
+    Of the frames from number ``first`` up to, not including, ``end``, each ``every``-th is kept.
     ``layout`` is that of the frames that come out; for rgb24, ``untagged`` is the matrix of video that names none.
     """
 
@@ -36,8 +36,8 @@ class MeasureOrder:
     upscale: str = "bicubic"
     threads: int = 2
     every: int = 1
-    start_s: float | None = None
-    duration_s: float | None = None
+    first: int = 0
+    end: int | None = None
     layout: Layout = "yuv420p"
     untagged: Matrix = "bt601"
 
@@ -175,12 +175,16 @@ def _compared(*files: SourceView) -> str:
 
 
 def _opened(source: SourceView, order: MeasureOrder, **options: Any) -> Any:
-    cut: dict[str, Any] = dict(options)
-    if order.start_s is not None:
-        cut["ss"] = order.start_s
-    if order.duration_s is not None:
-        cut["t"] = order.duration_s
-    return by_index(open_input(source.path, **cut)[str(source.stream_index)], source.fps)
+    """The frames of the part that is wanted, numbered from 0.
+
+    They are counted, not sought: ffmpeg's ``-ss`` finds other frames in an MPEG-TS than in an MP4 of the same stream, and
+    every container has its own first timestamp.
+    """
+    stream = by_index(open_input(source.path, **options)[str(source.stream_index)], source.fps)
+    if not order.first and order.end is None:
+        return stream
+    cut = {"start_frame": order.first} | ({} if order.end is None else {"end_frame": order.end})
+    return stream.filter("trim", **cut).filter("setpts", "N")
 
 
 def _is_straight(source: SourceView, order: MeasureOrder) -> bool:
