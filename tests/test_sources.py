@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -59,3 +60,30 @@ def test_full_range_is_brought_to_limited_range_once(vqa: Vqa, tmp_path: Path, p
     expected = 16 + np.arange(256) * 219 / 255
     assert np.abs(row - expected).max() <= 3
     assert result["rungs"][0]["fidelity"]["psnr"]["pooled"]["mean"] > 40
+
+
+def test_dry_run_and_ladder_run_the_same_lines(vqa: Vqa, tmp_path: Path) -> None:
+    """Of a source that must be prepared: variable rate, fields, full range and ten bits at once."""
+    source = tmp_path / "uneven.mkv"
+    picture = f"testsrc2=size=256x96:rate=30:duration=1,format=yuv420p10le,setparams=range=pc:field_mode=tff,{UNEVEN}"
+    ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        picture,
+        "-fps_mode",
+        "vfr",
+        "-flags",
+        "+ildct+ilme",
+        *LOSSLESS,
+        "-color_range",
+        "pc",
+        source,
+    )
+    result, _ = ladder(vqa, source, tmp_path / "run", "--deinterlace")
+    (rung,) = result["rungs"]
+    done = vqa("ladder", source, "--codec", "x264", "--crf", "1", "--height", "96", "--display", "96",
+               "--encoder-preset", "ultrafast", "--deinterlace", "--dry-run")  # fmt: skip
+    expected = [result["source"]["prepare_argv"], *rung["encode_argv"]]
+    assert [shlex.split(line) for line in done.stdout.splitlines()] == expected
+    assert "file:prepared.mkv" in expected[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.media.command import EncodeOrder
@@ -64,6 +65,13 @@ def prepared_colour(steps: Preparation, colour: ColourTags) -> ColourTags:
     if steps.tonemap:
         return ColourTags("bt709", "bt709", "bt709", "tv")
     return replace(colour, range="tv") if colour.range == "pc" else colour
+
+
+def expect_prepared(info: MediaInfo, steps: Preparation, path: Path) -> MediaInfo:
+    """What a source is expected to be once it is prepared as ``path``, before it is."""
+    depth = 10 if "10" in steps.pix_fmt else 8
+    made = replace(info, path=path, stream_index=0, pix_fmt=steps.pix_fmt, bit_depth=depth, interlaced=False)
+    return as_prepared(info, made, steps)
 
 
 def plan_ladder(info: MediaInfo, settings: LadderSettings) -> LadderPlan:
