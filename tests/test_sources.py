@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from conftest import FFMPEG, Vqa, ffmpeg
 
+from vqa_cli.media.probe import probe
+
 pytestmark = pytest.mark.ffmpeg
 # The second half at half the rate.
 UNEVEN = "select='if(lt(n,16),1,not(mod(n,2)))'"
@@ -87,3 +89,47 @@ def test_dry_run_and_ladder_run_the_same_lines(vqa: Vqa, tmp_path: Path) -> None
     expected = [result["source"]["prepare_argv"], *rung["encode_argv"]]
     assert [shlex.split(line) for line in done.stdout.splitlines()] == expected
     assert "file:prepared.mkv" in expected[1]
+
+
+@pytest.mark.parametrize(
+    ("coder", "pix_fmt", "short"),
+    [
+        ("ffv1", "bgr0", 96),
+        ("libx264rgb", "rgb24", 96),
+        ("png", "rgb24", 96),
+        ("ffv1", "gbrp10le", 96),
+        ("ffv1", "bgr0", 720),
+    ],
+)
+@pytest.mark.parametrize("steady", [True, False], ids=["constant", "variable"])
+def test_rgb_keeps_its_colours(vqa: Vqa, tmp_path: Path, coder: str, pix_fmt: str, short: int, *, steady: bool) -> None:
+    """Bars of pure colours: a player that goes by the encode's tags must show them again."""
+    source, size = tmp_path / "bars.mkv", f"256x{short}" if short == 96 else "1280x720"
+    colours = [
+        (255, 0, 0),
+        (0, 255, 0),
+        (0, 0, 255),
+        (255, 255, 0),
+        (255, 255, 255),
+        (10, 20, 30),
+        (128, 64, 32),
+        (0, 0, 0),
+    ]
+    table = np.repeat(np.array(colours, np.uint8), 4, axis=0)[None].repeat(2, 0)
+    picture = tmp_path / "bars.rgb"
+    picture.write_bytes(table.tobytes() * 12)
+    ffmpeg("-f", "rawvideo", "-s", "32x2", "-pix_fmt", "rgb24", "-r", "24", "-i", picture, "-vf",
+           f"{'null' if steady else UNEVEN.replace('16', '4')},scale={size.replace('x', ':')}:flags=neighbor",
+           "-fps_mode", "vfr", "-c:v", coder, "-qp", "0", "-pix_fmt", pix_fmt, source)  # fmt: skip
+    result, (encode,) = ladder(vqa, source, tmp_path / "run", "--height", str(short), "--display", str(short))
+    assert result["source"]["matrix"] == "gbr"
+    matrix = probe(encode).colour.matrix
+    assert matrix == ("bt709" if short == 720 else "smpte170m")
+    shown = tmp_path / "shown.rgb"
+    ffmpeg("-i", encode, "-frames:v", "1", "-vf", f"scale=flags=accurate_rnd+full_chroma_int:in_color_matrix={matrix}",
+           "-pix_fmt", "rgb24", "-f", "rawvideo", shown)  # fmt: skip
+    frame = np.fromfile(shown, np.uint8).reshape(short, -1, 3).astype(int)
+    width = frame.shape[1] // 8
+    middles = frame[short // 2, width // 2 :: width]
+    assert np.abs(middles - np.array(colours)).max() <= 4
+    assert result["rungs"][0]["fidelity"]["psnr"]["pooled"]["mean"] > 40

@@ -124,7 +124,7 @@ def score_file(
     size = _judged_size(reference or info, request)
     every = request.every or (1 if reference else scorer.identity.every)
     seen = Seen(optional_path(cache))
-    pixels = frame_format(size, info.colour, info.size, scorer.identity.pixels)
+    pixels = frame_format(size, SourceView.of(info).colour, info.size, scorer.identity.pixels)
     order = _order(request, every, pixels, _part(reference or info, request))
     stream = _stream(ffmpeg, info, order, pixels, hashed=cache is not None)
     if reference is None and (clip := seen.find(stream, scorer)):

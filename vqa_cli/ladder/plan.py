@@ -11,6 +11,7 @@ from vqa_cli.errors import InputError, UsageError
 from vqa_cli.media.command import EncodeOrder
 from vqa_cli.media.decode import Preparation
 from vqa_cli.media.encoders import Encoder, find_encoder
+from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import HDR_TRANSFERS
 from vqa_cli.run import RateMode, RatePoint
 from vqa_cli.settings import CodecSettings, FixedRung, LadderSettings
@@ -226,7 +227,7 @@ def as_prepared(info: MediaInfo, prepared: MediaInfo, steps: Preparation) -> Med
     return replace(
         prepared,
         size=info.size,
-        colour=prepared_colour(steps, info.colour),
+        colour=prepared_colour(steps, SourceView.of(info).colour),
         fps=info.fps,
         vfr=False,
         duration_s=float(prepared.frames / info.fps),

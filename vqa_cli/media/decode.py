@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vqa_cli.media.graph import (
-    EXACT,
     GLOBAL,
     PROGRESS,
     SourceView,
@@ -17,6 +16,7 @@ from vqa_cli.media.graph import (
     library,
     open_input,
     rate_text,
+    to_limited_yuv,
     to_size,
 )
 from vqa_cli.types import Layout, Matrix, Size
@@ -71,6 +71,8 @@ def build_measure_argv(ffmpeg: Path, encode: SourceView, reference: SourceView, 
     """
     if not order.metrics:
         return build_frames_argv(ffmpeg, encode, order)
+    if reference.rgb and encode.colour.matrix and not encode.rgb:
+        reference = replace(reference, colour=replace(reference.colour, matrix=encode.colour.matrix))
     if not _is_straight(encode, order):
         stream = _sampled(_measured(_seen(encode, order), encode, reference, order), order)
         if order.layout == "rgb24":
@@ -138,18 +140,14 @@ class Preparation:
 def build_prepare_argv(ffmpeg: Path, source: SourceView, steps: Preparation, output: str) -> tuple[str, ...]:
     """Write the prepared source losslessly (FFV1), once, so that encodes and reference share its exact frames.
 
-    What comes out is in limited range, whatever the source is.
+    What comes out is YUV in limited range, whatever the source is.
     """
     stream = open_input(source.path)[str(source.stream_index)]
     if steps.deinterlace:
         stream = stream.filter("bwdif", mode="send_frame")
     if steps.constant_rate:
         stream = stream.filter("fps", fps=rate_text(source.fps))
-    if steps.tonemap:
-        stream = _tonemapped(stream)
-    elif source.full_range:
-        # Said aloud: asked for a format alone, ffmpeg goes by the pixel format whether to change the range.
-        stream = stream.filter("scale", flags=f"bicubic+{EXACT}", in_range="pc", out_range="tv")
+    stream = _tonemapped(stream) if steps.tonemap else to_limited_yuv(stream, source)
     stream = stream.filter("format", steps.pix_fmt)
     options = {"c:v": "ffv1", "level": "3", "g": "1", "slices": "12", "map_metadata": "-1"}
     if not steps.constant_rate:
@@ -199,10 +197,7 @@ def _seen(source: SourceView, order: MeasureOrder, **options: Any) -> Any:
 
 
 def _at_display(stream: Any, source: SourceView, order: MeasureOrder) -> Any:
-    return to_size(
-        stream, source.size, order.display,
-        downscale=order.downscale, upscale=order.upscale, full_range=source.full_range,
-    )  # fmt: skip
+    return to_size(stream, source, order.display, downscale=order.downscale, upscale=order.upscale)
 
 
 def _sampled(stream: Any, order: MeasureOrder) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vqa_cli.errors import InputError
+from vqa_cli.media.graph import RGB
 from vqa_cli.types import ColourTags, MediaInfo, Size
 
 HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
@@ -17,7 +18,6 @@ MIN_SHORT_SIDE = 64
 _SHORTFALL_S = 0.5
 
 _MATRIX = {
-    0: "gbr",
     1: "bt709",
     4: "fcc",
     5: "bt470bg",
@@ -37,7 +37,7 @@ _PRIMARIES = {
     12: "smpte432",
 }
 _TRANSFER = {
-    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "linear", 11: "iec61966-2-4",
+    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 11: "iec61966-2-4",
     13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67",
 }  # fmt: skip
 
@@ -185,7 +185,7 @@ def _shown_size(coded: Size, sar: Fraction, rotation: int) -> Size:
 def _colour(frame: Any, pix_fmt: str) -> ColourTags:
     full = int(frame.color_range) == 2 or pix_fmt.startswith("yuvj")
     return ColourTags(
-        matrix=_MATRIX.get(int(frame.colorspace)),
+        matrix=RGB if frame.format.is_rgb or frame.format.has_palette else _MATRIX.get(int(frame.colorspace)),
         primaries=_PRIMARIES.get(int(frame.color_primaries)),
         transfer=_TRANSFER.get(int(frame.color_trc)),
         range="pc" if full else ("tv" if int(frame.color_range) == 1 else None),

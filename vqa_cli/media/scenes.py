@@ -52,6 +52,8 @@ def build_cut_argv(
         "color_trc": source.colour.transfer,
         "color_range": source.colour.range,
     }
+    if source.rgb:  # stays RGB in the copy; the tags are those of what is made of it
+        del tags["colorspace"], tags["color_range"]
     options = {"c:v": "ffv1", "level": "3", "g": "1", "slices": "12", "map_metadata": "-1", "fps_mode": "passthrough"}
     options |= {key: value for key, value in tags.items() if value}
     outputs = []
