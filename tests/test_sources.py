@@ -133,3 +133,40 @@ def test_rgb_keeps_its_colours(vqa: Vqa, tmp_path: Path, coder: str, pix_fmt: st
     middles = frame[short // 2, width // 2 :: width]
     assert np.abs(middles - np.array(colours)).max() <= 4
     assert result["rungs"][0]["fidelity"]["psnr"]["pooled"]["mean"] > 40
+
+
+@pytest.fixture(scope="module")
+def late_fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 progressive frames, then 25 interlaced ones of a picture that moves between its fields."""
+    folder = tmp_path_factory.mktemp("fields")
+    parts = folder / "first.m2v", folder / "second.m2v"
+    how = ("-c:v", "mpeg2video", "-q:v", "2", "-g", "12")
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=192x96:rate=25:duration=0.48", *how, parts[0])
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=192x96:rate=50:duration=1", "-vf", "tinterlace=interleave_top,setfield=tff",
+           *how, "-flags", "+ildct+ilme", parts[1])  # fmt: skip
+    both = folder / "both.m2v"
+    both.write_bytes(parts[0].read_bytes() + parts[1].read_bytes())
+    return both
+
+
+def test_fields_that_begin_later_are_refused(vqa: Vqa, late_fields: Path, tmp_path: Path) -> None:
+    done = vqa("ladder", late_fields, "--codec", "x264", "--crf", "30", "-o", tmp_path)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[0] == f"error: interlaced source: {late_fields}"
+
+
+def test_fields_that_begin_later_are_deinterlaced_and_frames_are_not(
+    vqa: Vqa, late_fields: Path, tmp_path: Path
+) -> None:
+    result, (encode,) = ladder(vqa, late_fields, tmp_path / "run", "--deinterlace")
+    assert any("bwdif" in step for step in result["source"]["preparation"])
+    assert "interlaced from frame 12 on" in result["source"]["notes"]
+    before, after = luma(late_fields, 96, 192), luma(encode, 96, 192)
+    change = np.abs(before - after).mean((1, 2))
+    assert len(after) == 37
+    assert change[:12].max() < 1 < change[12:].max()
+
+
+def test_progressive_sources_are_left_alone(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    result, _ = ladder(vqa, clip, tmp_path / "run", "--deinterlace")
+    assert result["source"]["preparation"] == [] and result["source"]["notes"] == []

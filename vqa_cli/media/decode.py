@@ -124,6 +124,22 @@ def build_count_argv(ffmpeg: Path, source: SourceView) -> tuple[str, ...]:
     return (*argv[:1], *GLOBAL, *PROGRESS, *argv[1:])
 
 
+def build_inspect_argv(ffmpeg: Path, source: SourceView, log: str) -> tuple[str, ...]:
+    """As :func:`build_count_argv`; the first interlaced frame is logged as ``pts:<its number>``, if there is one.
+
+    Its flag is the decoder's: only a whole decode shows where a file of several parts changes.
+    """
+    argv = build_count_argv(ffmpeg, source)
+    at = argv.index("-map")
+    # The printing filter passes over frames without metadata.
+    graph = (
+        f"[{argv[at + 1]}]split[all][own];"
+        "[own]setpts=N,select=not(eq(interlace_type\\,PROGRESSIVE))*eq(selected_n\\,0),"
+        f"metadata=add:key=interlaced:value=1,metadata=print:file={log},nullsink"
+    )
+    return (*argv[:at], "-filter_complex", graph, "-map", "[all]", *argv[at + 2 :])
+
+
 @dataclass(frozen=True, slots=True)
 class Preparation:
     """What must happen to a source once, before anything can be compared with it."""
@@ -144,7 +160,7 @@ def build_prepare_argv(ffmpeg: Path, source: SourceView, steps: Preparation, out
     """
     stream = open_input(source.path)[str(source.stream_index)]
     if steps.deinterlace:
-        stream = stream.filter("bwdif", mode="send_frame")
+        stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     if steps.constant_rate:
         stream = stream.filter("fps", fps=rate_text(source.fps))
     stream = _tonemapped(stream) if steps.tonemap else to_limited_yuv(stream, source)
