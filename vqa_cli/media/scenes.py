@@ -59,6 +59,6 @@ def build_cut_argv(
     outputs = []
     for number, ((start, count), name) in enumerate(zip(spans, names, strict=True)):
         piece = copies[number].filter("trim", start_frame=start, end_frame=start + count)
-        outputs.append(by_index(piece, source.fps).output(name, **options))
+        outputs.append(by_index(piece, source.fps).output(f"file:{name}", **options))
     argv = compile_argv(ffmpeg, *outputs)
     return (*argv[:1], *GLOBAL, *PROGRESS, *argv[1:], "-y")
