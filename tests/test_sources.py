@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +173,22 @@ def test_fields_that_begin_later_are_deinterlaced_and_frames_are_not(
 def test_progressive_sources_are_left_alone(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
     result, _ = ladder(vqa, clip, tmp_path / "run", "--deinterlace")
     assert result["source"]["preparation"] == [] and result["source"]["notes"] == []
+
+
+@pytest.mark.parametrize("output", ["text", "json", "csv"])
+def test_a_name_that_is_no_text_is_refused_and_the_others_go_on(clip: Path, tmp_path: Path, output: str) -> None:
+    bad = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4")
+    shutil.copyfile(clip, bad)
+
+    def run(*args: str) -> subprocess.CompletedProcess[bytes]:
+        program = Path(sys.executable).with_name("vqa")
+        return subprocess.run([str(program), *args], capture_output=True, check=False)
+
+    line = f"error: file name is not valid UTF-8: {tmp_path}/caf\\udce9.mp4".encode()
+    done = run("score", bad, str(clip), "--format", output, "--no-cache")
+    assert (done.returncode, done.stderr.splitlines()) == (8, [line])
+    assert str(clip).encode() in done.stdout
+    alone = run("score", bad)
+    assert (alone.returncode, alone.stdout, alone.stderr.splitlines()[0]) == (3, b"", line)
+    ladder = run("ladder", str(tmp_path), "-o", str(tmp_path / "run"), "--codec", "x264", "--crf", "30")
+    assert (ladder.returncode, ladder.stderr.splitlines()[0]) == (3, line)

@@ -97,6 +97,11 @@ def packet_rates(path: Path) -> tuple[list[tuple[float, int]], int]:
 
 
 def _check_file(path: Path) -> None:
+    if not _is_text(path.absolute()):
+        # Reports, tables and run documents are text, and name the file.
+        raise InputError(
+            f"file name is not valid UTF-8: {path}", hint="rename the file or its folder, or give a link to it"
+        )
     if not path.exists():
         raise InputError(f"no such file: {path}")
     if path.is_dir():
@@ -107,6 +112,14 @@ def _check_file(path: Path) -> None:
                 raise InputError(f"file is empty: {path}")
     except OSError as err:
         raise InputError(f"cannot read: {path}", detail=err.strerror) from err
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _video_stream(container: Any, path: Path) -> Any:
