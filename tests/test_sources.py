@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -192,3 +193,29 @@ def test_a_name_that_is_no_text_is_refused_and_the_others_go_on(clip: Path, tmp_
     assert (alone.returncode, alone.stdout, alone.stderr.splitlines()[0]) == (3, b"", line)
     ladder = run("ladder", str(tmp_path), "-o", str(tmp_path / "run"), "--codec", "x264", "--crf", "30")
     assert (ladder.returncode, ladder.stderr.splitlines()[0]) == (3, line)
+
+
+@pytest.mark.parametrize(
+    ("rate", "keep", "expected"),
+    [
+        ("50", "if(lt(n,40),not(mod(n,2)),1)", "50/1"),
+        ("30000/1001", "if(lt(n,30),1,not(mod(n,3)))", "30000/1001"),
+        ("60", "if(lt(n,9),not(mod(n,5)),not(mod(n,2)))", "30/1"),
+    ],
+)
+def test_uneven_frames_are_all_kept_and_the_rate_is_said(
+    vqa: Vqa, tmp_path: Path, rate: str, keep: str, expected: str
+) -> None:
+    source = tmp_path / "uneven.mp4"
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=size=256x96:rate={rate}:duration=1.6", "-vf", f"select='{keep}'", "-fps_mode", "vfr",
+           *LOSSLESS, source)  # fmt: skip
+    result, (encode,) = ladder(vqa, source, tmp_path / "run")
+    made = result["source"]
+    assert made["fps"] == expected
+    assert made["preparation"] == [
+        f"variable frame rate brought to {float(Fraction(expected)):.6g} fps by repeating and dropping frames"
+    ]
+    assert made["frames"] == pytest.approx(1.6 * Fraction(expected), abs=2)
+    before, after = luma(source, 96, 256), luma(encode, 96, 256)
+    nearest = [int(np.abs(after - frame).mean((1, 2)).argmin()) for frame in before]
+    assert len(set(nearest)) >= len(before) * 0.95

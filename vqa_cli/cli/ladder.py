@@ -225,7 +225,8 @@ def command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> 
         if steps := plan_preparation(info, settings):
             prepared = Path("prepared.mkv")
             lines.append(shlex.join(build_prepare_argv(ffmpeg.path, view, steps, prepared.name)))
-            view = replace(SourceView.of(expect_prepared(info, steps, prepared)), path=prepared)
+            info = expect_prepared(info, steps, prepared)
+            view = replace(SourceView.of(info), path=prepared)
         for rung in plan_ladder(info, settings).rungs:
             lines += [shlex.join(argv) for argv in build_encode_argv(ffmpeg.path, view, rung.order, f"{rung.id}.mp4")]
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from vqa_cli.errors import InputError, StorageError
@@ -70,11 +71,15 @@ class ReadySource:
 def describe(steps: Preparation) -> list[str]:
     """Preparation steps in words."""
     named = {
-        "variable frame rate brought to a constant one by repeating and dropping frames": steps.constant_rate,
+        f"variable frame rate brought to {_shown(steps.constant_rate)} fps by repeating and dropping frames": steps.constant_rate,
         "deinterlaced (bwdif)": steps.deinterlace,
         "HDR tone-mapped to BT.709 SDR (Hable): an approximation": steps.tonemap,
     }
     return [text for text, done in named.items() if done]
+
+
+def _shown(rate: str | None) -> str:
+    return f"{float(Fraction(rate)):.6g}" if rate else ""
 
 
 def ready_source(runner: Runner, ffmpeg: Ffmpeg, path: Path, settings: LadderSettings, workdir: Path) -> ReadySource:
@@ -98,7 +103,8 @@ def ready_source(runner: Runner, ffmpeg: Ffmpeg, path: Path, settings: LadderSet
         made = as_prepared(info, probe(prepared), steps)
         view = SourceView.of(made)
         frames = made.frames
-    info = replace(info, frames=frames)
+    # The rest of the work goes by the rate that is worked at.
+    info = replace(info, frames=frames, fps=view.fps)
     return ReadySource(info, view, frames, file_sha256(path), steps, argv, notes)
 
 

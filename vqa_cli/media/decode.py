@@ -15,7 +15,6 @@ from vqa_cli.media.graph import (
     compile_argv,
     library,
     open_input,
-    rate_text,
     to_limited_yuv,
     to_size,
 )
@@ -142,15 +141,18 @@ def build_inspect_argv(ffmpeg: Path, source: SourceView, log: str) -> tuple[str,
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What must happen to a source once, before anything can be compared with it."""
+    """What must happen to a source once, before anything can be compared with it.
 
-    constant_rate: bool = False
+    ``constant_rate`` is the rate that it is brought to in frames/s, as ffmpeg writes it: ``30000/1001``.
+    """
+
+    constant_rate: str | None = None
     deinterlace: bool = False
     tonemap: bool = False
     pix_fmt: str = "yuv420p"
 
     def __bool__(self) -> bool:
-        return self.constant_rate or self.deinterlace or self.tonemap
+        return bool(self.constant_rate or self.deinterlace or self.tonemap)
 
 
 def build_prepare_argv(ffmpeg: Path, source: SourceView, steps: Preparation, output: str) -> tuple[str, ...]:
@@ -162,7 +164,7 @@ def build_prepare_argv(ffmpeg: Path, source: SourceView, steps: Preparation, out
     if steps.deinterlace:
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     if steps.constant_rate:
-        stream = stream.filter("fps", fps=rate_text(source.fps))
+        stream = stream.filter("fps", fps=steps.constant_rate)
     stream = _tonemapped(stream) if steps.tonemap else to_limited_yuv(stream, source)
     stream = stream.filter("format", steps.pix_fmt)
     options = {"c:v": "ffv1", "level": "3", "g": "1", "slices": "12", "map_metadata": "-1"}
