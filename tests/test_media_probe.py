@@ -106,3 +106,15 @@ def test_packets_sum_to_the_video_stream(clip: Path) -> None:
     assert count == 60
     assert sum(size for _, size in packets) == probe(clip).video_bytes
     assert [t for t, _ in packets] == sorted(t for t, _ in packets)
+
+
+def test_frames_that_avi_skips_are_not_missing(media: Path) -> None:
+    """Each fifth of 40 frames is left out; AVI counts it all the same."""
+    path = media / "gap.avi"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=1.6", "-vf", "select='mod(n,5)'", "-fps_mode",
+           "vfr", "-c:v", "mpeg4", path)  # fmt: skip
+    assert probe(path).frames == 32
+    cut = media / "gap-cut.avi"
+    cut.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+    with pytest.raises(InputError, match="truncated"):
+        probe(cut)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Vqa, ffmpeg
+from conftest import Vqa, ffmpeg, make_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -135,3 +135,13 @@ def test_samples_of_a_long_clip(vqa: Vqa, media: Path) -> None:
     assert "the samples' bias at crf" in done.stdout
     refused = vqa(*args, "--statistic", "min")
     assert refused.returncode == 2 and "say nothing of the min" in refused.stderr
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("name", ["12:30.mp4", "-dash.mp4"])
+def test_samples_of_a_source_whose_name_looks_like_something_else(vqa: Vqa, media: Path, name: str) -> None:
+    path = make_clip(media / name, size="128x72", rate="25", seconds=6)
+    done = vqa("search", "--target", "30", "--metric", "psnr", "--samples", "1", "--sample-s", "1", "--height", "72",
+               "--encoder-preset", "ultrafast", "--model", "none", "--min-crf", "20", "--max-crf", "30", "--", path.name, cwd=media)  # fmt: skip
+    assert done.returncode in (0, 1), done.stderr
+    assert "6 s" in done.stdout or "of 6" in done.stdout

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from vqa_cli.media.encode import count_frames
 from vqa_cli.media.fidelity import read_logs
 from vqa_cli.media.frames import FrameStream, frame_format, open_frames
 from vqa_cli.media.graph import SourceView
-from vqa_cli.media.probe import HDR_TRANSFERS, probe
+from vqa_cli.media.probe import HDR_TRANSFERS, packet_rates, probe
 from vqa_cli.media.process import Runner
 from vqa_cli.prefetch import prefetch
 from vqa_cli.run import Series
@@ -39,7 +41,7 @@ class ScoreRequest:
     Attributes:
         every: each how many frames; the temporal window shrinks with it. ``None`` is what the model was trained on: every
             frame, but for heads of one's own; with a reference it is always every frame.
-        start_s, duration_s: part of the clip, all of it by default.
+        start_s, duration_s: part of the clip by its own time, or the reference's where there is one; all of it by default.
         reference: a file with the same frames, to measure ``metrics`` against.
         at: short side, or (width, height), of the picture that is judged; ``None`` is the reference's size where there is
             one, so that a small encode is judged as it is shown, else the file's own.
@@ -122,14 +124,15 @@ def score_file(
     size = _judged_size(reference or info, request)
     every = request.every or (1 if reference else scorer.identity.every)
     seen = Seen(optional_path(cache))
-    pixels = frame_format(size, info.colour, info.size, scorer.identity.pixels)
-    stream = _stream(ffmpeg, info, _order(request, every, pixels), pixels, hashed=cache is not None)
+    pixels = frame_format(size, SourceView.of(info).colour, info.size, scorer.identity.pixels)
+    order = _order(request, every, pixels, _part(reference or info, request))
+    stream = _stream(ffmpeg, info, order, pixels, hashed=cache is not None)
     if reference is None and (clip := seen.find(stream, scorer)):
         values = {"model": np.asarray(clip.frame_scores, dtype=np.float64)}
         return FileScore(clip, {}, values, size, len(clip.frame_scores), info.fps / every)
     with tempfile.TemporaryDirectory(prefix="vqa-") as folder:
         workdir = Path(folder)
-        argv, depth = _command(ffmpeg, info, reference, _order(request, every, pixels), runner)
+        argv, depth = _command(ffmpeg, info, reference, order, runner)
         stream = replace(stream, bit_depth=depth, compared=reference is not None)
         with open_frames(runner, argv, pixels, expected=None, what=str(path), cwd=workdir) as frames:
             clip = seen.score(stream, scorer, prefetch(_complete(info, request, every, frames)))
@@ -179,11 +182,24 @@ def _stream(ffmpeg: Ffmpeg, info: MediaInfo, order: MeasureOrder, pixels: FrameF
     return Stream(content, argv, pixels, ffmpeg.sha256, every=order.every)
 
 
-def _order(request: ScoreRequest, every: int, pixels: FrameFormat) -> MeasureOrder:
+def _order(request: ScoreRequest, every: int, pixels: FrameFormat, part: tuple[int, int | None]) -> MeasureOrder:
     return MeasureOrder(
-        Size(pixels.width, pixels.height), request.metrics, every=every, start_s=request.start_s,
-        duration_s=request.duration_s, layout=pixels.layout, untagged=pixels.matrix,
+        Size(pixels.width, pixels.height), request.metrics, every=every, first=part[0], end=part[1],
+        layout=pixels.layout, untagged=pixels.matrix,
     )  # fmt: skip
+
+
+def _part(clock: MediaInfo, request: ScoreRequest) -> tuple[int, int | None]:
+    """Numbers of the first frame wanted and of the first one after it that is not; time runs as in ``clock``."""
+    if request.start_s is None and request.duration_s is None:
+        return 0, None
+    start = Fraction(str(request.start_s or 0))
+    end = None if request.duration_s is None else start + Fraction(str(request.duration_s))
+    if not clock.vfr:
+        return ceil(start * clock.fps), None if end is None else ceil(end * clock.fps)
+    times = [time for time, _ in packet_rates(clock.path)[0]]
+    first, last = (None if t is None else bisect_left(times, times[0] + float(t)) for t in (start, end))
+    return first or 0, last
 
 
 def _complete(info: MediaInfo, request: ScoreRequest, every: int, frames: FrameStream) -> Iterator[NDArray[np.uint8]]:

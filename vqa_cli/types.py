@@ -62,6 +62,7 @@ class MediaInfo:
 
     ``coded`` is the stored size; ``size`` is the size to be shown, after rotation and pixel aspect ratio.
     ``frames`` counts packets; a few codecs carry packets that are never shown, so a decode may give fewer.
+    ``fps`` is the mean where the rate varies (``vfr``); ``steady_fps`` is then the constant rate that keeps its frames.
     """
 
     path: Path
@@ -83,6 +84,7 @@ class MediaInfo:
     alpha: bool
     size_bytes: int
     video_bytes: int
+    steady_fps: Fraction | None = None
 
 
 Matrix = Literal["bt601", "bt709", "bt2020"]

@@ -6,6 +6,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,7 @@ def _plain(value: Any) -> str:
 
 def command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> list[str]:
     """What would be run for these settings, as shell lines; nothing is encoded."""
-    from vqa_cli.ladder.plan import plan_ladder, plan_preparation
+    from vqa_cli.ladder.plan import expect_prepared, plan_ladder, plan_preparation
     from vqa_cli.media.binaries import find_ffmpeg
     from vqa_cli.media.command import build_encode_argv
     from vqa_cli.media.decode import build_prepare_argv
@@ -222,7 +223,10 @@ def command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> 
         info = probe(path)
         view = SourceView.of(info)
         if steps := plan_preparation(info, settings):
-            lines.append(shlex.join(build_prepare_argv(ffmpeg.path, view, steps, "prepared.mkv")))
+            prepared = Path("prepared.mkv")
+            lines.append(shlex.join(build_prepare_argv(ffmpeg.path, view, steps, prepared.name)))
+            info = expect_prepared(info, steps, prepared)
+            view = replace(SourceView.of(info), path=prepared)
         for rung in plan_ladder(info, settings).rungs:
             lines += [shlex.join(argv) for argv in build_encode_argv(ffmpeg.path, view, rung.order, f"{rung.id}.mp4")]
     return lines

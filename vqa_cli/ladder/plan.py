@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.media.command import EncodeOrder
 from vqa_cli.media.decode import Preparation
 from vqa_cli.media.encoders import Encoder, find_encoder
+from vqa_cli.media.graph import SourceView, rate_text
 from vqa_cli.media.probe import HDR_TRANSFERS
 from vqa_cli.run import RateMode, RatePoint
 from vqa_cli.settings import CodecSettings, FixedRung, LadderSettings
@@ -52,7 +54,7 @@ def plan_preparation(info: MediaInfo, settings: LadderSettings) -> Preparation:
     if info.interlaced and not settings.deinterlace:
         raise InputError(f"interlaced source: {info.path}", hint="--deinterlace turns it into frames first")
     return Preparation(
-        constant_rate=info.vfr,
+        constant_rate=rate_text(info.steady_fps or info.fps) if info.vfr else None,
         deinterlace=info.interlaced,
         tonemap=hdr,
         pix_fmt="yuv420p10le" if info.bit_depth > 8 and not hdr else "yuv420p",
@@ -60,8 +62,19 @@ def plan_preparation(info: MediaInfo, settings: LadderSettings) -> Preparation:
 
 
 def prepared_colour(steps: Preparation, colour: ColourTags) -> ColourTags:
-    """Tags of the prepared source."""
-    return ColourTags("bt709", "bt709", "bt709", "tv") if steps.tonemap else colour
+    """Tags of the prepared source: preparing brings it to limited range."""
+    if steps.tonemap:
+        return ColourTags("bt709", "bt709", "bt709", "tv")
+    return replace(colour, range="tv") if colour.range == "pc" else colour
+
+
+def expect_prepared(info: MediaInfo, steps: Preparation, path: Path) -> MediaInfo:
+    """What a source is expected to be once it is prepared as ``path``, before it is."""
+    depth = 10 if "10" in steps.pix_fmt else 8
+    made = replace(info, path=path, stream_index=0, pix_fmt=steps.pix_fmt, bit_depth=depth, interlaced=False)
+    ready = as_prepared(info, made, steps)
+    frames = round(info.duration_s * ready.fps)
+    return replace(ready, frames=frames, duration_s=float(frames / ready.fps))
 
 
 def plan_ladder(info: MediaInfo, settings: LadderSettings) -> LadderPlan:
@@ -213,11 +226,13 @@ def _rung_warnings(order: EncodeOrder) -> Iterator[str]:
 
 def as_prepared(info: MediaInfo, prepared: MediaInfo, steps: Preparation) -> MediaInfo:
     """What is known of a prepared source, with the name and tags of the original."""
+    fps = Fraction(steps.constant_rate) if steps.constant_rate else info.fps
     return replace(
         prepared,
         size=info.size,
-        colour=prepared_colour(steps, info.colour),
-        fps=info.fps,
+        colour=prepared_colour(steps, SourceView.of(info).colour),
+        fps=fps,
         vfr=False,
-        duration_s=float(prepared.frames / info.fps),
+        steady_fps=None,
+        duration_s=float(prepared.frames / fps),
     )

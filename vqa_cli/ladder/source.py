@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from vqa_cli.errors import InputError, StorageError
 from vqa_cli.ladder.plan import as_prepared, plan_preparation
 from vqa_cli.media.binaries import Ffmpeg, file_sha256
-from vqa_cli.media.decode import Preparation, build_count_argv, build_prepare_argv
+from vqa_cli.media.decode import Preparation, build_inspect_argv, build_prepare_argv
 from vqa_cli.media.encode import count_frames
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
@@ -16,6 +18,9 @@ from vqa_cli.media.process import Runner
 from vqa_cli.run import SourceInfo
 from vqa_cli.settings import LadderSettings
 from vqa_cli.types import MediaInfo
+
+_FIELDS_LOG = "interlaced.txt"
+_LOGGED = re.compile(r"\bpts:(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +71,15 @@ class ReadySource:
 def describe(steps: Preparation) -> list[str]:
     """Preparation steps in words."""
     named = {
-        "variable frame rate brought to a constant one by repeating and dropping frames": steps.constant_rate,
+        f"variable frame rate brought to {_shown(steps.constant_rate)} fps by repeating and dropping frames": steps.constant_rate,
         "deinterlaced (bwdif)": steps.deinterlace,
         "HDR tone-mapped to BT.709 SDR (Hable): an approximation": steps.tonemap,
     }
     return [text for text, done in named.items() if done]
+
+
+def _shown(rate: str | None) -> str:
+    return f"{float(Fraction(rate)):.6g}" if rate else ""
 
 
 def ready_source(runner: Runner, ffmpeg: Ffmpeg, path: Path, settings: LadderSettings, workdir: Path) -> ReadySource:
@@ -81,8 +90,10 @@ def ready_source(runner: Runner, ffmpeg: Ffmpeg, path: Path, settings: LadderSet
         ToolError: ffmpeg failed.
     """
     info = probe(path)
+    plan_preparation(info, settings)  # what is refused by its header need not be decoded
+    frames, fields, notes = _decoded_frames(runner, ffmpeg, info, workdir)
+    info = replace(info, interlaced=info.interlaced or fields)
     steps = plan_preparation(info, settings)
-    frames, notes = _decoded_frames(runner, ffmpeg, info)
     view = SourceView.of(info)
     argv: tuple[str, ...] = ()
     if steps:
@@ -90,15 +101,24 @@ def ready_source(runner: Runner, ffmpeg: Ffmpeg, path: Path, settings: LadderSet
         argv = build_prepare_argv(ffmpeg.path, view, steps, prepared.name)
         runner.run(argv, cwd=workdir, on_line=lambda line: line.startswith("frame="))
         made = as_prepared(info, probe(prepared), steps)
-        view = replace(SourceView.of(made), full_range=made.colour.range == "pc")
+        view = SourceView.of(made)
         frames = made.frames
-    info = replace(info, frames=frames)
+    # The rest of the work goes by the rate that is worked at.
+    info = replace(info, frames=frames, fps=view.fps)
     return ReadySource(info, view, frames, file_sha256(path), steps, argv, notes)
 
 
-def _decoded_frames(runner: Runner, ffmpeg: Ffmpeg, info: MediaInfo) -> tuple[int, tuple[str, ...]]:
-    """Frames that a whole decode gives; packets promise, only decoding tells."""
-    frames, complaint = count_frames(runner, build_count_argv(ffmpeg.path, SourceView.of(info)))
+def _decoded_frames(
+    runner: Runner, ffmpeg: Ffmpeg, info: MediaInfo, workdir: Path
+) -> tuple[int, bool, tuple[str, ...]]:
+    """What a whole decode gives: the number of frames, whether any is interlaced, and what there is to say of it.
+
+    Packets promise, and the first frame speaks for itself alone; only decoding tells.
+    """
+    log = workdir / _FIELDS_LOG
+    log.unlink(missing_ok=True)
+    argv = build_inspect_argv(ffmpeg.path, SourceView.of(info), log.name)
+    frames, complaint = count_frames(runner, argv, cwd=workdir)
     if frames < 2:
         raise InputError(f"only {frames} of {info.frames} frames can be decoded: {info.path}", detail=complaint)
     if frames < info.frames and complaint:
@@ -107,7 +127,10 @@ def _decoded_frames(runner: Runner, ffmpeg: Ffmpeg, info: MediaInfo) -> tuple[in
             detail=complaint,
             hint="cut the damaged part away, or give the original file",
         )
-    return frames, (f"the decoder complained: {complaint}",) if complaint else ()
+    first = _LOGGED.search(log.read_text(encoding="utf-8")) if log.exists() else None
+    notes = [f"interlaced from frame {first[1]} on"] if first and not info.interlaced else []
+    notes += [f"the decoder complained: {complaint}"] if complaint else []
+    return frames, first is not None, tuple(notes)
 
 
 def check_room(path: Path) -> None:

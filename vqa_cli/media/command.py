@@ -47,10 +47,7 @@ def build_encode_argv(ffmpeg: Path, source: SourceView, order: EncodeOrder, outp
 def _encode_argv(ffmpeg: Path, source: SourceView, order: EncodeOrder, output: str, more: Options) -> tuple[str, ...]:
     stream = open_input(source.path)[str(source.stream_index)]
     stream = by_index(stream, source.fps)
-    stream = to_size(
-        stream, source.size, order.size,
-        downscale=order.downscale, upscale=order.upscale, full_range=source.full_range,
-    )  # fmt: skip
+    stream = to_size(stream, source, order.size, downscale=order.downscale, upscale=order.upscale)
     stream = stream.filter("format", order.pix_fmt)
     for part in (order.encoder.upload or "").split(","):
         if part:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from vqa_cli.media.graph import (
     compile_argv,
     library,
     open_input,
-    rate_text,
+    to_limited_yuv,
     to_size,
 )
 from vqa_cli.types import Layout, Matrix, Size
@@ -25,7 +25,7 @@ from vqa_cli.types import Layout, Matrix, Size
 class MeasureOrder:
     """How frames of a file are brought to the scorer, and what is measured against the reference on the way.
 
-    ``every`` keeps each ``every``-th frame; ``start_s`` and ``duration_s`` cut the input, decoding from a key frame.
+    Of the frames from number ``first`` up to, not including, ``end``, each ``every``-th is kept.
     ``layout`` is that of the frames that come out; for rgb24, ``untagged`` is the matrix of video that names none.
     """
 
@@ -35,8 +35,8 @@ class MeasureOrder:
     upscale: str = "bicubic"
     threads: int = 2
     every: int = 1
-    start_s: float | None = None
-    duration_s: float | None = None
+    first: int = 0
+    end: int | None = None
     layout: Layout = "yuv420p"
     untagged: Matrix = "bt601"
 
@@ -70,6 +70,8 @@ def build_measure_argv(ffmpeg: Path, encode: SourceView, reference: SourceView, 
     """
     if not order.metrics:
         return build_frames_argv(ffmpeg, encode, order)
+    if reference.rgb and encode.colour.matrix and not encode.rgb:
+        reference = replace(reference, colour=replace(reference.colour, matrix=encode.colour.matrix))
     if not _is_straight(encode, order):
         stream = _sampled(_measured(_seen(encode, order), encode, reference, order), order)
         if order.layout == "rgb24":
@@ -121,28 +123,49 @@ def build_count_argv(ffmpeg: Path, source: SourceView) -> tuple[str, ...]:
     return (*argv[:1], *GLOBAL, *PROGRESS, *argv[1:])
 
 
+def build_inspect_argv(ffmpeg: Path, source: SourceView, log: str) -> tuple[str, ...]:
+    """As :func:`build_count_argv`; the first interlaced frame is logged as ``pts:<its number>``, if there is one.
+
+    Its flag is the decoder's: only a whole decode shows where a file of several parts changes.
+    """
+    argv = build_count_argv(ffmpeg, source)
+    at = argv.index("-map")
+    # The printing filter passes over frames without metadata.
+    graph = (
+        f"[{argv[at + 1]}]split[all][own];"
+        "[own]setpts=N,select=not(eq(interlace_type\\,PROGRESSIVE))*eq(selected_n\\,0),"
+        f"metadata=add:key=interlaced:value=1,metadata=print:file={log},nullsink"
+    )
+    return (*argv[:at], "-filter_complex", graph, "-map", "[all]", *argv[at + 2 :])
+
+
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What must happen to a source once, before anything can be compared with it."""
+    """What must happen to a source once, before anything can be compared with it.
 
-    constant_rate: bool = False
+    ``constant_rate`` is the rate that it is brought to in frames/s, as ffmpeg writes it: ``30000/1001``.
+    """
+
+    constant_rate: str | None = None
     deinterlace: bool = False
     tonemap: bool = False
     pix_fmt: str = "yuv420p"
 
     def __bool__(self) -> bool:
-        return self.constant_rate or self.deinterlace or self.tonemap
+        return bool(self.constant_rate or self.deinterlace or self.tonemap)
 
 
 def build_prepare_argv(ffmpeg: Path, source: SourceView, steps: Preparation, output: str) -> tuple[str, ...]:
-    """Write the prepared source losslessly (FFV1), once, so that encodes and reference share its exact frames."""
+    """Write the prepared source losslessly (FFV1), once, so that encodes and reference share its exact frames.
+
+    What comes out is YUV in limited range, whatever the source is.
+    """
     stream = open_input(source.path)[str(source.stream_index)]
     if steps.deinterlace:
-        stream = stream.filter("bwdif", mode="send_frame")
+        stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     if steps.constant_rate:
-        stream = stream.filter("fps", fps=rate_text(source.fps))
-    if steps.tonemap:
-        stream = _tonemapped(stream)
+        stream = stream.filter("fps", fps=steps.constant_rate)
+    stream = _tonemapped(stream) if steps.tonemap else to_limited_yuv(stream, source)
     stream = stream.filter("format", steps.pix_fmt)
     options = {"c:v": "ffv1", "level": "3", "g": "1", "slices": "12", "map_metadata": "-1"}
     if not steps.constant_rate:
@@ -168,12 +191,16 @@ def _compared(*files: SourceView) -> str:
 
 
 def _opened(source: SourceView, order: MeasureOrder, **options: Any) -> Any:
-    cut: dict[str, Any] = dict(options)
-    if order.start_s is not None:
-        cut["ss"] = order.start_s
-    if order.duration_s is not None:
-        cut["t"] = order.duration_s
-    return by_index(open_input(source.path, **cut)[str(source.stream_index)], source.fps)
+    """The frames of the part that is wanted, numbered from 0.
+
+    They are counted, not sought: ffmpeg's ``-ss`` finds other frames in an MPEG-TS than in an MP4 of the same stream, and
+    every container has its own first timestamp.
+    """
+    stream = by_index(open_input(source.path, **options)[str(source.stream_index)], source.fps)
+    if not order.first and order.end is None:
+        return stream
+    cut = {"start_frame": order.first} | ({} if order.end is None else {"end_frame": order.end})
+    return stream.filter("trim", **cut).filter("setpts", "N")
 
 
 def _is_straight(source: SourceView, order: MeasureOrder) -> bool:
@@ -188,10 +215,7 @@ def _seen(source: SourceView, order: MeasureOrder, **options: Any) -> Any:
 
 
 def _at_display(stream: Any, source: SourceView, order: MeasureOrder) -> Any:
-    return to_size(
-        stream, source.size, order.display,
-        downscale=order.downscale, upscale=order.upscale, full_range=source.full_range,
-    )  # fmt: skip
+    return to_size(stream, source, order.display, downscale=order.downscale, upscale=order.upscale)
 
 
 def _sampled(stream: Any, order: MeasureOrder) -> Any:

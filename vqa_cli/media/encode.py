@@ -94,7 +94,7 @@ def _segment_rates(sizes: Sequence[int], fps: Fraction) -> tuple[float, ...]:
     return segment_means(np.array(sizes, dtype=np.float64) * 8 * float(fps) / 1000, fps)
 
 
-def count_frames(runner: Runner, argv: Sequence[str]) -> tuple[int, str | None]:
+def count_frames(runner: Runner, argv: Sequence[str], *, cwd: Path | None = None) -> tuple[int, str | None]:
     """Run a null decode (``build_count_argv``): frames that come out, and the decoder's first complaint if any."""
     frames = 0
 
@@ -105,7 +105,7 @@ def count_frames(runner: Runner, argv: Sequence[str]) -> tuple[int, str | None]:
             frames = int(value)
         return key == "frame"
 
-    done = runner.run(argv, on_line=on_line)
+    done = runner.run(argv, cwd=cwd, on_line=on_line)
     complaints = [line for line in done.stderr.splitlines() if "[error]" in line]
     return frames, complaints[0].replace("[error] ", "") if complaints else None
 

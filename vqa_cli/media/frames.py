@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vqa_cli.errors import InputError
+from vqa_cli.media.graph import HD_SHORT_SIDE
 from vqa_cli.media.process import Pipe, Runner
 from vqa_cli.types import ColourTags, FrameFormat, Matrix, PixelWish, Size
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 # Large enough that a pipe read costs nothing beside the work on it, small enough to stay in the cache hierarchy.
 CHUNK_BYTES = 8 * 1024 * 1024
-_HD_SHORT_SIDE = 720
 _ANY_YUV = PixelWish()
 
 
@@ -93,7 +93,7 @@ def frame_format(size: Size, colour: ColourTags, source: Size, wish: PixelWish =
 
 def _matrix(tag: str | None, source: Size, wish: PixelWish) -> Matrix:
     if tag is None:
-        return "bt709" if wish.untagged == "auto" and source.short_side >= _HD_SHORT_SIDE else "bt601"
+        return "bt709" if wish.untagged == "auto" and source.short_side >= HD_SHORT_SIDE else "bt601"
     if tag.startswith("bt2020"):
         return "bt2020"
     return "bt709" if tag == "bt709" else "bt601"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,18 @@ from vqa_cli.types import ColourTags, MediaInfo, Size
 # -benchmark reports CPU time.
 GLOBAL = ("-hide_banner", "-nostdin", "-loglevel", "level+info", "-nostats")
 PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.5", "-benchmark")
+# Flags of the scale filter: without them it rounds coarsely, and halves the chroma of RGB before it computes with it.
+EXACT = "accurate_rnd+full_chroma_int"
+RGB = "gbr"  # the matrix of pictures that are RGB
+HD_SHORT_SIDE = 720
 
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
     """A source as every command must read it, so that encode and reference see the same frames.
 
-    ``fps`` is the constant rate at which frames are numbered; ``full_range`` pictures are brought to limited range.
+    ``fps`` is the constant rate at which frames are numbered; ``full_range`` pictures are brought to limited range, and
+    ``rgb`` ones to the matrix of ``colour``.
     """
 
     path: Path
@@ -29,17 +34,20 @@ class SourceView:
     colour: ColourTags
     full_range: bool
     bit_depth: int
+    rgb: bool = False
 
     @classmethod
     def of(cls, info: MediaInfo) -> SourceView:
+        rgb = info.colour.matrix == RGB
         return cls(
             path=info.path.absolute(),
             stream_index=info.stream_index,
             fps=info.fps,
             size=info.size,
-            colour=info.colour,
-            full_range=info.colour.range == "pc",
+            colour=replace(info.colour, matrix=_matrix_for(info.size), range="tv") if rgb else info.colour,
+            full_range=info.colour.range == "pc" and not rgb,
             bit_depth=info.bit_depth,
+            rgb=rgb,
         )
 
 
@@ -57,19 +65,31 @@ def by_index(stream: Any, fps: Fraction) -> Any:
     return stream.filter("settb", expr=f"{fps.denominator}/{fps.numerator}").filter("setpts", "N")
 
 
-def to_size(stream: Any, source: Size, target: Size, *, downscale: str, upscale: str, full_range: bool) -> Any:
+def to_size(stream: Any, source: SourceView, target: Size, *, downscale: str, upscale: str) -> Any:
     """Scale to ``target`` in limited range with square pixels, by the filter for the direction."""
-    smaller = target.short_side < source.short_side
-    kernel = downscale if smaller else upscale
-    scaled = stream.filter(
-        "scale",
-        target.width,
-        target.height,
-        flags=f"{kernel}+accurate_rnd+full_chroma_int",
-        in_range="pc" if full_range else "tv",
-        out_range="tv",
-    )
-    return scaled.filter("setsar", 1)
+    kernel = downscale if target.short_side < source.size.short_side else upscale
+    return _scaled(stream, source, kernel, target.width, target.height).filter("setsar", 1)
+
+
+def to_limited_yuv(stream: Any, source: SourceView) -> Any:
+    """Full-range or RGB pictures as all others are, their size kept. To be followed by ``format``.
+
+    Left to itself ffmpeg goes by the pixel format whether to change the range, and makes BT.601 of all RGB.
+    """
+    return _scaled(stream, source, "bicubic") if source.full_range or source.rgb else stream
+
+
+def _scaled(stream: Any, source: SourceView, kernel: str, *size: int) -> Any:
+    # RGB has one range, whatever its tag says.
+    how = {} if source.rgb else {"in_range": "pc" if source.full_range else "tv"}
+    if source.rgb:
+        how["out_color_matrix"] = str(source.colour.matrix)
+    return stream.filter("scale", *size, flags=f"{kernel}+{EXACT}", **how, out_range="tv")
+
+
+def _matrix_for(size: Size) -> str:
+    """What players take video of this size for where nothing is said."""
+    return "bt709" if size.short_side >= HD_SHORT_SIDE else "smpte170m"
 
 
 def rate_text(fps: Fraction) -> str:

@@ -6,10 +6,16 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from vqa_cli.errors import InputError
+from vqa_cli.media.graph import RGB
 from vqa_cli.types import ColourTags, MediaInfo, Size
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
 MIN_SHORT_SIDE = 64
@@ -17,7 +23,6 @@ MIN_SHORT_SIDE = 64
 _SHORTFALL_S = 0.5
 
 _MATRIX = {
-    0: "gbr",
     1: "bt709",
     4: "fcc",
     5: "bt470bg",
@@ -37,9 +42,15 @@ _PRIMARIES = {
     12: "smpte432",
 }
 _TRANSFER = {
-    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "linear", 11: "iec61966-2-4",
+    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 11: "iec61966-2-4",
     13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67",
 }  # fmt: skip
+
+_USUAL = sorted(
+    [Fraction(n) for n in (12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240)]
+    + [Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)]
+)
+_MOST_FPS = Fraction(120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,11 @@ def packet_rates(path: Path) -> tuple[list[tuple[float, int]], int]:
 
 
 def _check_file(path: Path) -> None:
+    if not _is_text(path.absolute()):
+        # Reports, tables and run documents are text, and name the file.
+        raise InputError(
+            f"file name is not valid UTF-8: {path}", hint="rename the file or its folder, or give a link to it"
+        )
     if not path.exists():
         raise InputError(f"no such file: {path}")
     if path.is_dir():
@@ -107,6 +123,14 @@ def _check_file(path: Path) -> None:
                 raise InputError(f"file is empty: {path}")
     except OSError as err:
         raise InputError(f"cannot read: {path}", detail=err.strerror) from err
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _video_stream(container: Any, path: Path) -> Any:
@@ -174,6 +198,7 @@ def _describe(path: Path, container: Any, stream: Any, packets: _Packets, frame:
         alpha=any(c.is_alpha for c in frame.format.components),
         size_bytes=path.stat().st_size,
         video_bytes=sum(packets.sizes),
+        steady_fps=_steady_rate([float(pts * stream.time_base) for pts in packets.pts], fps) if vfr else None,
     )
 
 
@@ -185,7 +210,7 @@ def _shown_size(coded: Size, sar: Fraction, rotation: int) -> Size:
 def _colour(frame: Any, pix_fmt: str) -> ColourTags:
     full = int(frame.color_range) == 2 or pix_fmt.startswith("yuvj")
     return ColourTags(
-        matrix=_MATRIX.get(int(frame.colorspace)),
+        matrix=RGB if frame.format.is_rgb or frame.format.has_palette else _MATRIX.get(int(frame.colorspace)),
         primaries=_PRIMARIES.get(int(frame.color_primaries)),
         transfer=_TRANSFER.get(int(frame.color_trc)),
         range="pc" if full else ("tv" if int(frame.color_range) == 1 else None),
@@ -210,15 +235,40 @@ def _frame_rate(stream: Any, packets: _Packets) -> tuple[Fraction, bool]:
     return fps, bool(off * 2 >= step)
 
 
+def _steady_rate(times: list[float], mean: Fraction) -> Fraction:
+    """The lowest usual rate at which frames of uneven timing each keep a place of their own, but for one in a hundred.
+
+    At the mean rate the denser parts would lose frames. ffmpeg's own guess (``r_frame_rate``) is of no use here: it is as
+    often the container's clock as a rate of frames. 120 fps are the most.
+
+    Args:
+        times: of the frames, in s and in any order.
+    """
+    ticks = np.sort(np.array(times)) - min(times)
+    usual = [rate for rate in _USUAL if mean <= rate * Fraction(1001, 1000) and rate <= _MOST_FPS]
+    for rate in usual:
+        if _lost(ticks, rate) <= len(times) // 100:
+            near = [other for other in usual if abs(other / rate - 1) < Fraction(1, 500)]
+            return min(near, key=lambda other: _off_grid(ticks, other))
+    return usual[-1] if usual else _MOST_FPS
+
+
+def _lost(ticks: NDArray[np.float64], rate: Fraction) -> int:
+    return len(ticks) - len(np.unique(np.floor(ticks * float(rate) + 0.5)))
+
+
+def _off_grid(ticks: NDArray[np.float64], rate: Fraction) -> float:
+    places = ticks * float(rate)
+    return float(np.abs(places - np.round(places)).mean())
+
+
 def _nominal(stream: Any) -> Fraction:
     return Fraction(stream.guessed_rate or stream.average_rate or stream.base_rate or 25)
 
 
 def _standard(rate: Fraction, slack: Fraction = Fraction(0)) -> Fraction:
     """Snap a measured rate to the standard one that it rounds; ``slack`` is what coarse timestamps can hide."""
-    common = [Fraction(n, d) for n in (12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240) for d in (1,)]
-    common += [Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)]
-    best = min(common, key=lambda c: abs(c - rate))
+    best = min(_USUAL, key=lambda c: abs(c - rate))
     if abs(best / rate - 1) < max(slack, Fraction(1, 2001)):
         return best
     return rate.limit_denominator(1001)
@@ -226,7 +276,7 @@ def _standard(rate: Fraction, slack: Fraction = Fraction(0)) -> Fraction:
 
 def _check_whole(info: MediaInfo, container: Any, stream: Any, packets: _Packets) -> None:
     promised = stream.frames
-    if promised and info.frames < promised:
+    if promised and info.frames + _skipped(info, packets, promised) < promised:
         raise InputError(f"truncated: {info.path} holds {info.frames} of {promised} frames")
     if container.duration is None or len(packets.sizes) < 2:
         return
@@ -236,6 +286,19 @@ def _check_whole(info: MediaInfo, container: Any, stream: Any, packets: _Packets
         raise InputError(
             f"truncated: {info.path} promises {promised_s:.2f} s and ends after {packets.end_s - start:.2f} s"
         )
+
+
+def _skipped(info: MediaInfo, packets: _Packets, promised: int) -> int:
+    """Frames that an AVI leaves out on purpose, by empty chunks that show the frame before once more.
+
+    Its header counts them and its clock ticks for them, but they are no packets. Those at the very end cannot be told from
+    a loss; where others were left out before, a few of them are believed.
+    """
+    if info.container != "avi" or not packets.pts:
+        return 0
+    inside = max(packets.pts) + 1 - info.frames
+    at_end = promised - info.frames - inside
+    return promised - info.frames if 0 < at_end <= _SHORTFALL_S * info.fps and inside > 0 else inside
 
 
 def _check_usable(info: MediaInfo) -> None:

@@ -52,11 +52,13 @@ def build_cut_argv(
         "color_trc": source.colour.transfer,
         "color_range": source.colour.range,
     }
+    if source.rgb:  # stays RGB in the copy; the tags are those of what is made of it
+        del tags["colorspace"], tags["color_range"]
     options = {"c:v": "ffv1", "level": "3", "g": "1", "slices": "12", "map_metadata": "-1", "fps_mode": "passthrough"}
     options |= {key: value for key, value in tags.items() if value}
     outputs = []
     for number, ((start, count), name) in enumerate(zip(spans, names, strict=True)):
         piece = copies[number].filter("trim", start_frame=start, end_frame=start + count)
-        outputs.append(by_index(piece, source.fps).output(name, **options))
+        outputs.append(by_index(piece, source.fps).output(f"file:{name}", **options))
     argv = compile_argv(ffmpeg, *outputs)
     return (*argv[:1], *GLOBAL, *PROGRESS, *argv[1:], "-y")
