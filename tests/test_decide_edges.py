@@ -141,6 +141,25 @@ def test_gate_refuses_another_way_of_judging() -> None:
         judge(run, toned, BD_ONLY)
 
 
+def shown_at(height: int, downscale: str, *, rungs: int = 360, coded: int = 720) -> Run:
+    run = make_run([make_rung("libx264", rungs, r, q, name=f"r{r}") for r, q in zip(RATES, QUALITY, strict=True)])
+    source = run.sources[0].source.model_copy(update={"width": coded * 16 // 9, "height": coded})
+    judged = {"source": source, "display_width": height * 16 // 9, "display_height": height}
+    update = {"settings": run.settings.model_copy(update={"downscale": downscale})}
+    return run.model_copy(update=update | {"sources": (run.sources[0].model_copy(update=judged),)})
+
+
+@pytest.mark.parametrize(("height", "rungs", "coded"), [(360, 360, 720), (720, 1080, 720)], ids=["source", "rung"])
+def test_gate_refuses_another_way_of_bringing_down_to_the_display(height: int, rungs: int, coded: int) -> None:
+    runs = [shown_at(height, kernel, rungs=rungs, coded=coded) for kernel in ("lanczos", "bilinear")]
+    with pytest.raises(InputError, match="downscale is lanczos in one and bilinear in the other"):
+        judge(runs[0], runs[1], BD_ONLY)
+
+
+def test_a_candidate_may_make_its_small_rungs_by_another_filter() -> None:
+    assert judge(shown_at(720, "lanczos"), shown_at(720, "bilinear"), BD_ONLY).outcome == "pass"
+
+
 @pytest.mark.parametrize("limit", ["inf", "nan"])
 def test_a_limit_is_a_number(tmp_path: Path, limit: str) -> None:
     path = tmp_path / "policy.toml"

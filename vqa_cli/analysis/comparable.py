@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from vqa_cli.analysis.policy import Policy
 from vqa_cli.errors import InputError
-from vqa_cli.run import Run
+from vqa_cli.run import Run, SourceResult
 
 
 def refuse_unlike(baseline: Run, candidate: Run, policy: Policy) -> None:
@@ -24,6 +24,15 @@ def refuse_unlike(baseline: Run, candidate: Run, policy: Policy) -> None:
             _same(f"model {field}", getattr(baseline.model, field), getattr(candidate.model, field))
     _refuse_other_sources(baseline, candidate)
     _same("upscale", baseline.settings.upscale, candidate.settings.upscale)
+    # Elsewhere it only makes small rungs, and is the candidate's to choose.
+    if any(_shown_smaller(source) for run in (baseline, candidate) for source in run.sources):
+        _same("downscale", baseline.settings.downscale, candidate.settings.downscale)
+
+
+def _shown_smaller(source: SourceResult) -> bool:
+    """Whether judging brings the source or one of its rungs down to the display."""
+    sides = [min(source.source.width, source.source.height), *(min(rung.width, rung.height) for rung in source.rungs)]
+    return max(sides) > min(source.display_width, source.display_height)
 
 
 def _refuse_other_sources(baseline: Run, candidate: Run) -> None:
