@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from vqa_cli.analysis.bdrate import BdResult, Method, RatePoints, bd, bootstrap_mean
-from vqa_cli.analysis.curves import Curve, counterpart, curves
+from vqa_cli.analysis.curves import Curve, counterpart, curves, refuse_doubled_names
 from vqa_cli.analysis.hull import convex_hull
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.run import Run
@@ -63,7 +63,9 @@ def run_curves(run: Run, metric: str, label: str = "") -> list[NamedCurve]:
 
     Raises:
         UsageError: the run did not measure the metric.
+        InputError: two sources of one name.
     """
+    refuse_doubled_names(run)
     if metric != "model" and metric not in run.metrics:
         raise UsageError(f"the run did not measure {metric}; it has {', '.join(run.metrics)}")
     found = []

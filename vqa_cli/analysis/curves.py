@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from vqa_cli.errors import InputError
 from vqa_cli.run import Run, RungResult, Series, SourceResult
 
 # A fall smaller than this many standard errors of the rungs' own one-second means is noise.
@@ -82,6 +83,18 @@ class Inversion:
     lower: str
     higher: str
     drop: float
+
+
+def refuse_doubled_names(run: Run) -> None:
+    """Raise where two sources have one name, as in documents of older versions: their curves could not be told apart.
+
+    Raises:
+        InputError: with the name.
+    """
+    names = [source.source.name for source in run.sources]
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1:
+            raise InputError(f"{names.count(name)} sources of the run are called {name}", hint="run the ladder again")
 
 
 def default_metric(run: Run) -> str:

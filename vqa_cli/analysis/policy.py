@@ -57,8 +57,8 @@ class Allowance(_Strict):
     figure: str = "*"
 
     def covers(self, source: str, what: str, figure: str) -> bool:
-        pairs = ((source, self.source), (what, self.what), (figure, self.figure))
-        return all(fnmatchcase(text, pattern) for text, pattern in pairs)
+        pairs = ((what, self.what), (figure, self.figure))
+        return _is_called(source, self.source) and all(fnmatchcase(text, pattern) for text, pattern in pairs)
 
 
 class Policy(Limits):
@@ -72,7 +72,7 @@ class Policy(Limits):
         """The limits on a source: the file's own, with what the patterns that it matches set in their order."""
         values = self.model_dump(exclude={"sources", "allow"})
         for pattern, other in self.sources.items():
-            if fnmatchcase(source, pattern):
+            if _is_called(source, pattern):
                 values = _laid_over(values, other.model_dump(exclude_unset=True))
         return Limits.model_validate(values)
 
@@ -80,6 +80,11 @@ class Policy(Limits):
     def checked_metrics(self) -> tuple[str, ...]:
         """Every metric that some source is judged by."""
         return tuple(dict.fromkeys([*self.metrics, *(m for other in self.sources.values() for m in other.metrics)]))
+
+
+def _is_called(source: str, pattern: str) -> bool:
+    """Whether a pattern means a source: by its whole name, or by its file name where folders are part of the name."""
+    return fnmatchcase(source, pattern) or fnmatchcase(source.rsplit("/", 1)[-1], pattern)
 
 
 def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vqa_cli.analysis.curves import Point, codec_name, default_metric, mixed_modes, points
+from vqa_cli.analysis.curves import Point, codec_name, default_metric, mixed_modes, points, refuse_doubled_names
 from vqa_cli.analysis.hull import Crossover, convex_hull, crossovers
 from vqa_cli.errors import UsageError
 from vqa_cli.run import Run, RungResult, SourceResult
@@ -61,7 +61,9 @@ def recommend(
 
     Raises:
         UsageError: the run did not measure the metric.
+        InputError: two sources of one name.
     """
+    refuse_doubled_names(run)
     wanted = metric or constraints.metric or default_metric(run)
     if wanted != "model" and wanted not in run.metrics:
         raise UsageError(f"the run did not measure {wanted}; it has {', '.join(run.metrics) or 'the model alone'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +41,7 @@ _PROTOCOL = re.compile(r"^[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 
 
 def expand_inputs(names: tuple[str, ...], fetch: Callable[[str], Path] | None = None) -> list[Path]:
-    """Files in the order given; directories give their videos, sorted; patterns that the shell left are expanded.
+    """Files in the order given, each once; directories give their videos, sorted; patterns that the shell left are expanded.
 
     ``fetch`` brings an address with a protocol to disk; without it such addresses are refused.
     A missing file stays in the list, so that it is reported by the work that needs it.
@@ -66,7 +67,10 @@ def expand_inputs(names: tuple[str, ...], fetch: Callable[[str], Path] | None = 
             found += [Path(match) for match in matches]
         else:
             found.append(path)
-    return list(dict.fromkeys(found))
+    once: dict[str, Path] = {}
+    for path in found:
+        once.setdefault(os.path.abspath(path), path)
+    return list(once.values())
 
 
 def _videos(folder: Path) -> list[Path]:

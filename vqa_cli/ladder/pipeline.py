@@ -26,6 +26,7 @@ from vqa_cli.ladder.record import describe_environment, describe_model
 from vqa_cli.ladder.source import ReadySource
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, cpu_count, find_ffmpeg
 from vqa_cli.media.process import Runner
+from vqa_cli.names import source_names
 from vqa_cli.run import ModelScore, Run, RungResult, SourceInfo, SourceResult
 from vqa_cli.seen import Seen
 from vqa_cli.settings import LadderSettings
@@ -46,11 +47,12 @@ def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
     A source or rung that fails becomes a result with a reason; the rest goes on.
 
     Raises:
-        UsageError: settings that cannot be carried out.
+        UsageError: settings that cannot be carried out, or a source given twice.
         ToolError: ffmpeg, an encoder or a metric is missing.
         Interrupted, KeyboardInterrupt: stopped; finished rungs are in the cache.
     """
     frames: dict[tuple[int, str], FrameValues] = {}
+    names = source_names([_path(source) for source in job.sources])
     with Runner() as runner, scratch(job.scratch) as workdir:
         ffmpeg = find_ffmpeg(runner, job.ffmpeg)
         encoding = find_ffmpeg(runner, job.encode_ffmpeg) if job.encode_ffmpeg else ffmpeg
@@ -59,7 +61,7 @@ def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
         cache = Cache(optional_path(job.cache_dir))
         results = []
         for index, source in enumerate(job.sources):
-            stage = _Stage(job, runner, ffmpeg, encoding, checks, settings, cache, workdir, on_event, index)
+            stage = _Stage(job, runner, ffmpeg, encoding, checks, settings, cache, workdir, on_event, names[index])
             result, values = _run_source(stage, source)
             results.append(result)
             frames |= {(index, rung): table for rung, table in values.items()}
@@ -75,6 +77,10 @@ def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
     return LadderOutcome(run, frames)
 
 
+def _path(source: StrPath | ReadySource) -> Path:
+    return source.info.path if isinstance(source, ReadySource) else Path(source)
+
+
 @dataclass(frozen=True)
 class _Stage:
     job: LadderJob
@@ -86,12 +92,11 @@ class _Stage:
     cache: Cache
     workdir: Path
     on_event: OnEvent
-    index: int
+    name: str
 
 
 def _run_source(stage: _Stage, given: StrPath | ReadySource) -> tuple[SourceResult, dict[str, FrameValues]]:
     folder = Path(tempfile.mkdtemp(dir=stage.workdir))
-    path = given.info.path if isinstance(given, ReadySource) else Path(given)
     try:
         source = ready(stage.runner, stage.ffmpeg, given, stage.settings, folder)
         plan = plan_ladder(source.info, stage.settings)
@@ -99,18 +104,18 @@ def _run_source(stage: _Stage, given: StrPath | ReadySource) -> tuple[SourceResu
         if len(stage.job.sources) == 1:
             raise
         stage.on_event(Note(err.message, warning=True))
-        return _failed_source(path, err), {}
+        return _failed_source(_path(given), stage.name, err), {}
     for text in (*source.document().preparation, *plan.warnings, *source.notes):
-        stage.on_event(Note(f"{path.name}: {text}", warning=True))
+        stage.on_event(Note(f"{stage.name}: {text}", warning=True))
     stage.on_event(Planned(len(plan.rungs), len(stage.job.sources)))
-    keep = Path(stage.job.keep) / path.stem if stage.job.keep else None
+    keep = Path(stage.job.keep) / _path(given).stem if stage.job.keep else None
     bench = Bench(
         stage.runner, stage.ffmpeg, {name: c.library for name, c in stage.checks.items()}, stage.job.scorer,
         stage.settings, source, plan.display, stage.cache, Seen(optional_path(stage.job.cache_dir)), folder, keep, stage.encoding,
     )  # fmt: skip
     measured = _run_rungs(stage, bench, plan)
     shutil.rmtree(folder, ignore_errors=True)
-    return _source_result(source, plan, measured), measured.values
+    return _source_result(stage.name, source, plan, measured), measured.values
 
 
 @dataclass
@@ -125,7 +130,6 @@ class _Measured:
 
 def _run_rungs(stage: _Stage, bench: Bench, plan: LadderPlan) -> _Measured:
     """All rungs and the source itself, by workers; results in the plan's order."""
-    name = bench.source.info.path.name
     # Two at least: one encodes while the other measures, 1.1 to 1.2 times as fast as one alone even on two cores.
     workers = stage.job.workers or max(2, cpu_count() // stage.settings.threads)
     usable = [rung for rung in plan.rungs if stage.checks[rung.order.encoder.name].works]
@@ -137,8 +141,8 @@ def _run_rungs(stage: _Stage, bench: Bench, plan: LadderPlan) -> _Measured:
     pool = ThreadPoolExecutor(workers)
     try:
         own = pool.submit(measure_source, bench)
-        own.add_done_callback(lambda done: _tell_source(stage, name, done))
-        futures = {pool.submit(measure_rung, bench, rung, _share(stage, name, rung)): rung for rung in _by_cost(usable)}
+        own.add_done_callback(lambda done: _tell_source(stage, done))
+        futures = {pool.submit(measure_rung, bench, rung, _share(stage, rung)): rung for rung in _by_cost(usable)}
         for future in as_completed(futures):
             rung = futures[future]
             result, table, cached = future.result()
@@ -147,7 +151,7 @@ def _run_rungs(stage: _Stage, bench: Bench, plan: LadderPlan) -> _Measured:
                 values[rung.id] = table
             kbps = result.encode.bitrate_kbps if result.encode else None
             points = result.score.score if result.score else None
-            stage.on_event(RungDone(name, rung.id, kbps, points, result.reason, cached))
+            stage.on_event(RungDone(stage.name, rung.id, kbps, points, result.reason, cached))
         score, values["source"], fault = _own_score(own)
     except BaseException:
         stage.runner.close()
@@ -155,7 +159,7 @@ def _run_rungs(stage: _Stage, bench: Bench, plan: LadderPlan) -> _Measured:
         raise
     pool.shutdown()
     if fault:
-        stage.on_event(Note(f"{name}: {fault}", warning=True))
+        stage.on_event(Note(f"{stage.name}: {fault}", warning=True))
     return _Measured(score, fault, [results[rung.id] for rung in plan.rungs], values)
 
 
@@ -169,10 +173,10 @@ def _own_score(own: Future[tuple[ModelScore | None, FrameValues]]) -> tuple[Mode
         return None, {}, f"the source itself could not be scored: {err.message}"
 
 
-def _tell_source(stage: _Stage, name: str, done: Future[tuple[ModelScore | None, FrameValues]]) -> None:
+def _tell_source(stage: _Stage, done: Future[tuple[ModelScore | None, FrameValues]]) -> None:
     if not done.cancelled() and done.exception() is None:
         score = done.result()[0]
-        stage.on_event(SourceScored(name, score.score if score else None))
+        stage.on_event(SourceScored(stage.name, score.score if score else None))
 
 
 def _by_cost(rungs: list[PlannedRung]) -> list[PlannedRung]:
@@ -180,11 +184,11 @@ def _by_cost(rungs: list[PlannedRung]) -> list[PlannedRung]:
     return sorted(rungs, key=lambda rung: -rung.order.size.width * rung.order.size.height)
 
 
-def _share(stage: _Stage, source: str, rung: PlannedRung) -> Callable[[float], None]:
-    return lambda share: stage.on_event(EncodeProgress(source, rung.id, share))
+def _share(stage: _Stage, rung: PlannedRung) -> Callable[[float], None]:
+    return lambda share: stage.on_event(EncodeProgress(stage.name, rung.id, share))
 
 
-def _source_result(source: ReadySource, plan: LadderPlan, measured: _Measured) -> SourceResult:
+def _source_result(name: str, source: ReadySource, plan: LadderPlan, measured: _Measured) -> SourceResult:
     rungs = measured.rungs
     good = [rung for rung in rungs if rung.status == "ok"]
     failed = [rung for rung in rungs if rung.status == "failed"]
@@ -192,7 +196,7 @@ def _source_result(source: ReadySource, plan: LadderPlan, measured: _Measured) -
     if measured.fault:
         reasons.append(measured.fault)
     return SourceResult(
-        source=source.document(),
+        source=source.document().model_copy(update={"name": name}),
         display_width=plan.display.width,
         display_height=plan.display.height,
         status="ok" if not reasons else "partial" if good else "failed",
@@ -210,9 +214,9 @@ def _with_delta(rung: RungResult, source: ModelScore | None) -> RungResult:
     return rung.model_copy(update={"score": rung.score.model_copy(update={"delta_to_source": delta})})
 
 
-def _failed_source(path: Path, err: VqaError) -> SourceResult:
+def _failed_source(path: Path, name: str, err: VqaError) -> SourceResult:
     empty = SourceInfo(
-        path=str(path.absolute()), name=path.name, sha256="", container="", codec="", width=0, height=0, fps="0/1",
+        path=str(path.absolute()), name=name, sha256="", container="", codec="", width=0, height=0, fps="0/1",
         frames=0, duration_s=0.0, pix_fmt="", matrix=None, primaries=None, transfer=None, range=None, size_bytes=0,
         video_bitrate_kbps=0.0,
     )  # fmt: skip

@@ -24,6 +24,7 @@ from vqa_cli.model.registry import (
     unknown_model,
 )
 from vqa_cli.model.scorer import Calibration
+from vqa_cli.names import distinct_ends
 from vqa_cli.train.datasets import Dataset
 
 
@@ -95,16 +96,9 @@ def short_names(paths: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
         paths: all different.
         taken: names that none of them may get.
     """
-    parts = [Path(path).with_suffix("").parts for path in paths]
-    depths = [1] * len(paths)
-    while True:
-        names = ["/".join(each[-depth:]) for each, depth in zip(parts, depths, strict=True)]
-        twice = [i for i, name in enumerate(names) if names.count(name) > 1 or name in taken]
-        deeper = [i for i in twice if depths[i] < len(parts[i])]
-        if not deeper:  # those that differ in nothing but their suffix keep all of their path
-            return [paths[i] if i in twice else name for i, name in enumerate(names)]
-        for i in deeper:
-            depths[i] += 1
+    ends = distinct_ends([Path(path).with_suffix("") for path in paths], taken)
+    # Those that differ in nothing but their suffix keep all of their path.
+    return [path if end is None else end for path, end in zip(paths, ends, strict=True)]
 
 
 def _open(model: str, directory: Path) -> JudgedModel:

@@ -1,0 +1,39 @@
+"""Short names for files that are told apart by nothing but where they lie. Pure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+from vqa_cli.errors import UsageError
+
+
+def distinct_ends(paths: Sequence[PurePath], taken: Sequence[str] = ()) -> list[str | None]:
+    """The shortest end of each path that no other one has: ``m``, or ``a/m`` beside ``b/m``; ``None`` where none is.
+
+    Args:
+        taken: names that none of them may get.
+    """
+    depths = [1] * len(paths)
+    while True:
+        names = [PurePath(*path.parts[-depth:]).as_posix() for path, depth in zip(paths, depths, strict=True)]
+        twice = {i for i, name in enumerate(names) if names.count(name) > 1 or name in taken}
+        deeper = [i for i in twice if depths[i] < len(paths[i].parts)]
+        if not deeper:
+            return [None if i in twice else name for i, name in enumerate(names)]
+        for i in deeper:
+            depths[i] += 1
+
+
+def source_names(paths: Sequence[Path]) -> list[str]:
+    """File names of a run's sources, with as much of their folders as tells them apart.
+
+    Raises:
+        UsageError: a file is there twice.
+    """
+    names = distinct_ends([PurePath(os.path.abspath(path)) for path in paths])
+    for path, name in zip(paths, names, strict=True):
+        if name is None:
+            raise UsageError(f"given twice: {path}")
+    return [name for name in names if name is not None]
