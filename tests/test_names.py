@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from documents import ladder, make_run
 from vqa_cli.analysis.policy import Allowance, Policy
 from vqa_cli.cli.inputs import expand_inputs
 from vqa_cli.errors import UsageError
-from vqa_cli.names import source_names
+from vqa_cli.names import folder_names, source_names
 
 QUICK = ("--codec", "x264", "--height", "90", "--display", "90", "--encoder-preset", "ultrafast", "--model", "none",
          "--metric", "psnr", "-q")  # fmt: skip
@@ -42,6 +43,23 @@ def test_a_ladder_tells_clips_of_one_name_apart(vqa: Vqa, twins: tuple[Path, Pat
     assert (compared.returncode, json.loads(compared.stdout)["comparisons"]) == (7, [])
     chosen = vqa("recommend", tmp_path, "--format", "json", "--source", "y/clip.mp4")
     assert [item["source"] for item in json.loads(chosen.stdout)] == ["y/clip.mp4"]
+
+
+@pytest.mark.ffmpeg
+def test_a_kept_encode_is_the_one_that_was_measured(vqa: Vqa, twins: tuple[Path, Path], tmp_path: Path) -> None:
+    # The first settings again after others: what is remembered no longer lies there.
+    for speed in ("ultrafast", "veryfast", "ultrafast"):
+        done = vqa("ladder", *twins, *QUICK, "--crf", "30", "--keep-encodes", "--encoder-preset", speed, "-o", tmp_path)
+        assert done.returncode == 0, done.stderr
+    run = json.loads((tmp_path / "run.json").read_text())
+    encodes = [source["rungs"][0]["encode"] for source in run["sources"]]
+    assert [hashlib.sha256(Path(e["path"]).read_bytes()).hexdigest() for e in encodes] == [e["sha256"] for e in encodes]
+    assert len({e["path"] for e in encodes}) == 2
+
+
+def test_every_source_has_a_folder_of_its_own() -> None:
+    assert folder_names(["x/clip.mp4", "y/clip.mp4", "/a.mp4"]) == ["x/clip", "y/clip", "a"]
+    assert folder_names(["clip.mp4", "clip.mkv"]) == ["clip.mp4", "clip.mkv"]
 
 
 @pytest.mark.parametrize("command", ["bdrate", "recommend"])

@@ -37,3 +37,11 @@ def source_names(paths: Sequence[Path]) -> list[str]:
         if name is None:
             raise UsageError(f"given twice: {path}")
     return [name for name in names if name is not None]
+
+
+def folder_names(names: Sequence[str]) -> list[str]:
+    """A relative folder for each of a run's sources: its name without suffix, or whole names where these are not distinct."""
+    paths = [PurePath(name) for name in names]
+    inner = [path.relative_to(path.anchor) for path in paths]
+    bare = [path.with_suffix("").as_posix() for path in inner]
+    return bare if len(set(bare)) == len(bare) else [path.as_posix() for path in inner]

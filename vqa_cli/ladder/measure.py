@@ -16,7 +16,7 @@ from vqa_cli.errors import StorageError, ToolError, VqaError
 from vqa_cli.ladder.cache import Cache, FrameValues, KeyParts, Measured, rung_key
 from vqa_cli.ladder.plan import PlannedRung
 from vqa_cli.ladder.source import ReadySource
-from vqa_cli.media.binaries import Ffmpeg
+from vqa_cli.media.binaries import Ffmpeg, file_sha256
 from vqa_cli.media.command import build_encode_argv
 from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv
 from vqa_cli.media.encode import EncodeJob, run_encode
@@ -151,7 +151,7 @@ def _measure(
     key = bench.key((*encode_argv, measure_argv), library, names)
     lines = _recorded(bench, encode_argv, measure_argv)
     kept = bench.keep / output.name if bench.keep else None
-    if (known := _known(bench, key, coded)) and (kept is None or kept.exists()):
+    if (known := _known(bench, key, coded)) and (kept is None or _holds(kept, known[0].encode)):
         result = _result(rung, bench, status="ok", measured=_at(known[0], kept), score=known[1], lines=lines)
         return result, known[2], True
     view = bench.source.view
@@ -171,6 +171,11 @@ def _measure(
     score, values = _with_score(bench, clip, values)
     result = _result(rung, bench, status="ok", measured=_at(measured, kept), score=score, lines=lines)
     return result, values, False
+
+
+def _holds(kept: Path, encode: EncodeResult) -> bool:
+    """Whether this very encode was kept: other settings of another run may have left a file of that name."""
+    return kept.is_file() and file_sha256(kept) == encode.sha256
 
 
 def _known(bench: Bench, key: str, coded: SourceView) -> tuple[Measured, ModelScore | None, FrameValues] | None:

@@ -26,7 +26,7 @@ from vqa_cli.ladder.record import describe_environment, describe_model
 from vqa_cli.ladder.source import ReadySource
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, cpu_count, find_ffmpeg
 from vqa_cli.media.process import Runner
-from vqa_cli.names import source_names
+from vqa_cli.names import folder_names, source_names
 from vqa_cli.run import ModelScore, Run, RungResult, SourceInfo, SourceResult
 from vqa_cli.seen import Seen
 from vqa_cli.settings import LadderSettings
@@ -53,6 +53,7 @@ def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
     """
     frames: dict[tuple[int, str], FrameValues] = {}
     names = source_names([_path(source) for source in job.sources])
+    folders = folder_names(names)
     with Runner() as runner, scratch(job.scratch) as workdir:
         ffmpeg = find_ffmpeg(runner, job.ffmpeg)
         encoding = find_ffmpeg(runner, job.encode_ffmpeg) if job.encode_ffmpeg else ffmpeg
@@ -61,7 +62,10 @@ def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
         cache = Cache(optional_path(job.cache_dir))
         results = []
         for index, source in enumerate(job.sources):
-            stage = _Stage(job, runner, ffmpeg, encoding, checks, settings, cache, workdir, on_event, names[index])
+            keep = Path(job.keep) / folders[index] if job.keep else None
+            stage = _Stage(
+                job, runner, ffmpeg, encoding, checks, settings, cache, workdir, on_event, names[index], keep
+            )
             result, values = _run_source(stage, source)
             results.append(result)
             frames |= {(index, rung): table for rung, table in values.items()}
@@ -93,6 +97,7 @@ class _Stage:
     workdir: Path
     on_event: OnEvent
     name: str
+    keep: Path | None
 
 
 def _run_source(stage: _Stage, given: StrPath | ReadySource) -> tuple[SourceResult, dict[str, FrameValues]]:
@@ -108,10 +113,9 @@ def _run_source(stage: _Stage, given: StrPath | ReadySource) -> tuple[SourceResu
     for text in (*source.document().preparation, *plan.warnings, *source.notes):
         stage.on_event(Note(f"{stage.name}: {text}", warning=True))
     stage.on_event(Planned(len(plan.rungs), len(stage.job.sources)))
-    keep = Path(stage.job.keep) / _path(given).stem if stage.job.keep else None
     bench = Bench(
         stage.runner, stage.ffmpeg, {name: c.library for name, c in stage.checks.items()}, stage.job.scorer,
-        stage.settings, source, plan.display, stage.cache, Seen(optional_path(stage.job.cache_dir)), folder, keep, stage.encoding,
+        stage.settings, source, plan.display, stage.cache, Seen(optional_path(stage.job.cache_dir)), folder, stage.keep, stage.encoding,
     )  # fmt: skip
     measured = _run_rungs(stage, bench, plan)
     shutil.rmtree(folder, ignore_errors=True)
