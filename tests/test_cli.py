@@ -166,6 +166,17 @@ def test_one_bad_source_among_good_ones(vqa: Vqa, clip: Path, media: Path, tmp_p
     assert [s["status"] for s in document(tmp_path)["sources"]] == ["ok", "failed"]
 
 
+def test_several_bad_sources_end_like_one(vqa: Vqa, breaks_on_bad: Path, clip: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("bad.mp4", "worse.mp4")]
+    for path in paths:
+        path.write_bytes(b"no video")
+    assert vqa("ladder", *paths, *SMALL, "--repeat", "2", "-o", tmp_path / "run").returncode == 3
+    assert [s["status"] for s in document(tmp_path / "run")["sources"]] == ["failed"] * 2
+    # With a source that only the tool fails on, it is the tool's fault.
+    paths[0].write_bytes(clip.read_bytes())
+    assert vqa("ladder", *paths, *SMALL, "--ffmpeg", breaks_on_bad, "-o", tmp_path / "run").returncode == 4
+
+
 def test_an_ffmpeg_that_breaks_on_one_source_ends_no_ladder(
     vqa: Vqa, clip: Path, breaks_on_bad: Path, tmp_path: Path
 ) -> None:

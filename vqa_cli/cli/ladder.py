@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -30,8 +30,10 @@ from vqa_cli.cli.options import (
     model_options,
 )
 from vqa_cli.cli.rungs import format_run
-from vqa_cli.errors import ExitCode, UsageError, VqaError
-from vqa_cli.run import Run
+from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
+
+if TYPE_CHECKING:
+    from vqa_cli.ladder.pipeline import LadderOutcome
 
 _DEFAULT_PRESET = "mobile"
 _SCALARS = ("display", "gop_s", "threads", "model", "metrics", "tonemap", "deinterlace")
@@ -259,7 +261,7 @@ def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
         progress.close()
     document = write_outcome(outcome, folder)
     click.echo(format_run(outcome.run, options["output_format"]))
-    code = exit_code(outcome.run)
+    code = exit_code(outcome)
     note(f"run document: {document}")
     return code if _write_report(outcome, folder / "report.html") else ExitCode.STORAGE
 
@@ -276,11 +278,12 @@ def _write_report(outcome: Any, path: Path) -> bool:
     return True
 
 
-def exit_code(run: Run) -> int:
-    """0 when everything was measured, 8 when some was, 4 when nothing was."""
-    rungs = [rung for source in run.sources for rung in source.rungs]
+def exit_code(outcome: LadderOutcome) -> int:
+    """0 when everything was measured, 8 when some was; when nothing was, 3 if every source is at fault itself, else 4."""
+    rungs = [rung for source in outcome.run.sources for rung in source.rungs]
     good = sum(rung.status == "ok" for rung in rungs)
     if not good:
-        return ExitCode.TOOL
-    complete = good == len(rungs) and all(source.status == "ok" for source in run.sources)
+        at_fault = [err for err in outcome.faults.values() if isinstance(err, InputError)]
+        return ExitCode.INPUT if len(at_fault) == len(outcome.run.sources) else ExitCode.TOOL
+    complete = good == len(rungs) and all(source.status == "ok" for source in outcome.run.sources)
     return ExitCode.OK if complete else ExitCode.PARTIAL

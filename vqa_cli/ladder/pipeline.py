@@ -35,10 +35,16 @@ from vqa_cli.types import StrPath, optional_path
 
 @dataclass
 class LadderOutcome:
-    """The run document and the frame values by (source index, rung id); ``"source"`` is the source itself."""
+    """The run document and what it does not hold.
+
+    Attributes:
+        frames: frame values by (source index, rung id); ``"source"`` is the source itself.
+        faults: why sources could not be begun at all, by their index.
+    """
 
     run: Run
     frames: dict[tuple[int, str], FrameValues] = field(default_factory=dict)
+    faults: dict[int, VqaError] = field(default_factory=dict)
 
 
 def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
@@ -52,6 +58,7 @@ def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
         Interrupted, KeyboardInterrupt: stopped; finished rungs are in the cache.
     """
     frames: dict[tuple[int, str], FrameValues] = {}
+    faults: dict[int, VqaError] = {}
     names = source_names([_path(source) for source in job.sources])
     folders = folder_names(names)
     with Runner() as runner, scratch(job.scratch) as workdir:
@@ -62,11 +69,19 @@ def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
         cache = Cache(optional_path(job.cache_dir))
         results = []
         for index, source in enumerate(job.sources):
+            folder = Path(tempfile.mkdtemp(dir=workdir))
             keep = Path(job.keep) / folders[index] if job.keep else None
-            stage = _Stage(
-                job, runner, ffmpeg, encoding, checks, settings, cache, workdir, on_event, names[index], keep
-            )
-            result, values = _run_source(stage, source)
+            stage = _Stage(job, runner, ffmpeg, encoding, checks, settings, cache, folder, on_event, names[index], keep)
+            try:
+                begun = _begin(stage, source)
+            except (InputError, ToolError) as err:
+                if len(job.sources) == 1:
+                    raise
+                on_event(Note(err.message, warning=True))
+                faults[index] = err
+                results.append(_failed_source(_path(source), names[index], err))
+                continue
+            result, values = _run_source(stage, *begun)
             results.append(result)
             frames |= {(index, rung): table for rung, table in values.items()}
     run = Run(
@@ -78,7 +93,7 @@ def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
         metrics=settings.metrics,
         sources=tuple(results),
     )
-    return LadderOutcome(run, frames)
+    return LadderOutcome(run, frames, faults)
 
 
 def _path(source: StrPath | ReadySource) -> Path:
@@ -100,25 +115,27 @@ class _Stage:
     keep: Path | None
 
 
-def _run_source(stage: _Stage, given: StrPath | ReadySource) -> tuple[SourceResult, dict[str, FrameValues]]:
-    folder = Path(tempfile.mkdtemp(dir=stage.workdir))
-    try:
-        source = ready(stage.runner, stage.ffmpeg, given, stage.settings, folder)
-        plan = plan_ladder(source.info, stage.settings)
-    except (InputError, ToolError) as err:
-        if len(stage.job.sources) == 1:
-            raise
-        stage.on_event(Note(err.message, warning=True))
-        return _failed_source(_path(given), stage.name, err), {}
+def _begin(stage: _Stage, given: StrPath | ReadySource) -> tuple[ReadySource, LadderPlan]:
+    """Make a source ready and plan its rungs.
+
+    Raises:
+        InputError, ToolError: it cannot be used.
+    """
+    source = ready(stage.runner, stage.ffmpeg, given, stage.settings, stage.workdir)
+    return source, plan_ladder(source.info, stage.settings)
+
+
+def _run_source(stage: _Stage, source: ReadySource, plan: LadderPlan) -> tuple[SourceResult, dict[str, FrameValues]]:
     for text in (*source.document().preparation, *plan.warnings, *source.notes):
         stage.on_event(Note(f"{stage.name}: {text}", warning=True))
     stage.on_event(Planned(len(plan.rungs), len(stage.job.sources)))
     bench = Bench(
         stage.runner, stage.ffmpeg, {name: c.library for name, c in stage.checks.items()}, stage.job.scorer,
-        stage.settings, source, plan.display, stage.cache, Seen(optional_path(stage.job.cache_dir)), folder, stage.keep, stage.encoding,
+        stage.settings, source, plan.display, stage.cache, Seen(optional_path(stage.job.cache_dir)), stage.workdir, stage.keep,
+        stage.encoding,
     )  # fmt: skip
     measured = _run_rungs(stage, bench, plan)
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(stage.workdir, ignore_errors=True)
     return _source_result(stage.name, source, plan, measured), measured.values
 
 

@@ -24,7 +24,7 @@ def run_repeated(job: LadderJob, times: int, on_event: OnEvent) -> LadderOutcome
     with made_ready(replace(job, cache_dir=None)) as fresh:
         first = run_ladder(fresh, on_event)
         others = [run_ladder(replace(fresh, keep=None), on_event).run for _ in range(times - 1)]
-    return LadderOutcome(with_repeats(first.run, others), first.frames)
+    return replace(first, run=with_repeats(first.run, others))
 
 
 def with_repeats(run: Run, others: Sequence[Run]) -> Run:
