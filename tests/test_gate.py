@@ -105,6 +105,42 @@ def test_every_figure_has_an_interval_and_equal_runs_have_none_to_speak_of() -> 
         assert check.interval[0] < check.value < check.interval[1]
 
 
+def hanging_by_a_thread(*, windows: bool = True) -> Run:
+    """Rungs that rise by little over the clip, and not at all in most draws of its windows."""
+    patterns = (
+        np.zeros(6),
+        [9, -9, 0, 0, 0, 0],
+        [-9, 9, 0, 0, 0, 0],
+        [0, 0, 9, -9, 0, 0],
+        [0, 0, -9, 9, 0, 0],
+        np.zeros(6),
+    )
+    qualities = (40.0, 60.0, 60.1, 70.0, 70.1, 90.0)
+    rungs = []
+    for number, (wave, level) in enumerate(zip(patterns, qualities, strict=True)):
+        rung = make_rung("libx264", 360, 100.0 * 2**number, level, name=f"r{number}")
+        segments = tuple(level + np.array(wave)) if windows else ()
+        series = rung.fidelity["vmaf"].model_copy(update={"segments": segments})
+        rungs.append(rung.model_copy(update={"fidelity": {"vmaf": series}}))
+    return make_run(rungs)
+
+
+def test_a_bd_rate_that_most_draws_do_not_have_settles_nothing() -> None:
+    rules = policy(metrics={"vmaf": {"max_bd_rate": 50.0}})
+    cheaper = hanging_by_a_thread()
+    (source,) = cheaper.sources
+    rungs = tuple(
+        r.model_copy(update={"encode": r.encode.model_copy(update={"bitrate_kbps": r.encode.bitrate_kbps * 0.9})})
+        for r in source.rungs if r.encode
+    )  # fmt: skip
+    cheaper = cheaper.model_copy(update={"sources": (source.model_copy(update={"rungs": rungs}),)})
+    (check,) = judge(hanging_by_a_thread(), cheaper, rules).checks
+    assert check.value == pytest.approx(-10) and check.interval is None
+    assert check.outcome == "inconclusive" and "% of the draws of the clip's windows" in check.note
+    # A clip without windows to draw has no interval either, and is judged by the figure alone.
+    assert judge(hanging_by_a_thread(windows=False), hanging_by_a_thread(windows=False), rules).outcome == "pass"
+
+
 def frames_of(run: Run, dip: float) -> RunFrames:
     """Six seconds of frames; one in ten of the last three seconds lies ``dip`` lower."""
     found = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -61,12 +61,15 @@ class Estimate:
         interval: 95 %, from windows of the clip and from repeats, where there are any.
         note: what to know of it.
         bound: the true value is at ``"least"`` or at ``"most"`` this one.
+        settled: False where windows of the clip were drawn and most draws have no such figure: then it hangs by a thread,
+            and no verdict can rest on it.
     """
 
     value: float | None
     interval: Interval | None = None
     note: str = ""
     bound: Literal["least", "most"] | None = None
+    settled: bool = True
 
 
 def repeats(source: SourceResult) -> list[SourceResult]:
@@ -104,8 +107,9 @@ def bd_estimate(pair: Pair, line: Line, metric: str) -> tuple[Estimate, float]:
     """BD-rate of a line that has a counterpart, and the share of the quality range that both curves cover."""
     base, test = _both(pair.first, metric, "mean")
     result = bd(_curve(base, line.base), _curve(test, line.test or ()), metric=metric)
-    value, interval = _estimates(pair, line, metric, "mean", BD_RATE).get(BD_RATE, (None, None))
-    return Estimate(value, interval, "; ".join(result.notes)), result.overlap
+    found = _estimates(pair, line, metric, "mean", BD_RATE).get(BD_RATE, Estimate(None))
+    notes = [note for note in (*result.notes, found.note) if note]
+    return replace(found, note="; ".join(notes)), result.overlap
 
 
 def drop_estimates(
@@ -119,23 +123,18 @@ def drop_estimates(
     base, test = _both(pair.first, metric, pooling)
     found = _estimates(pair, line, metric, pooling)
     drops = _drops(base, test, line)
-    return {
-        rung: _explained(value, interval, base[rung], test[rung], drops[rung], slack)
-        for rung, (value, interval) in found.items()
-    }
+    return {rung: _explained(estimate, base[rung], test[rung], drops[rung], slack) for rung, estimate in found.items()}
 
 
-def _explained(
-    value: float, interval: Interval | None, base: RateQuality, test: RateQuality, drop: Drop | None, slack: float
-) -> Estimate:
+def _explained(found: Estimate, base: RateQuality, test: RateQuality, drop: Drop | None, slack: float) -> Estimate:
     more = test[0] / base[0] - 1
     if drop is not None:
         there = f"at {drop.kbps:.0f} kb/s; as encoded {base[1] - test[1]:+.3g} for {100 * more:+.3g}% bitrate"
-        return Estimate(value, interval, there if abs(more) > SAME_RATE else "")
+        return replace(found, note=there) if abs(more) > SAME_RATE else found
     if abs(more) <= slack:
-        return Estimate(value, interval)
+        return found
     note = f"as encoded, for {100 * more:+.3g}% bitrate: no curve brings both to the same"
-    return Estimate(value, interval, note, "least" if more > 0 else "most")
+    return replace(found, note=note, bound="least" if more > 0 else "most")
 
 
 def _drops(base: Points, test: Points, line: Line) -> dict[str, Drop | None]:
@@ -155,9 +154,7 @@ def _figures(base: Points, test: Points, line: Line, metric: str, only: str | No
     return {rung: drop.value if drop else base[rung][1] - test[rung][1] for rung, drop in drops.items()}
 
 
-def _estimates(
-    pair: Pair, line: Line, metric: str, pooling: str, only: str | None = None
-) -> dict[str, tuple[float, Interval | None]]:
+def _estimates(pair: Pair, line: Line, metric: str, pooling: str, only: str | None = None) -> dict[str, Estimate]:
     takes = [_figures(*_both(take, metric, pooling), line, metric, only) for take in pair.takes]
     windows, draws = _draws(pair, line, metric, pooling)
     # Equal sides differ by nothing, whatever is drawn: one draw then stands for all.
@@ -173,8 +170,10 @@ def _estimates(
             continue
         mean = sum(values) / len(values)
         around_mean = [value - first + mean for value in drawn.get(key, ())]
-        interval = bootstrap_interval(mean, around_mean, windows)
-        found[key] = mean, widened(mean, interval, repeat_margin(values))
+        interval = widened(mean, bootstrap_interval(mean, around_mean, windows), repeat_margin(values))
+        lost = len(draws) - len(around_mean)
+        note = f"undefined in {100 * lost / len(draws):.0f}% of the draws of the clip's windows" if lost else ""
+        found[key] = Estimate(mean, interval, note, settled=2 * lost <= len(draws))
     return found
 
 

@@ -194,8 +194,8 @@ def _check(source: str, subject: str, figure: str, unit: str, found: Estimate, l
         return Check(source, subject, figure, unit, None, None, limit, "inconclusive", found.note)
     low, high = interval or (value, value)
     # A bound leaves the other side open.
-    good = high <= limit and found.bound != "least"
-    bad = low > limit and found.bound != "most"
+    good = found.settled and high <= limit and found.bound != "least"
+    bad = found.settled and low > limit and found.bound != "most"
     outcome: Outcome = "pass" if good else "fail" if bad else "inconclusive"
     return Check(source, subject, figure, unit, value, interval, limit, outcome, found.note)
 
