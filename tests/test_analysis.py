@@ -16,12 +16,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 
-from vqa_cli.analysis.bdrate import RatePoints, bd, bootstrap_mean
+from vqa_cli.analysis.bdrate import RatePoints, bd
 from vqa_cli.analysis.curves import Point, curves, inversions
 from vqa_cli.analysis.gate import judge
 from vqa_cli.analysis.hull import convex_hull, crossovers
 from vqa_cli.analysis.policy import MetricPolicy, Policy, default_policy, read_policy
 from vqa_cli.analysis.recommend import recommend
+from vqa_cli.analysis.spread import mean_interval
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.run import Run
 from vqa_cli.settings import Constraints
@@ -110,10 +111,20 @@ def test_saturated_vmaf_is_cut_and_little_overlap_is_said() -> None:
     assert "share only" in bd(RatePoints(RATES, QUALITY), low).notes[0]
 
 
-def test_bootstrap_holds_the_mean() -> None:
-    low, high = bootstrap_mean([1.0, 2.0, 3.0, 4.0]) or (0, 0)
-    assert 1 <= low < 2.5 < high <= 4
-    assert bootstrap_mean([1.0]) is None
+@pytest.mark.parametrize("sources", [3, 5, 10])
+def test_a_mean_over_sources_lies_in_its_interval_as_often_as_is_said(sources: int) -> None:
+    rng = np.random.default_rng(1)
+    held = []
+    for values in rng.normal(-10.0, 8.0, size=(1000, sources)):
+        low, high = mean_interval(list(values)) or (0.0, 0.0)
+        held.append(low <= -10 <= high)
+    # Four standard errors of a share of 0.95 over 1000 draws.
+    assert np.mean(held) == pytest.approx(0.95, abs=0.028)
+
+
+def test_few_sources_have_no_interval() -> None:
+    assert mean_interval([1.0, 2.0]) is None
+    assert mean_interval([15.19, -23.10, -18.63]) == (pytest.approx(-60.85, abs=0.01), pytest.approx(43.16, abs=0.01))
 
 
 def test_curves_follow_the_run_and_rise_in_rate() -> None:

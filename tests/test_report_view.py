@@ -187,16 +187,16 @@ def test_numbers_as_people_read_them() -> None:
 
 
 def test_sources_are_averaged_by_their_own_bd_rates() -> None:
-    run, _ = make_run(["a.mp4", "b.mp4", "c.mp4"], heights=[720])
+    run, _ = make_run(["a.mp4", "b.mp4", "c.mp4", "d.mp4"], heights=[720])
     # Three points of the second codec are left, of which no curve can be made.
-    lost = run.sources[2].model_copy(update={"rungs": run.sources[2].rungs[:7]})
-    page = build_page([run.model_copy(update={"sources": (*run.sources[:2], lost)})])
+    lost = run.sources[3].model_copy(update={"rungs": run.sources[3].rungs[:7]})
+    page = build_page([run.model_copy(update={"sources": (*run.sources[:3], lost)})])
     (pair,) = compare_over(page.titles)
     assert pair.mean == pytest.approx(-50, abs=1)
-    assert [percent is None for percent in pair.percents.values()] == [False, False, True]
+    assert [percent is None for percent in pair.percents.values()] == [False, False, False, True]
     assert pair.interval is not None
     assert pair.interval[0] <= pair.mean <= pair.interval[1]
-    assert pair.sentence.startswith("Over 2 sources libx265 medium needs 50 % less bitrate than libx264 medium")
+    assert pair.sentence.startswith("Over 3 sources libx265 medium needs 50 % less bitrate than libx264 medium")
     assert pair.sentence.endswith("; 1 source gave no BD-rate.")
 
 

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 Method = Literal["pchip", "akima", "cubic"]
 MIN_POINTS = 4
 MIN_OVERLAP = 0.75
@@ -119,14 +117,3 @@ def _delta(
         function(rate_a, quality_a, rate_t, quality_t, method=method, require_matching_points=False, min_overlap=0)
     )
     return value if math.isfinite(value) else None
-
-
-def bootstrap_mean(values: Sequence[float], *, seed: int = 0, draws: int = 2000) -> tuple[float, float] | None:
-    """95 % percentile interval of a mean over sources; ``None`` below two values."""
-    if len(values) < 2:
-        return None
-    rng = np.random.default_rng(seed)
-    data = np.asarray(values, dtype=np.float64)
-    means = data[rng.integers(len(data), size=(draws, len(data)))].mean(axis=1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return float(low), float(high)

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from vqa_cli.analysis.bdrate import BdResult, Method, RatePoints, bd, bootstrap_mean
+from vqa_cli.analysis.bdrate import BdResult, Method, RatePoints, bd
 from vqa_cli.analysis.curves import Curve, counterpart, curves, refuse_doubled_names
 from vqa_cli.analysis.hull import convex_hull
+from vqa_cli.analysis.spread import mean_interval
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.run import Run
 
@@ -44,7 +45,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Mean of per-source BD-rates with a 95 % bootstrap interval over the ``sources`` that have one, of ``compared``.
+    """Mean of per-source BD-rates with a 95 % t interval over the ``sources`` that have one, of ``compared``.
 
     ``time_ratio`` is the geometric mean of the sources' ratios.
     """
@@ -177,4 +178,4 @@ def _summary(anchor: str, test: str, items: Sequence[Comparison]) -> Summary:
     mean = sum(known) / len(known) if known else None
     ratios = [item.time_ratio for item in items if item.time_ratio is not None]
     time = math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
-    return Summary(anchor, test, len(known), len(items), mean, bootstrap_mean(known), time)
+    return Summary(anchor, test, len(known), len(items), mean, mean_interval(known), time)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from vqa_cli.analysis.bdrate import MIN_OVERLAP, bootstrap_mean
+from vqa_cli.analysis.bdrate import MIN_OVERLAP
 from vqa_cli.analysis.comparable import refuse_unlike, remarks
 from vqa_cli.analysis.figures import (
     SAME_RATE,
@@ -24,7 +24,7 @@ from vqa_cli.analysis.figures import (
     time_ratio,
 )
 from vqa_cli.analysis.policy import Allowance, Limits, MetricPolicy, Policy
-from vqa_cli.analysis.spread import Frames
+from vqa_cli.analysis.spread import Frames, mean_interval
 from vqa_cli.errors import InputError
 from vqa_cli.run import Run, RungResult
 
@@ -172,7 +172,7 @@ def _mean(values: list[float | None]) -> Estimate:
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return Estimate(None, None, f"{len(values) - len(known)} of {len(values)} sources have no BD-rate")
-    return Estimate(sum(known) / len(known), bootstrap_mean(known))
+    return Estimate(sum(known) / len(known), mean_interval(known))
 
 
 def _cost_checks(pair: Pair, rungs: list[str], candidate: Mapping[str, RungResult], limits: Limits) -> Iterator[Check]:

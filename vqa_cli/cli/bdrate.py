@@ -109,12 +109,10 @@ def _text(found: list[Comparison], metric: str, method: str) -> str:
     parts = [head, table(["source", "anchor", "test", "BD-rate", "BD-quality", "overlap", "CPU time", ""], rows)]
     for s in summarise(found):
         if s.sources > 1:
-            low, high = s.interval or (float("nan"), float("nan"))
+            interval = f" [{s.interval[0]:+.2f}, {s.interval[1]:+.2f}]" if s.interval else ""
             count = f"{s.sources} of {s.compared}" if s.sources < s.compared else f"{s.sources}"
             time = f", CPU time x{s.time_ratio:.2f}" if s.time_ratio else ""
-            parts.append(
-                f"mean of {count} sources, {s.test} against {s.anchor}: {s.bd_rate:+.2f}% [{low:+.2f}, {high:+.2f}]{time}"
-            )
+            parts.append(f"mean of {count} sources, {s.test} against {s.anchor}: {s.bd_rate:+.2f}%{interval}{time}")
     return "\n".join(parts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vqa_cli.analysis.bdrate import bootstrap_mean
+from vqa_cli.analysis.spread import mean_interval
 from vqa_cli.report.bdtables import CurveName
 from vqa_cli.report.findings import saving
 from vqa_cli.report.labels import plural, show_percent
@@ -19,7 +19,7 @@ class PairOverSources:
     Attributes:
         percents: BD-rate by title key, ``None`` where it is not defined; titles that lack a curve are missing.
         mean: of ``percents``, ``None`` where there is none.
-        interval: 95 %, by bootstrap over sources.
+        interval: 95 %, t over sources; ``None`` below three.
         sentence: the same in words.
     """
 
@@ -53,7 +53,7 @@ def _pair(anchor: CurveName, test: CurveName, percents: dict[str, float | None],
     if not values:
         return PairOverSources(anchor, test, percents, None, None, "")
     mean = sum(values) / len(values)
-    interval = bootstrap_mean(values)
+    interval = mean_interval(values)
     sentence = f"Over {plural(len(values), 'source')} {saving(anchor, test, mean)} for the same {metric}"
     if interval is not None:
         sentence += f" (95 % interval {show_percent(interval[0])} to {show_percent(interval[1])})"
