@@ -122,6 +122,43 @@ def test_search_on_a_real_clip(vqa: Vqa, clip: Path) -> None:
     assert miss.returncode == 1 and "nothing reaches" in miss.stdout
 
 
+QUICK = ("--metric", "psnr", "--encoder-preset", "ultrafast", "--target", "30", "--min-crf", "28", "--max-crf", "32",
+         "--step", "4", "--format", "json")  # fmt: skip
+
+
+@pytest.mark.ffmpeg
+def test_a_height_above_the_source_changes_nothing_but_what_is_said(vqa: Vqa, clip: Path) -> None:
+    own, above = (vqa("search", clip, *QUICK, "--height", height) for height in ("180", "720"))
+    assert json.loads(own.stdout) == json.loads(above.stdout)
+    said = "warning: rungs above the source's size (720p) are encoded at 180p"
+    assert above.stderr.count(said) == 1 and said not in own.stderr
+
+
+@pytest.mark.ffmpeg
+def test_what_was_done_to_the_source_is_said_once(vqa: Vqa, media: Path) -> None:
+    path = media / "vfr-search.mp4"
+    drop = "select='if(lt(n,30),1,not(mod(n,3)))'"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=160x90:rate=30:duration=3", "-vf", drop, "-fps_mode", "vfr", path)
+    done = vqa("search", path, *QUICK, "--target", "99")
+    assert done.returncode == 1 and len(json.loads(done.stdout)["trials"]) > 1
+    assert done.stderr.count("variable frame rate brought to a constant one") == 1
+
+
+@pytest.mark.ffmpeg
+def test_the_size_is_that_of_the_frames_that_are_shown(vqa: Vqa, clip: Path, media: Path) -> None:
+    cut = media / "edit list.mp4"
+    # A copy that starts between key frames: the packets before are in the file, and an edit list hides them.
+    ffmpeg("-ss", "1.0", "-i", clip, "-c", "copy", cut)
+    done = vqa("search", cut, *QUICK)
+    answer = json.loads(done.stdout)
+    kept = media / "edit list"
+    again = vqa("ladder", cut, "--codec", "x264", "--crf", str(answer["nearest"]["point"]), "--height", "180", "--display", "180",
+                "--encoder-preset", "ultrafast", "--metric", "psnr", "--model", "none", "-o", kept)  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    (rung,) = json.loads((kept / "run.json").read_text())["sources"][0]["rungs"]
+    assert answer["video_mb"] == pytest.approx(rung["encode"]["video_bytes"] / 1e6)
+
+
 @pytest.mark.ffmpeg
 def test_samples_of_a_long_clip(vqa: Vqa, media: Path) -> None:
     long = media / "two scenes.mkv"

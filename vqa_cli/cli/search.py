@@ -20,9 +20,11 @@ from vqa_cli.settings import METRICS
 if TYPE_CHECKING:
     from vqa_cli.ladder.samples import SampledSource
     from vqa_cli.ladder.search import Found
+    from vqa_cli.ladder.source import ReadySource
     from vqa_cli.ladder.trials import Bench
     from vqa_cli.media.encoders import Encoder
-    from vqa_cli.types import MediaInfo
+    from vqa_cli.settings import LadderSettings
+    from vqa_cli.types import MediaInfo, StrPath
 
 _SAMPLED_POOLINGS = ("mean", "harmonic_mean")
 # Bitrates that are looked at without --min-kbps and --max-kbps, in bits per pixel.
@@ -69,6 +71,8 @@ _LEAST_BPP, _MOST_BPP = 0.01, 0.4
 def command(source: Path, target: float, output_format: str, **options: Any) -> int:
     """Find the highest CRF or lowest bitrate at which SOURCE still reaches a target; exit 1 when none does."""
     from vqa_cli.cli.ladder import command_lines
+    from vqa_cli.ladder.search import search
+    from vqa_cli.ladder.source import ReadySource
     from vqa_cli.media.probe import probe
 
     _check(options)
@@ -76,13 +80,18 @@ def command(source: Path, target: float, output_format: str, **options: Any) -> 
     bench, scale = _bench(info, options)
     with _maybe_sampled(source, bench, options) as sampled:
         used = bench if sampled is None else _on_samples(bench, sampled)
-        estimate = _search(used, target, scale, options)
+        with used.ready() as ready:
+            original = ready.job.sources[0] if sampled is None else sampled.source
+            _tell(original, bench.settings_at(scale[0]))
+            estimate = _told(search(ready.measure, target, scale), options)
     found, whole = estimate, sampled is None
     if options["confirm"] and sampled is not None and estimate.best is not None:
         note("over the whole source:")
         found, whole = _confirm(bench, target, scale, estimate, options), True
     lines = command_lines([source], bench.settings_at(found.nearest.point), options["ffmpeg"])
-    answer = _Answer(options, target, info, found, None if whole else sampled, estimate if whole and sampled else None)
+    assert isinstance(original, ReadySource)  # else nothing could have been measured
+    used_samples = None if whole else sampled
+    answer = _Answer(options, target, original, found, used_samples, estimate if whole and sampled else None)
     click.echo(answer.as_json(lines) if output_format == "json" else answer.as_text(lines))
     return ExitCode.OK if found.best else ExitCode.BELOW_BAR
 
@@ -112,7 +121,8 @@ def _bench(info: MediaInfo, options: dict[str, Any]) -> tuple[Bench, list[float]
     from vqa_cli.media.encoders import find_encoder
 
     encoder = find_encoder(options["codec"])
-    height = options["height"] or info.size.short_side // 2 * 2
+    most = info.size.short_side // 2 * 2
+    height = options["height"] or most
     scale = _crfs(encoder, options) if options["over"] == "crf" else _bitrates(info, height, options)
     codec = {
         "encoder": encoder.name,
@@ -121,7 +131,12 @@ def _bench(info: MediaInfo, options: dict[str, Any]) -> tuple[Bench, list[float]
         options["over"]: (scale[0],),
     }
     metrics = () if options["metric"] == "model" else (options["metric"],)
-    values = {"name": "search", "display": options["display"] or height, "heights": (height,), "codecs": (codec,)}
+    values = {
+        "name": "search",
+        "display": options["display"] or min(height, most),
+        "heights": (height,),
+        "codecs": (codec,),
+    }
     values |= {"metrics": metrics, "tonemap": options["tonemap"], "deinterlace": options["deinterlace"]}
     scorer = load_chosen_scorer(options["model"] or "vsfa-lite", options, threads=2) if not metrics else None
     job = LadderJob(
@@ -181,11 +196,13 @@ def _on_samples(bench: Bench, found: SampledSource) -> Bench:
     return replace(bench, job=replace(bench.job, sources=found.paths, settings=settings), weights=found.weights)
 
 
-def _search(bench: Bench, target: float, scale: list[float], options: dict[str, Any]) -> Found:
-    from vqa_cli.ladder.search import search
+def _tell(source: StrPath | ReadySource, settings: LadderSettings) -> None:
+    from vqa_cli.ladder.source import ReadySource
+    from vqa_cli.ladder.trials import remarks
 
-    with bench.ready() as ready:
-        return _told(search(ready.measure, target, scale), options)
+    if isinstance(source, ReadySource):  # else the first trial says why it could not be made ready
+        for text in remarks(source, settings):
+            note(f"warning: {text}")
 
 
 def _confirm(bench: Bench, target: float, scale: list[float], estimate: Found, options: dict[str, Any]) -> Found:
@@ -208,13 +225,13 @@ class _Answer:
     """The result in words and as JSON."""
 
     def __init__(
-        self, options: dict[str, Any], target: float, info: MediaInfo, found: Found, sampled: SampledSource | None,
+        self, options: dict[str, Any], target: float, source: ReadySource, found: Found, sampled: SampledSource | None,
         estimate: Found | None,
     ) -> None:  # fmt: skip
         self._over, self._metric, self._target = options["over"], options["metric"], target
         pooling = "" if options["statistic"] == "mean" else f" {options['statistic']}"
         self._what = f"{self._metric}{pooling}"
-        self._options, self._info, self._found = options, info, found
+        self._options, self._source, self._found = options, source, found
         self._sampled, self._estimate = sampled, estimate
 
     def as_json(self, lines: list[str]) -> str:
@@ -234,7 +251,7 @@ class _Answer:
 
     @property
     def _megabytes(self) -> float:
-        return self._found.nearest.kbps * self._info.duration_s / 8000
+        return self._found.nearest.kbps * float(self._source.frames / self._source.view.fps) / 8000
 
     @property
     def _said(self) -> str:
@@ -242,7 +259,7 @@ class _Answer:
         point = f"{self._over} {at.point:g}{'k' if self._over == 'bitrate' else ''}"
         if self._found.best is None:
             return f"nothing reaches {self._what} {self._target:g}; nearest: {point} with {at.quality:.3f} at {at.kbps:.0f} kb/s"
-        share = 100 * self._megabytes * 1e6 / self._info.video_bytes
+        share = 100 * self._megabytes * 1e6 / self._source.info.video_bytes
         about = "about " if self._sampled else ""
         return (
             f"{point} reaches {self._what} {at.quality:.3f} at {about}{at.kbps:.0f} kb/s: "

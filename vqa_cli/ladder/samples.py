@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vqa_cli.ladder.plan import gop_frames
-from vqa_cli.ladder.source import ready_source
+from vqa_cli.ladder.source import ReadySource, ready_source
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.media.scenes import build_cut_argv, find_cuts
@@ -30,6 +30,7 @@ class Sample:
 class SampledSource:
     """Files that stand for a source."""
 
+    source: ReadySource
     paths: tuple[Path, ...]
     samples: tuple[Sample, ...]
     scenes: int
@@ -105,7 +106,7 @@ def sampled(
         argv = build_cut_argv(ffmpeg.path, source.view, spans, names)
         runner.run(argv, cwd=folder, on_line=lambda line: line.startswith("frame="))
         paths = tuple(folder / name for name in names)
-        yield SampledSource(paths, samples, len(cuts) + 1, source.frames, float(source.frames / fps))
+        yield SampledSource(source, paths, samples, len(cuts) + 1, source.frames, float(source.frames / fps))
 
 
 def weighted(values: Sequence[float], weights: Sequence[int], pooling: str = "mean") -> float:

@@ -10,8 +10,10 @@ from typing import Literal
 from vqa_cli.errors import ToolError
 from vqa_cli.ladder.job import LadderJob, made_ready
 from vqa_cli.ladder.pipeline import run_ladder
+from vqa_cli.ladder.plan import plan_ladder
 from vqa_cli.ladder.samples import weighted
 from vqa_cli.ladder.search import Trial
+from vqa_cli.ladder.source import ReadySource
 from vqa_cli.settings import LadderSettings
 
 Over = Literal["crf", "bitrate"]
@@ -62,3 +64,14 @@ class Bench:
             rates.append(rung.encode.bitrate_kbps)
         quality = weighted(qualities, self.weights, self.pooling)
         return Trial(point, quality, weighted(rates, self.weights))
+
+
+def remarks(source: ReadySource, settings: LadderSettings) -> list[str]:
+    """What to know of the source, its size and the rate control before anything is encoded, each once. Pure.
+
+    Raises:
+        UsageError: as :func:`vqa_cli.ladder.plan.plan_ladder`.
+    """
+    plan = plan_ladder(source.info, settings)
+    of_rungs = (text for rung in plan.rungs for text in rung.warnings)
+    return list(dict.fromkeys((*source.document().preparation, *plan.warnings, *source.notes, *of_rungs)))
