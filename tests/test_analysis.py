@@ -157,12 +157,14 @@ def test_recommendation_lies_on_the_hull_and_keeps_its_limits() -> None:
     assert knee.chosen[-1].kbps < plain.chosen[-1].kbps and "one point costs" in knee.notes[0]
 
 
-def test_wasted_rungs_are_beaten_by_a_cheaper_one() -> None:
-    (found,) = recommend(make_run(ladder()), Constraints())
-    rungs = {p.rung: p for p in found.hull}
-    assert found.wasted
-    for item in found.wasted:
-        assert item.beaten_by in rungs and item.saves_kbps >= 0 and item.loses <= 0
+def test_wasted_rungs_are_all_that_another_one_beats() -> None:
+    points = {"A": (100, 50), "Y": (500, 70), "X": (600, 69), "Z": (700, 70), "B": (1000, 90), "B2": (1000, 90)}
+    rungs = [make_rung("libx264", 360, kbps, quality, name=name) for name, (kbps, quality) in points.items()]
+    (found,) = recommend(make_run(rungs), Constraints())
+    # Y lies under the line from A to B, and beats others all the same. Of two equal rungs neither does.
+    assert [p.rung for p in found.hull] == ["A", "B"]
+    assert [(w.rung, w.beaten_by, w.saves_kbps) for w in found.wasted] == [("X", "Y", 100), ("Z", "Y", 200)]
+    assert (found.saves_kbps, found.saves_cpu_s) == (1300, 4)
 
 
 def test_speeds_get_ladders_of_their_own_and_codecs_share_one_on_request() -> None:

@@ -93,7 +93,7 @@ def _one(
     usable = _until_knee(usable, c, notes)
     usable = _spaced(usable, c.min_step)
     chosen = thin(usable, c.max_rungs or _DEFAULT_RUNGS)
-    wasted = _wasted(allowed, hull)
+    wasted = _wasted(allowed)
     dropped = [p for p in allowed if p.rung in {item.rung for item in wasted}]
     return Recommendation(
         source.source.name, codec, metric, tuple(chosen), tuple(hull), tuple(wasted),
@@ -166,12 +166,18 @@ def thin(usable: Sequence[Point], limit: int) -> list[Point]:
     return sorted(chosen.values(), key=lambda p: p.kbps)
 
 
-def _wasted(every: Sequence[Point], hull: Sequence[Point]) -> list[Wasted]:
-    """Dominated rungs: some hull rung has at least their quality for no more rate."""
+def _wasted(every: Sequence[Point]) -> list[Wasted]:
+    """Rungs that another one beats, each with the cheapest that does; that one is beaten by none."""
     found = []
     for point in every:
-        better = [p for p in hull if p.rung != point.rung and p.quality >= point.quality and p.kbps <= point.kbps]
+        better = [other for other in every if _beats(other, point)]
         if better:
-            best = min(better, key=lambda p: p.kbps)
+            best = min(better, key=lambda p: (p.kbps, -p.quality))
             found.append(Wasted(point.rung, best.rung, point.kbps - best.kbps, point.quality - best.quality))
     return found
+
+
+def _beats(one: Point, other: Point) -> bool:
+    """No dearer and at least as good, and one of them truly."""
+    as_good = one.quality >= other.quality and one.kbps <= other.kbps
+    return as_good and (one.quality, one.kbps) != (other.quality, other.kbps)
