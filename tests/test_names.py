@@ -57,6 +57,15 @@ def test_a_kept_encode_is_the_one_that_was_measured(vqa: Vqa, twins: tuple[Path,
     assert len({e["path"] for e in encodes}) == 2
 
 
+@pytest.mark.ffmpeg
+def test_addresses_that_end_in_one_name_are_two_sources(vqa: Vqa, twins: tuple[Path, Path], tmp_path: Path) -> None:
+    addresses = (f"file:{path}" for path in twins)
+    done = vqa("ladder", "--allow-protocols", *addresses, *QUICK, "--crf", "30", "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    sources = [source["source"] for source in json.loads((tmp_path / "run.json").read_text())["sources"]]
+    assert [(s["name"], s["frames"]) for s in sources] == [("1/clip.mp4.mkv", 25), ("2/clip.mp4.mkv", 38)]
+
+
 def test_every_source_has_a_folder_of_its_own() -> None:
     assert folder_names(["x/clip.mp4", "y/clip.mp4", "/a.mp4"]) == ["x/clip", "y/clip", "a"]
     assert folder_names(["clip.mp4", "clip.mkv"]) == ["clip.mp4", "clip.mkv"]
