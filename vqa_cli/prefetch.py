@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
+# A source may hang on a pipe whose program is only ended by whoever closes this.
+_PATIENCE_S = 2.0
 
 
-def prefetch(items: Iterable[T], depth: int = 3) -> Iterator[T]:
+def prefetch(items: Iterable[T], depth: int = 3) -> Generator[T, None, None]:
     """The same items, made in a thread, at most ``depth`` of them ahead, while the reader computes.
 
-    An error of the source is raised here; a reader that stops early stops the thread.
+    An error of the source is raised here; a reader that stops early and closes this stops the thread, and waits for it a
+    little: a thread that still computes with torch when Python ends would abort the program.
     """
     ahead: queue.Queue[T | _Ended] = queue.Queue(depth)
     stop = threading.Event()
@@ -45,6 +48,7 @@ def prefetch(items: Iterable[T], depth: int = 3) -> Iterator[T]:
             raise item.error
     finally:
         stop.set()
+        thread.join(_PATIENCE_S)
 
 
 class _Ended:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -177,8 +178,8 @@ def train_epoch(fit: Fit, parts: Sequence[Clips], tau: int) -> float:
     fit.head.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), FULL_FP32:
         torch.manual_seed(settings.seed * 1_000_003 + fit.epoch)  # for dropout
-        loaded = prefetch((load_step(fit, parts, chosen) for chosen in batches), depth=1)
-        losses = [train_step(fit, step, tau) for step in loaded]
+        with closing(prefetch((load_step(fit, parts, chosen) for chosen in batches), depth=1)) as loaded:
+            losses = [train_step(fit, step, tau) for step in loaded]
     return float(np.mean(losses))
 
 
@@ -245,8 +246,8 @@ def pooled_scores(
     settings = replace(settings, precision="fp32")
     rows = np.arange(len(part))
     parts = np.split(rows, range(_JUDGED_AT_ONCE, len(rows), _JUDGED_AT_ONCE))
-    loaded = prefetch((_load(head, settings, standard, part, rows) for rows in parts), depth=1)
-    with torch.inference_mode(), FULL_FP32:
+    ahead = prefetch((_load(head, settings, standard, part, rows) for rows in parts), depth=1)
+    with closing(ahead) as loaded, torch.inference_mode(), FULL_FP32:
         scores = [_pooled(head, settings, batch, tau).cpu().double() for batch in loaded]
     result: NDArray[np.float64] = torch.cat(scores).numpy()
     return result
