@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shlex
 import sys
 import tempfile
@@ -129,14 +128,9 @@ def _fetcher(options: dict[str, Any], folder: Path) -> Callable[[str], Path] | N
     from vqa_cli.media.fetch import fetch
     from vqa_cli.media.process import Runner
 
-    numbers = itertools.count(1)
-
     def bring(address: str) -> Path:
-        # A folder for each, because two addresses may end in one file name.
-        own = folder / str(next(numbers))
-        own.mkdir()
         with Runner() as runner:
-            return fetch(runner, find_ffmpeg(runner, options["ffmpeg"]), address, own)
+            return fetch(runner, find_ffmpeg(runner, options["ffmpeg"]), address, folder)
 
     return bring
 

@@ -198,10 +198,10 @@ def _on_samples(bench: Bench, found: SampledSource) -> Bench:
 
 def _tell(source: StrPath | ReadySource, settings: LadderSettings) -> None:
     from vqa_cli.ladder.source import ReadySource
-    from vqa_cli.ladder.trials import remarks
+    from vqa_cli.ladder.trials import all_remarks
 
     if isinstance(source, ReadySource):  # else the first trial says why it could not be made ready
-        for text in remarks(source, settings):
+        for text in all_remarks(source, settings):
             note(f"warning: {text}")
 
 

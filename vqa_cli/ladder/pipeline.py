@@ -23,7 +23,7 @@ from vqa_cli.ladder.job import LadderJob, ready, scratch
 from vqa_cli.ladder.measure import Bench, measure_rung, measure_source, skipped
 from vqa_cli.ladder.plan import LadderPlan, PlannedRung, plan_ladder
 from vqa_cli.ladder.record import describe_environment, describe_model
-from vqa_cli.ladder.source import ReadySource
+from vqa_cli.ladder.source import ReadySource, remarks
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, cpu_count, find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.names import folder_names, source_names
@@ -126,7 +126,7 @@ def _begin(stage: _Stage, given: StrPath | ReadySource) -> tuple[ReadySource, La
 
 
 def _run_source(stage: _Stage, source: ReadySource, plan: LadderPlan) -> tuple[SourceResult, dict[str, FrameValues]]:
-    for text in (*source.document().preparation, *plan.warnings, *source.notes):
+    for text in remarks(source, plan):
         stage.on_event(Note(f"{stage.name}: {text}", warning=True))
     stage.on_event(Planned(len(plan.rungs), len(stage.job.sources)))
     bench = Bench(

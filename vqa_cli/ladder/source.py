@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vqa_cli.errors import InputError, StorageError
-from vqa_cli.ladder.plan import as_prepared, plan_preparation
+from vqa_cli.ladder.plan import LadderPlan, as_prepared, plan_preparation
 from vqa_cli.media.binaries import Ffmpeg, file_sha256
 from vqa_cli.media.decode import Preparation, build_inspect_argv, build_prepare_argv
 from vqa_cli.media.encode import count_frames
@@ -66,6 +66,11 @@ class ReadySource:
             prepare_argv=self.prepare_argv,
             notes=self.notes,
         )
+
+
+def remarks(source: ReadySource, plan: LadderPlan) -> tuple[str, ...]:
+    """What users are told of a source before its rungs are encoded."""
+    return (*source.document().preparation, *plan.warnings, *source.notes)
 
 
 def describe(steps: Preparation) -> list[str]:

@@ -13,7 +13,7 @@ from vqa_cli.ladder.pipeline import run_ladder
 from vqa_cli.ladder.plan import plan_ladder
 from vqa_cli.ladder.samples import weighted
 from vqa_cli.ladder.search import Trial
-from vqa_cli.ladder.source import ReadySource
+from vqa_cli.ladder.source import ReadySource, remarks
 from vqa_cli.settings import LadderSettings
 
 Over = Literal["crf", "bitrate"]
@@ -66,7 +66,7 @@ class Bench:
         return Trial(point, quality, weighted(rates, self.weights))
 
 
-def remarks(source: ReadySource, settings: LadderSettings) -> list[str]:
+def all_remarks(source: ReadySource, settings: LadderSettings) -> list[str]:
     """What to know of the source, its size and the rate control before anything is encoded, each once. Pure.
 
     Raises:
@@ -74,4 +74,4 @@ def remarks(source: ReadySource, settings: LadderSettings) -> list[str]:
     """
     plan = plan_ladder(source.info, settings)
     of_rungs = (text for rung in plan.rungs for text in rung.warnings)
-    return list(dict.fromkeys((*source.document().preparation, *plan.warnings, *source.notes, *of_rungs)))
+    return list(dict.fromkeys((*remarks(source, plan), *of_rungs)))

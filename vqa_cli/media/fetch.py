@@ -12,13 +12,15 @@ from vqa_cli.media.process import Runner, Silent
 
 
 def fetch(runner: Runner, ffmpeg: Ffmpeg, address: str, folder: Path) -> Path:
-    """Copy the first video stream without decoding it.
+    """Copy the first video stream without decoding it, into a new folder below ``folder``: two addresses may end in one name.
 
     Raises:
         InputError: it cannot be read.
     """
     name = re.sub(r"[^\w.-]+", "_", address.rstrip("/").rsplit("/", 1)[-1])[-80:] or "stream"
-    target = folder / f"{name}.mkv"
+    own = folder / str(1 + sum(1 for _ in folder.iterdir()))  # numbered, because a source's name may show it
+    own.mkdir()
+    target = own / f"{name}.mkv"
     argv = [str(ffmpeg.path), *GLOBAL, *PROGRESS, "-i", address]
     try:
         runner.run([*argv, "-map", "0:v:0", "-c", "copy", "-y", str(target)], on_line=_Grows())

@@ -97,13 +97,12 @@ class _Child:
 
     def stop(self, patience_s: float = _STOP_S) -> None:
         """Terminate, and kill what does not listen: encoders go on for long to end their file, which nobody wants."""
-        if self._popen.poll() is None:
-            self._popen.terminate()
-            try:
-                self._popen.wait(patience_s)
-            except subprocess.TimeoutExpired:
-                self._popen.kill()
-                self._popen.wait()
+        self.terminate()
+        try:
+            self._popen.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
         self._finish()
 
     def _finish(self) -> None:
