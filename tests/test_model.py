@@ -247,18 +247,6 @@ def test_resnet_features_are_the_papers(tmp_path: Path) -> None:
     assert torch.allclose(got, want, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "mixed", "bf16"])
-def test_weights_in_the_cpus_own_order_change_nothing(precision: str) -> None:
-    torch.manual_seed(5)
-    backbone, clip = ResNetBackbone().fold().requires_grad_(False), torch.from_numpy(rgb_frames(2))
-    backbone.lower(precision)
-    with torch.inference_mode():
-        before = backbone(clip, RGB)
-        backbone.settle()
-        assert torch.equal(backbone(clip, RGB), before)
-        assert torch.isfinite(before).all()
-
-
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["vsfa", "mdtvsfa"])
 def test_published_heads_score_as_a_literal_transcription(name: str, tmp_path: Path) -> None:

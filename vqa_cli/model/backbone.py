@@ -35,6 +35,3 @@ class Backbone(nn.Module):
     def lower(self, precision: str) -> None:
         """Bring the folded network to an arithmetic of :data:`vqa_cli.model.device.DTYPES`."""
         self.to(DTYPES[precision])
-
-    def settle(self) -> None:
-        """Last touches once the network is on its device, after which it can no longer be converted or moved."""

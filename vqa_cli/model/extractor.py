@@ -107,6 +107,4 @@ def prepare_backbone(backbone: Backbone, device: torch.device, precision: str) -
     """Fold, convert and move a backbone for inference."""
     module = backbone.fold().requires_grad_(False)
     module.lower(precision)
-    module = module.to(device).eval()
-    module.settle()
-    return module
+    return module.to(device).eval()

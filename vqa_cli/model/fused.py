@@ -33,16 +33,6 @@ def convolve_onto(shortcut: Tensor, x: Tensor, layer: nn.Conv2d) -> Tensor:
     return done
 
 
-def pack(layer: nn.Conv2d) -> None:
-    """Keep the weights in the order in which the CPU multiplies them, where that is faster: in bf16, the same numbers.
-
-    Otherwise they are brought to that order for every call, which is a third of the time of the last, widest layers.
-    """
-    if layer.weight.dtype == torch.bfloat16 and _fusible(layer.weight):
-        packed = torch.ops.mkldnn._reorder_convolution_weight(layer.weight, *_geometry(layer))
-        layer.weight = nn.Parameter(packed, requires_grad=False)
-
-
 def _geometry(layer: nn.Conv2d) -> tuple[object, ...]:
     return layer.padding, layer.stride, layer.dilation, layer.groups
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vqa_cli.errors import ModelError, first_line, misfit
 from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.device import DTYPES
-from vqa_cli.model.fused import convolve, convolve_onto, pack
+from vqa_cli.model.fused import convolve, convolve_onto
 from vqa_cli.types import FrameFormat
 
 _MEAN = (0.485, 0.456, 0.406)
@@ -69,12 +69,6 @@ class ResNetBackbone(Backbone):
         """
         for block in self._blocks()[_EXACT_BLOCKS.get(precision, 0) :]:
             block.to(DTYPES[precision])
-
-    def settle(self) -> None:
-        for block in self._blocks():
-            for layer in block.modules():
-                if isinstance(layer, nn.Conv2d):
-                    pack(layer)
 
     def _blocks(self) -> list[Any]:
         return [block for stage in self.layers for block in stage.children()]
