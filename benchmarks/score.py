@@ -4,7 +4,7 @@
     python benchmarks/score.py clip.mp4 --threads 4 --variants baseline,fp32,bf16,lite --json speed.json
 
 ``baseline`` is written below in the manner of the published demo: every frame decoded to RGB and normalised into one
-float32 tensor, batches of 32 through an unfolded fp32 NCHW ResNet-50, then the head. ``fp32``, ``mixed8``, ``mixed``, ``bf16`` and ``auto``
+float32 tensor, batches of 32 through an unfolded fp32 NCHW ResNet-50, then the head. ``fp32``, ``mixed``, ``bf16`` and ``auto``
 are ``vsfa`` through this package, ``lite`` is ``vsfa-lite``. Each runs in a process of its own, so that its peak memory
 is its own. Weights are seeded noise unless given: speed does not depend on what they say, scores do.
 
@@ -30,7 +30,7 @@ from variants import describe_machine, in_child, print_child, publish
 
 from vqa_cli.model.memory import keep_large_blocks
 
-VARIANTS = ("baseline", "fp32", "mixed8", "mixed", "bf16", "auto", "lite")
+VARIANTS = ("baseline", "fp32", "mixed", "bf16", "auto", "lite")
 _BATCH = 32
 
 

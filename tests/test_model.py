@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from vqa_cli.errors import ModelError, StorageError, UsageError
 from vqa_cli.model.checkpoint import Card, Scale, load_model, save_model
+from vqa_cli.model.device import RESNET_CLOSE
 from vqa_cli.model.lite import LiteBackbone, to_cells
 from vqa_cli.model.load import load_scorer
 from vqa_cli.model.pooling import effective_tau, pool_batch, pool_clip
-from vqa_cli.model.registry import PUBLISHED
 from vqa_cli.model.resnet import ResNetBackbone
 from vqa_cli.model.store import sha256_of
 from vqa_cli.model.vsfa import VsfaHead
@@ -289,14 +289,16 @@ def like_trained(path: Path, clip: np.ndarray, seed: int) -> Path:
 @pytest.mark.shared
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize("seed", [1, 4])
-@pytest.mark.parametrize(("model", "precision"), [("mdtvsfa", "mixed"), ("vsfa", "mixed8")])
+@pytest.mark.parametrize("precision", ["mixed", "fp16"])
+@pytest.mark.parametrize("model", ["mdtvsfa", "vsfa"])
 def test_the_default_precision_keeps_scores_and_their_order(
-    clip: Path, tmp_path: Path, model: str, precision: str, seed: int
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, precision: str, seed: int
 ) -> None:
+    """fp16 is the default of a GPU; the CPU's fp16, which nobody is offered, stands in for it."""
     head = SHARED / "weights" / f"{model.upper()}.pt"
     if not head.exists():
         pytest.skip("the published heads are not here")
-    assert PUBLISHED[model].close == precision
+    assert precision in (RESNET_CLOSE.cpu, RESNET_CLOSE.gpu)
     pixels, rungs = FrameFormat(320, 180, full_range=True, layout="rgb24"), []
     for crf in (10, 28, 40, 51):
         rung = tmp_path / f"{crf}.mp4"
@@ -307,10 +309,14 @@ def test_the_default_precision_keeps_scores_and_their_order(
     weights = like_trained(tmp_path / "resnet.pth", rungs[0][:6], seed)
     raws = {}
     for arithmetic in ("fp32", precision):
-        scorer = load_scorer(model, backbone_weights=weights, head_weights=head, precision=arithmetic, device="cpu")
+        monkeypatch.setattr("vqa_cli.model.device.pick_precision", lambda *_, found=arithmetic: found)
+        scorer = load_scorer(model, backbone_weights=weights, head_weights=head, device="cpu")
+        assert scorer.identity.precision == arithmetic
         raws[arithmetic] = np.array([scorer.score([rung], pixels).raw for rung in rungs])
     assert 0 < np.abs(raws[precision] - raws["fp32"]).max() <= 0.002
-    assert np.argsort(raws[precision]).tolist() == np.argsort(raws["fp32"]).tolist()
+    gaps = {name: np.subtract.outer(values, values) for name, values in raws.items()}
+    swapped = np.abs(gaps["fp32"])[gaps["fp32"] * gaps[precision] < 0]
+    assert swapped.max(initial=0) < 2e-4, "rungs that no digit we print sets apart may change places, no others"
 
 
 def slow_score(features: np.ndarray, state: dict[str, np.ndarray]) -> float:

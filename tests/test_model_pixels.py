@@ -19,7 +19,7 @@ from torchvision.models import resnet50
 
 from vqa_cli.errors import InputError, ModelError, UsageError
 from vqa_cli.model.backbone import Backbone
-from vqa_cli.model.device import pick_precision
+from vqa_cli.model.device import LITE_CLOSE, RESNET_CLOSE, Close, pick_precision
 from vqa_cli.model.extractor import FeatureExtractor, rebatch
 from vqa_cli.model.heads import HeadStream
 from vqa_cli.model.load import load_scorer
@@ -291,27 +291,30 @@ def test_the_window_in_use_is_recorded(any_model: StreamingScorer, count: int) -
 
 
 @pytest.mark.parametrize("native", [True, False])
-@pytest.mark.parametrize("close", ["bf16", "mixed", "mixed8"])
+@pytest.mark.parametrize("close", [LITE_CLOSE, RESNET_CLOSE, Close()])
 def test_less_than_fp32_is_taken_unasked_only_where_it_is_native(
-    monkeypatch: pytest.MonkeyPatch, native: bool, close: str
+    monkeypatch: pytest.MonkeyPatch, native: bool, close: Close
 ) -> None:
     monkeypatch.setattr("vqa_cli.model.device.cpu_has_bf16", lambda: native)
     cpu = torch.device("cpu")
-    assert pick_precision("auto", cpu, close=close) == (close if native else "fp32")
-    assert pick_precision("bf16", cpu, close=close) == "bf16"
+    assert pick_precision("auto", cpu, close) == (close.cpu if native else "fp32")
+    assert pick_precision("bf16", cpu, close) == "bf16"
     with pytest.raises(UsageError, match="fp16 needs a GPU"):
-        pick_precision("fp16", cpu, close=close)
+        pick_precision("fp16", cpu, close)
 
 
-@pytest.mark.parametrize("precision", ["mixed", "mixed8"])
-def test_mixed_is_no_arithmetic_of_lite(precision: str) -> None:
+def test_mixed_is_no_arithmetic_of_lite() -> None:
     with pytest.raises(UsageError, match="for ResNet models"):
-        load_scorer(device="cpu", precision=precision)
+        load_scorer(device="cpu", precision="mixed")
 
 
-@pytest.mark.parametrize(("capability", "arithmetic"), [((7, 5), "fp32"), ((8, 0), "mixed"), ((9, 0), "mixed")])
-def test_a_gpu_that_only_emulates_bf16_stays_in_fp32(
-    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], arithmetic: str
+@pytest.mark.parametrize(
+    ("capability", "lite", "resnet"),
+    [((6, 1), "fp32", "fp32"), ((7, 5), "fp32", "fp16"), ((8, 0), "bf16", "fp16"), ((9, 0), "bf16", "fp16")],
+)
+def test_a_gpu_is_not_asked_for_what_it_only_emulates(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], lite: str, resnet: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert pick_precision("auto", torch.device("cuda:0"), close="mixed") == arithmetic
+    gpu = torch.device("cuda:0")
+    assert [pick_precision("auto", gpu, close) for close in (LITE_CLOSE, RESNET_CLOSE)] == [lite, resnet]

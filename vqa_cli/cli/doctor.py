@@ -84,7 +84,7 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
     try:
         import torch
 
-        from vqa_cli.model.device import pick_device, pick_precision
+        from vqa_cli.model.device import LITE_CLOSE, pick_device, pick_precision
     except ImportError as err:
         problems.append(f"torch: {err} (pip install torch torchvision)")
         return None
@@ -98,7 +98,7 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
         "version": str(torch.__version__),
         "device": str(device),
         "name": name,
-        "precision": pick_precision("auto", device, close="bf16"),
+        "precision": pick_precision("auto", device, LITE_CLOSE),
     }
 
 

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from vqa_cli.errors import ModelError, UsageError
 
-# ResNet-50 in bf16 but for its first 7 or 8 of 16 blocks, which stay in fp32.
-MIXED = ("mixed", "mixed8")
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16} | dict.fromkeys(MIXED, torch.bfloat16)
+# "mixed" is ResNet-50 in bf16 but for its first blocks, which stay in fp32.
+DTYPES = {"fp32": torch.float32, "mixed": torch.bfloat16, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The cheapest arithmetic that keeps a model's scores: on a CPU, and on a GPU where each costs the same but fp32."""
+
+    cpu: str = "fp32"
+    gpu: str = "fp32"
+
+
+# What each was seen to move scores by: docs/performance.md. fp16 has three binary digits more than bf16.
+LITE_CLOSE = Close("bf16", "bf16")
+RESNET_CLOSE = Close("mixed", "fp16")
+# The first GPUs that multiply each natively (Volta, Ampere); torch.cuda.is_bf16_supported counts emulation too.
+_SINCE = {"fp32": (0, 0), "fp16": (7, 0), "bf16": (8, 0)}
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -39,28 +54,21 @@ def pick_device(wanted: str) -> torch.device:
     return device
 
 
-def pick_precision(wanted: str, device: torch.device, *, close: str) -> str:
-    """``auto`` is ``close`` where the hardware multiplies bf16 natively, else fp32.
-
-    Args:
-        close: the cheapest arithmetic that was seen to move this model's scores by less than 0.2 % of their scale.
+def pick_precision(wanted: str, device: torch.device, close: Close) -> str:
+    """``auto`` is what is ``close`` where the hardware has it natively, else fp32.
 
     Raises:
         UsageError: an arithmetic that the device does not have.
     """
     if wanted == "auto":
-        native = gpu_has_bf16(device) if device.type == "cuda" else device.type == "cpu" and cpu_has_bf16()
-        return close if native else "fp32"
+        if device.type == "cuda":
+            return close.gpu if torch.cuda.get_device_capability(device) >= _SINCE[close.gpu] else "fp32"
+        return close.cpu if device.type == "cpu" and cpu_has_bf16() else "fp32"
     if wanted not in DTYPES:
         raise UsageError(f"unknown precision: {wanted}", hint=f"auto, {', '.join(DTYPES)}")
     if wanted == "fp16" and device.type == "cpu":
         raise UsageError("fp16 needs a GPU", hint="use --precision bf16 or fp32 on a CPU")
     return wanted
-
-
-def gpu_has_bf16(device: torch.device) -> bool:
-    """Whether this GPU multiplies bf16 itself, from Ampere on; ``torch.cuda.is_bf16_supported`` counts emulation too."""
-    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def cpu_has_bf16() -> bool:

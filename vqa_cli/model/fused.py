@@ -9,13 +9,14 @@ from __future__ import annotations
 from functools import cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 def convolve(x: Tensor, layer: nn.Conv2d, *, relu: bool = True) -> Tensor:
     """``relu(layer(x))``, or without the rectifier."""
     if not _fusible(x):
-        y: Tensor = layer(x)
+        y = _apply(x, layer)
         return y.relu_() if relu else y
     done: Tensor = torch.ops.mkldnn._convolution_pointwise(
         x, layer.weight, layer.bias, *_geometry(layer), "relu" if relu else "none", [], ""
@@ -26,11 +27,17 @@ def convolve(x: Tensor, layer: nn.Conv2d, *, relu: bool = True) -> Tensor:
 def convolve_onto(shortcut: Tensor, x: Tensor, layer: nn.Conv2d) -> Tensor:
     """``relu(shortcut + layer(x))``, written over ``shortcut``."""
     if not _fusible(x):
-        return shortcut.add_(layer(x)).relu_()
+        return shortcut.add_(_apply(x, layer)).relu_()
     done: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
         shortcut, x, layer.weight, layer.bias, *_geometry(layer), "add", 1.0, "relu", [], ""
     )
     return done
+
+
+def _apply(x: Tensor, layer: nn.Conv2d) -> Tensor:
+    """``layer(x)`` where the bias may have more digits than the rest, which PyTorch does not take."""
+    bias = None if layer.bias is None else layer.bias.to(x.dtype)
+    return F.conv2d(x, layer.weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
 
 
 def _geometry(layer: nn.Conv2d) -> tuple[object, ...]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from vqa_cli.model.backbone import Backbone
     from vqa_cli.model.checkpoint import Card, Scale
+    from vqa_cli.model.device import Close
     from vqa_cli.model.heads import Head
     from vqa_cli.model.pooling import Pooling
     from vqa_cli.model.resnet import ResNetBackbone
@@ -52,8 +53,8 @@ def load_scorer(
     Args:
         model: ``"vsfa-lite"`` (ships with the package), ``"vsfa"``, ``"mdtvsfa"``, or the path of a file that
             ``vqa train`` wrote. A ``Path`` is never taken for a name.
-        precision: ``"auto"`` (where the hardware has bf16: that for lite models, ``"mixed8"`` for vsfa, ``"mixed"`` for
-            mdtvsfa; else fp32), or one of :data:`vqa_cli.model.device.DTYPES`.
+        precision: ``"auto"`` (bf16 for lite models; for vsfa and mdtvsfa ``"mixed"`` on a CPU and fp16 on a GPU; fp32 for
+            other models and where the hardware has no such arithmetic), or one of :data:`vqa_cli.model.device.DTYPES`.
         backbone_weights, head_weights: compatible state dicts in place of the registered files; the result is then
             marked unverified.
         tau, beta: temporal pooling other than the model's own; window in frames, weight 0..1.
@@ -68,7 +69,7 @@ def load_scorer(
         UsageError: device or precision that cannot be had, other weights for a model that takes none, or a value that
             means nothing.
     """
-    from vqa_cli.model.device import MIXED, is_out_of_memory, pick_device, pick_precision, short_of_memory
+    from vqa_cli.model.device import is_out_of_memory, pick_device, pick_precision, short_of_memory
     from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
     from vqa_cli.model.scorer import StreamingScorer, TemporalPooling
 
@@ -82,10 +83,10 @@ def load_scorer(
     parts = _parts(name, optional_path(backbone_weights), optional_path(head_weights), folder)
     if backbone_weights is not None and parts.layout != "rgb24":
         raise UsageError(f"other backbone weights are for ResNet models, not for {name}", hint="name one by --model")
-    if precision in MIXED and parts.layout != "rgb24":
+    if precision == "mixed" and parts.layout != "rgb24":
         raise UsageError("mixed precision is for ResNet models", hint="use --precision bf16 or fp32")
     place = pick_device(device)
-    arithmetic = pick_precision(precision, place, close=parts.close)
+    arithmetic = pick_precision(precision, place, parts.close)
     temporal = TemporalPooling(parts.tau if tau is None else tau, parts.beta if beta is None else beta, pooling)
     try:
         backbone = prepare_backbone(parts.backbone, place, arithmetic)
@@ -133,7 +134,7 @@ class _Parts:
     training_data: str
     licence: str
     layout: Layout
-    close: str = "fp32"
+    close: Close
     tau: int = 12
     beta: float = 0.5
     every: int = 1
@@ -178,6 +179,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     """A model in our own format: the bundled one, or one that the user trained."""
     from vqa_cli.model.brisque import BRISQUE, BRISQUE_SHA256, BrisqueBackbone
     from vqa_cli.model.checkpoint import backbone_sha256, below, load_model
+    from vqa_cli.model.device import LITE_CLOSE, Close
     from vqa_cli.model.heads import load_head
     from vqa_cli.model.lite import LiteBackbone
 
@@ -208,7 +210,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
         name=card.name, backbone=backbone, head=head, calibration=calibration_of(s),
         scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), files=files, extractor=extractor,
         verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
-        layout="rgb24" if card.backbone == "resnet50" else "yuv420p", close="bf16" if card.backbone == "lite" else "fp32", tau=card.tau, beta=card.beta, every=card.every,
+        layout="rgb24" if card.backbone == "resnet50" else "yuv420p", close=LITE_CLOSE if card.backbone == "lite" else Close(), tau=card.tau, beta=card.beta, every=card.every,
     )  # fmt: skip
 
 
@@ -223,6 +225,7 @@ def _refuse_other_network(card: Card, network: str, path: Path, *, given: bool) 
 
 
 def _published(model: PublishedModel, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
+    from vqa_cli.model.device import RESNET_CLOSE
     from vqa_cli.model.published import load_published_head, refuse_missing
 
     given = zip(model.files, (backbone, head), strict=True)
@@ -234,7 +237,7 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
     return _Parts(
         name=model.name, backbone=net, head=found.head, calibration=found.calibration, scale=model.scale,
         files=files, extractor=network.sha256, preprocessing=model.preprocessing, training_data=model.training_data,
-        verified=[file.sha256 for file in files] == [file.sha256 for file in model.files], licence=model.head.licence, layout="rgb24", close=model.close,
+        verified=[file.sha256 for file in files] == [file.sha256 for file in model.files], licence=model.head.licence, layout="rgb24", close=RESNET_CLOSE,
     )  # fmt: skip
 
 

@@ -35,7 +35,6 @@ class PublishedModel:
     scale: ScoreScale
     databases: tuple[str, ...]  # that its training part comes from; which split it was, the authors number "9-th"
     preprocessing: str
-    close: str  # the cheapest arithmetic that keeps its scores: docs/performance.md
 
     @property
     def training_data(self) -> str:
@@ -55,7 +54,6 @@ PUBLISHED = {
         ),
         ScoreScale("MOS (KoNViD-1k)", 1.0, 5.0, True, "Mean opinion score of KoNViD-1k viewers, 1 bad to 5 excellent."),
         ("KoNViD-1k",), _RGB,
-        close="mixed8",
     ),
     "mdtvsfa": PublishedModel(
         "mdtvsfa",
@@ -65,7 +63,6 @@ PUBLISHED = {
         ),
         ScoreScale("MOS (KoNViD-1k)", 1.0, 5.0, True, "Mean opinion score of KoNViD-1k viewers, 1 bad to 5 excellent."),
         ("KoNViD-1k", "CVD2014", "LIVE-Qualcomm"), _RGB,
-        close="mixed",
     ),
 }  # fmt: skip
 MODEL_NAMES = (LITE, *PUBLISHED)

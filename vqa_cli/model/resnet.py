@@ -6,7 +6,7 @@ Source: D. Li et al., ACM MM 2019, sec. 3.1, eqs. 1-2. The deviation is unbiased
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,15 +16,15 @@ from vqa_cli.errors import ModelError, first_line, misfit
 from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.device import DTYPES
 from vqa_cli.model.fused import convolve, convolve_onto
+from vqa_cli.model.rounding import BlockInputs, expected_inputs, round_weights
 from vqa_cli.types import FrameFormat
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
 
-# How many of the 16 blocks, from the first, stay in fp32: what they round, all later ones carry on, and each counts about
-# twice as much as the next. See docs/performance.md.
-_EXACT_BLOCKS = {"mixed": 7, "mixed8": 8}
+# How many of the 16 blocks, from the first, stay in fp32: what they round, all later ones carry on. See docs/performance.md.
+_EXACT_BLOCKS = {"mixed": 6}
 
 
 class ResNetBackbone(Backbone):
@@ -36,6 +36,7 @@ class ResNetBackbone(Backbone):
 
     def __init__(self) -> None:
         super().__init__()
+        self._expected: list[BlockInputs] = []
         net = _torchvision_resnet50()
         self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
         self.layers = nn.Sequential(net.layer1, net.layer2, net.layer3, net.layer4)
@@ -47,12 +48,13 @@ class ResNetBackbone(Backbone):
         x = frames.permute(0, 3, 1, 2).float().sub_(torch.tensor(_MEAN, device=frames.device).mul_(255).view(3, 1, 1))
         x = F.max_pool2d(convolve(x, first), 3, stride=2, padding=1)
         for block in self._blocks():
-            x = _bottleneck(x.to(block.conv1.bias.dtype), block)
+            x = _bottleneck(x.to(block.conv1.weight.dtype), block)
         return _mean_and_deviation(x)
 
     def fold(self) -> Self:
         """Fold batch normalisation into the convolutions, for inference."""
         self.eval()
+        self._expected = expected_inputs(cast(nn.BatchNorm2d, self.stem[1]), self._blocks())
         _fold_pairs(self.stem, [("0", "1")])
         for block in self._blocks():
             _fold_pairs(block, [("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3")])
@@ -67,8 +69,10 @@ class ResNetBackbone(Backbone):
 
         The stem stays in fp32: it is 3 % of the work, and its input has more digits than bf16.
         """
-        for block in self._blocks()[_EXACT_BLOCKS.get(precision, 0) :]:
-            block.to(DTYPES[precision])
+        if (dtype := DTYPES[precision]) == torch.float32:
+            return
+        for block, means in list(zip(self._blocks(), self._expected, strict=True))[_EXACT_BLOCKS.get(precision, 0) :]:
+            _round(block, dtype, means)
 
     def _blocks(self) -> list[Any]:
         return [block for stage in self.layers for block in stage.children()]
@@ -109,6 +113,20 @@ def _bottleneck(x: Tensor, block: Any) -> Tensor:
     """A folded torchvision ``Bottleneck``; its input may be overwritten."""
     shortcut = x if block.downsample is None else convolve(x, block.downsample[0], relu=False)
     return convolve_onto(shortcut, convolve(convolve(x, block.conv1), block.conv2), block.conv3)
+
+
+def _round(block: Any, dtype: torch.dtype, means: BlockInputs) -> None:
+    """A folded ``Bottleneck`` to weights of ``dtype``."""
+    for layer, mean in ((block.conv1, means.conv1), (block.conv2, means.conv2), (block.conv3, means.conv3)):
+        round_weights(layer, dtype, mean)
+    last = block.conv3
+    if block.downsample is None:
+        last.bias.data = last.bias.data.to(dtype)  # oneDNN's fused addition takes no other
+    else:
+        round_weights(block.downsample[0], dtype, means.conv1)
+        # Added there it stays in fp32.
+        block.downsample[0].bias.data += last.bias.data
+        last.bias = None
 
 
 def _mean_and_deviation(x: Tensor) -> Tensor:
