@@ -63,6 +63,8 @@ def vqa(tmp_path_factory: pytest.TempPathFactory) -> Vqa:
         "XDG_CACHE_HOME": str(home / "cache"),
         "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_DATA_HOME": str(home / "data"),
+        # Nothing that a test runs may reach the network.
+        **dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9"),
     }
 
     def run(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, stdin: bytes | None = None):

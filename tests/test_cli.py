@@ -243,7 +243,6 @@ BAD = [
     (("ladder", "{clip}", "--codec", "x266"), 2, "error: unknown encoder: x266"),
     (("ladder", "{clip}", "--codec", "h264_nvenc", "-o", "{tmp}"), 4, "error: encoder not available: h264_nvenc"),
     (("ladder", "{clip}", "--ffmpeg", "/no/ffmpeg", "-o", "{tmp}"), 4, "error: ffmpeg not found: /no/ffmpeg"),
-    (("score", "{clip}", "--model", "vsfa", "--model-dir", "{tmp}"), 5, "error: weights of vsfa are not here"),
     (("score", "{clip}", "--model", "nonsense"), 5, "error: no such model: nonsense"),
     (("report", "{clip}"), 6, "error: not a JSON document"),
     (("frobnicate",), 2, "error: no such command: frobnicate"),
@@ -264,6 +263,16 @@ def test_bad_input_gets_one_line_and_a_code(
     assert done.stderr.splitlines()[0].startswith(message)
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_the_first_use_of_a_model_fetches_it_or_says_the_way_out(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    done = vqa("score", clip, "--model", "vsfa", "--model-dir", tmp_path)
+    assert (done.returncode, done.stdout) == (5, "")
+    said, error, reason, hint = done.stderr.splitlines()
+    assert said.startswith("fetching https://download.pytorch.org/models/resnet50-0676ba61.pth (102.5 MB")
+    assert error == f"error: weights of vsfa are not here: resnet50-0676ba61.pth and VSFA.pt in {tmp_path}"
+    assert reason.startswith("  cannot download resnet50-0676ba61.pth: ")
+    assert all(way in hint for way in ("vqa models pull vsfa", "by hand", "--model vsfa-lite"))
 
 
 def test_unwritable_output(vqa: Vqa, clip: Path, tmp_path: Path) -> None:

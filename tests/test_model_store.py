@@ -7,12 +7,15 @@ import io
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from vqa_cli.cli.weights import with_weights
 from vqa_cli.errors import ModelError, StorageError
+from vqa_cli.model.published import refuse_missing
 from vqa_cli.model.store import WeightFile, install, install_files, pull, verify
 
 CONTENT = bytes(range(256)) * 4096
@@ -53,6 +56,24 @@ def served() -> Iterator[tuple[type[_Server], WeightFile]]:
 
 def weights(url: str = "http://127.0.0.1:9/w.pt", name: str = "w.pt") -> WeightFile:
     return WeightFile(name, url, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "MIT", "")
+
+
+def test_what_a_model_lacks_is_fetched_and_the_model_asked_for_again(
+    served: tuple[type[_Server], WeightFile], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lacking = [served[1], replace(served[1], name="head.pt")]
+
+    def load() -> list[bytes]:
+        refuse_missing("vsfa", lacking, tmp_path)
+        return [(tmp_path / file.name).read_bytes() for file in lacking]
+
+    assert with_weights(load) == [CONTENT, CONTENT]
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split()[:2] for line in said] == [["fetching", served[1].url]] * 2
+    lacking.append(weights(name="gone.pt"))
+    with pytest.raises(ModelError, match=f"weights of vsfa are not here: gone.pt in {tmp_path}") as caught:
+        with_weights(load)
+    assert "cannot download gone.pt" in str(caught.value.detail)
 
 
 def quiet(have: int, size: int) -> None:

@@ -116,9 +116,7 @@ def test_what_is_not_in_place_is_said_as_in_scoring(vqa: Vqa, clip: Path, tmp_pa
     (tmp_path / "any.pth").write_bytes(b"")
     missing = vqa("evaluate", "vsfa", "--model-dir", tmp_path, *args)
     assert missing.returncode == 5
-    assert missing.stderr.startswith(
-        f"error: weights of vsfa are not here: VSFA.pt in {tmp_path}\nhint: `vqa models pull"
-    )
+    assert f"\nerror: weights of vsfa are not here: VSFA.pt in {tmp_path}\n" in missing.stderr
     scoring = ("--model-dir", tmp_path, "--backbone-weights", tmp_path / "any.pth")
     assert vqa("score", clip, "--model", "vsfa", *scoring).stderr == missing.stderr
     unknown = vqa("evaluate", "vfsa", *args)

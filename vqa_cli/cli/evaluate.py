@@ -10,6 +10,7 @@ import click
 from vqa_cli.cli.agreements import FORMATS, Labels, Row, render
 from vqa_cli.cli.databases import SKIP_MISSING_OPTION, read_databases
 from vqa_cli.cli.options import MODEL_DIR_OPTION, IdList
+from vqa_cli.cli.weights import with_weights
 from vqa_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def command(
     from vqa_cli.train.evaluate import evaluate
 
     databases = read_databases(datasets, features, skip_missing=skip_missing)
-    judged = evaluate(models, databases, part=part, exp_ids=exp_ids, model_dir=model_dir)
+    judged = with_weights(lambda: evaluate(models, databases, part=part, exp_ids=exp_ids, model_dir=model_dir))
     if plot is not None:
         from vqa_cli.report.scatter import write_scatter
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from vqa_cli.cli.console import note, table
 from vqa_cli.cli.options import MODEL_DIR_OPTION
+from vqa_cli.cli.weights import download
 from vqa_cli.errors import ModelError, UsageError
 
 
@@ -74,7 +74,6 @@ def pull(name: str, origin: Path | None, force: bool, model_dir: Path | None) ->
     """Download (or with --from install) the weights of a model, or `resnet50` alone."""
     from vqa_cli.model.registry import RESNET50
     from vqa_cli.model.store import default_dir, install_files, is_there, verify
-    from vqa_cli.model.store import pull as download
 
     folder = model_dir or default_dir()
     files = (RESNET50,) if name == "resnet50" else _published(name, "resnet50").files
@@ -90,9 +89,7 @@ def pull(name: str, origin: Path | None, force: bool, model_dir: Path | None) ->
             verify(file, folder / file.name)
             click.echo(f"already here: {folder / file.name}")
             continue
-        note(f"fetching {file.url} ({file.size_bytes / 1e6:.1f} MB)")
-        with _Bar(file.size_bytes) as bar:
-            click.echo(f"installed {download(file, folder, bar)}")
+        click.echo(f"installed {download(file, folder)}")
 
 
 @command.command(name="verify")
@@ -145,22 +142,3 @@ def _published(name: str, *others: str) -> Any:
     if name not in PUBLISHED:
         raise UsageError(f"no published model: {name}", hint=f"one of {', '.join((*MODEL_NAMES[1:], *others))}")
     return PUBLISHED[name]
-
-
-class _Bar:
-    """A download bar, on a terminal."""
-
-    def __init__(self, size: int) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(total=size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), file=sys.stderr)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def __call__(self, have: int, _size: int) -> None:
-        self._bar.n = have
-        self._bar.refresh()

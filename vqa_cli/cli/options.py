@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from vqa_cli.cli.console import note
+from vqa_cli.cli.weights import with_weights
 from vqa_cli.model.memory import keep_large_blocks
 from vqa_cli.settings import METRICS, parse_kbps
 
@@ -206,7 +207,7 @@ def model_options(command: F) -> F:
 def load_chosen_scorer(
     model: str, options: dict[str, Any], *, threads: int | None = None, every: int | None = 1
 ) -> Any:
-    """The scorer named on the command line, ``None`` for ``--model none``.
+    """The scorer named on the command line, ``None`` for ``--model none``. Published weights come at their first use.
 
     Warnings tell of installed weights that are not what their name says, those that the user named being what they are; and
     of a model that will be shown each ``every``-th frame while it learnt from others (``None``: it is shown its own).
@@ -236,7 +237,8 @@ def load_chosen_scorer(
         "pooling",
         "color",
     )
-    scorer = load_scorer(model, **{name: options[name] for name in names})
+    wanted = {name: options[name] for name in names}
+    scorer = with_weights(lambda: load_scorer(model, **wanted))
     named = {part for part in ("backbone", "head") if options[f"{part}_weights"] is not None}
     if wrong := not_as_published(file for file in scorer.identity.files if file.part not in named):
         note(f"warning: not the published weights: {' and '.join(wrong)}; see `vqa models verify`")

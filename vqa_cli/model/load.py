@@ -17,7 +17,7 @@ from vqa_cli.model.registry import (
     lite_path,
     unknown_model,
 )
-from vqa_cli.model.store import default_dir, is_there, sha256_of
+from vqa_cli.model.store import default_dir, sha256_of
 from vqa_cli.types import Layout, ModelIdentity, PixelWish, ScoreScale, StrPath, WeightsInUse, optional_path
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
     from vqa_cli.model.published import load_published_head, refuse_missing
 
     given = zip(model.files, (backbone, head), strict=True)
-    refuse_missing(model, [file for file, own in given if own is None], directory)
+    refuse_missing(model.name, [file for file, own in given if own is None], directory)
     net, network = _resnet(backbone, directory)
     path = head or directory / model.head.name
     found = load_published_head(model, path)
@@ -243,14 +243,12 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
 
 def _resnet(weights: Path | None, directory: Path) -> tuple[ResNetBackbone, WeightsInUse]:
     from vqa_cli.model.checkpoint import load_state
+    from vqa_cli.model.published import refuse_missing
     from vqa_cli.model.resnet import ResNetBackbone
 
     path = weights or directory / RESNET50.name
-    if weights is None and not is_there(path):
-        raise ModelError(
-            f"ResNet-50 weights are not here: {path}",
-            hint=f"`vqa models pull resnet50` fetches {RESNET50.url}; or use --model {LITE}",
-        )
+    if weights is None:
+        refuse_missing("resnet50", [RESNET50], directory)
     net = ResNetBackbone()
     net.load_torchvision(load_state(path), path)
     return net, WeightsInUse("backbone", path.name, sha256_of(path))

@@ -24,20 +24,32 @@ class PublishedHead:
     sha256: str
 
 
-def refuse_missing(model: PublishedModel, files: Sequence[WeightFile], directory: Path) -> None:
-    """Stop where a file of a published model is not in place yet.
+class MissingWeights(ModelError):
+    """Published files that are not in place yet, with where each of them comes from and goes to.
+
+    Args:
+        name: what ``vqa models pull`` calls them.
+    """
+
+    def __init__(self, name: str, files: Sequence[WeightFile], directory: Path, *, detail: str | None = None) -> None:
+        origins = ", ".join(f"{file.url} ({file.size_bytes / 1e6:.0f} MB)" for file in files)
+        super().__init__(
+            f"weights of {name} are not here: {' and '.join(file.name for file in files)} in {directory}",
+            hint=f"`vqa models pull {name}` fetches {origins}; without network put the files there by "
+            f"hand or use --model {LITE}",
+            detail=detail,
+        )
+        self.name, self.files, self.directory = name, files, directory
+
+
+def refuse_missing(name: str, files: Sequence[WeightFile], directory: Path) -> None:
+    """Stop where a published file is not in place yet.
 
     Raises:
-        ModelError: with where each of them comes from and goes to.
+        MissingWeights: one or several are not.
     """
-    missing = [file for file in files if not is_there(directory / file.name)]
-    if missing:
-        names = " and ".join(file.name for file in missing)
-        raise ModelError(
-            f"weights of {model.name} are not here: {names} in {directory}",
-            hint=f"`vqa models pull {model.name}` fetches {_origins(missing)}; without network put the files there by "
-            f"hand or use --model {LITE}",
-        )
+    if missing := [file for file in files if not is_there(directory / file.name)]:
+        raise MissingWeights(name, missing, directory)
 
 
 def load_published_head(model: PublishedModel, path: Path) -> PublishedHead:
@@ -56,7 +68,3 @@ def load_published_head(model: PublishedModel, path: Path) -> PublishedHead:
     except (RuntimeError, TypeError, ValueError) as err:
         raise ModelError(f"not a head of {model.name}: {path}", detail=misfit(err)) from err
     return PublishedHead(head, calibration, sha256_of(path))
-
-
-def _origins(missing: list[WeightFile]) -> str:
-    return ", ".join(f"{file.url} ({file.size_bytes / 1e6:.0f} MB)" for file in missing)

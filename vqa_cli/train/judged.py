@@ -117,7 +117,7 @@ def _open(model: str, directory: Path) -> JudgedModel:
 
 def _read_published(model: PublishedModel, directory: Path) -> JudgedModel:
     """The head alone: features are there already, and say themselves whether they are ResNet-50's."""
-    refuse_missing(model, [model.head], directory)
+    refuse_missing(model.name, [model.head], directory)
     found = load_published_head(model, directory / model.head.name)
     other = () if found.sha256 == model.head.sha256 else (f"{model.head.name} is not the published file",)
     return JudgedModel(

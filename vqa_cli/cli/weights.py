@@ -1,0 +1,61 @@
+"""Downloads of published weights, as the person at the terminal sees them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from vqa_cli.cli.console import note
+from vqa_cli.errors import ModelError
+
+if TYPE_CHECKING:
+    from vqa_cli.model.published import MissingWeights
+    from vqa_cli.model.store import WeightFile
+
+T = TypeVar("T")
+
+
+def download(file: WeightFile, folder: Path) -> Path:
+    """Say what is fetched and from where, fetch it, and give where it lies.
+
+    Raises:
+        ModelError: the network failed, or what came is not the file.
+        StorageError: it cannot be written, or another process fetches it.
+    """
+    from tqdm import tqdm
+
+    from vqa_cli.model.store import pull
+
+    note(f"fetching {file.url} ({file.size_bytes / 1e6:.1f} MB, {file.licence}) into {folder}")
+    size, silent = file.size_bytes, not sys.stderr.isatty()
+    with tqdm(total=size, unit="B", unit_scale=True, disable=silent, file=sys.stderr) as bar:
+        return pull(file, folder, lambda have, _: bar.update(have - bar.n))
+
+
+def with_weights(load: Callable[[], T]) -> T:
+    """What ``load`` gives, after fetching the published files that it is found to lack.
+
+    Raises:
+        MissingWeights: one cannot be fetched; the reason is in the detail.
+        StorageError: it cannot be written, or another process fetches it.
+    """
+    from vqa_cli.model.published import MissingWeights
+
+    while True:
+        try:
+            return load()
+        except MissingWeights as missing:
+            fetch(missing)
+
+
+def fetch(missing: MissingWeights) -> None:
+    """Put in place what a model was found to lack; raises as :func:`with_weights`."""
+    from vqa_cli.model.published import MissingWeights
+
+    for index, file in enumerate(missing.files):
+        try:
+            download(file, missing.directory)
+        except ModelError as err:
+            raise MissingWeights(missing.name, missing.files[index:], missing.directory, detail=err.message) from err
