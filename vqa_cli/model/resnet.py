@@ -23,8 +23,8 @@ _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
 
-# How many of the 16 blocks, from the first, stay in fp32: what they round, all later ones carry on. See docs/performance.md.
-_EXACT_BLOCKS = {"mixed": 6}
+# How many of the 16 blocks, from the first, stay in fp32: what the first ones round weighs most. See docs/performance.md.
+_EXACT_BLOCKS = {"mixed": 2}
 
 
 class ResNetBackbone(Backbone):
@@ -69,9 +69,12 @@ class ResNetBackbone(Backbone):
 
         The stem stays in fp32: it is 3 % of the work, and its input has more digits than bf16.
         """
-        if (dtype := DTYPES[precision]) == torch.float32:
-            return
-        for block, means in list(zip(self._blocks(), self._expected, strict=True))[_EXACT_BLOCKS.get(precision, 0) :]:
+        if (dtype := DTYPES[precision]) != torch.float32:
+            self.round_after(_EXACT_BLOCKS.get(precision, 0), dtype)
+
+    def round_after(self, blocks: int, dtype: torch.dtype) -> None:
+        """Weights of the folded network to ``dtype``, but for the first ``blocks`` of 16 and the stem."""
+        for block, means in list(zip(self._blocks(), self._expected, strict=True))[blocks:]:
             _round(block, dtype, means)
 
     def _blocks(self) -> list[Any]:
