@@ -19,6 +19,7 @@ from vqa_cli.analysis.gate import judge
 from vqa_cli.analysis.policy import MetricPolicy, Policy, read_policy
 from vqa_cli.analysis.recommend import recommend
 from vqa_cli.errors import InputError, UsageError
+from vqa_cli.report.comparability import differences
 from vqa_cli.run import Run, RungResult
 from vqa_cli.settings import Constraints
 
@@ -154,6 +155,20 @@ def test_gate_refuses_another_way_of_bringing_down_to_the_display(height: int, r
     runs = [shown_at(height, kernel, rungs=rungs, coded=coded) for kernel in ("lanczos", "bilinear")]
     with pytest.raises(InputError, match="downscale is lanczos in one and bilinear in the other"):
         judge(runs[0], runs[1], BD_ONLY)
+
+
+@pytest.mark.parametrize("upscale", ["bicubic", "lanczos"])
+def test_two_runs_that_were_judged_differently_have_no_bd_rate(vqa: Vqa, tmp_path: Path, upscale: str) -> None:
+    run = make_run(ladder())
+    other = run.model_copy(update={"settings": run.settings.model_copy(update={"upscale": upscale})})
+    for name, document in (("a", run), ("b", other)):
+        (tmp_path / f"{name}.json").write_text(document.model_dump_json())
+    done, same = vqa("bdrate", tmp_path / "a.json", tmp_path / "b.json"), upscale == run.settings.upscale
+    assert done.returncode == (0 if same else 3)
+    assert done.stderr == ("" if same else f"error: the runs cannot be compared: upscale is {run.settings.upscale} in "
+                           f"one and {upscale} in the other\n")  # fmt: skip
+    said = " ".join(differences([("A", run), ("B", other)]))
+    assert ("upscale by different filters" in said) is not same
 
 
 def test_a_candidate_may_make_its_small_rungs_by_another_filter() -> None:

@@ -19,10 +19,19 @@ def refuse_unlike(baseline: Run, candidate: Run, policy: Policy) -> None:
         for name, run in (("baseline", baseline), ("candidate", candidate)):
             if (metric != "model" and metric not in run.metrics) or (metric == "model" and run.model is None):
                 raise InputError(f"the {name} did not measure {metric}")
-    if "model" in policy.checked_metrics and baseline.model and candidate.model:
+        refuse_other_judging(metric, baseline, candidate)
+    _refuse_other_sources(baseline, candidate)
+
+
+def refuse_other_judging(metric: str, baseline: Run, candidate: Run) -> None:
+    """Raise where ``metric`` came about in different ways.
+
+    Raises:
+        InputError: by different ways of scaling, or the model's score by different models or pooling.
+    """
+    if metric == "model" and baseline.model and candidate.model:
         for field in ("name", "sha256", "precision", "pooling", "preprocessing"):
             _same(f"model {field}", getattr(baseline.model, field), getattr(candidate.model, field))
-    _refuse_other_sources(baseline, candidate)
     _same("upscale", baseline.settings.upscale, candidate.settings.upscale)
     # Elsewhere it only makes small rungs, and is the candidate's to choose.
     if any(_shown_smaller(source) for run in (baseline, candidate) for source in run.sources):

@@ -45,6 +45,7 @@ def command(
 def _compare(
     documents: tuple[Path, ...], metric: str | None, method: Any, anchor: str | None
 ) -> tuple[str, list[Comparison]]:
+    from vqa_cli.analysis.comparable import refuse_other_judging
     from vqa_cli.analysis.compare import between, refuse_other_footage, run_curves, with_anchor, within
     from vqa_cli.analysis.curves import default_metric
     from vqa_cli.run import read_run
@@ -65,6 +66,7 @@ def _compare(
     if len(runs) > 2:
         raise UsageError("compare two runs at a time")
     refuse_other_footage(*runs)
+    refuse_other_judging(chosen, *runs)
     return chosen, between(run_curves(runs[0], chosen), run_curves(runs[1], chosen), chosen, method)
 
 

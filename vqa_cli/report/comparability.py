@@ -26,6 +26,10 @@ def _between(one: tuple[str, Run], two: tuple[str, Run]) -> Iterator[str]:
         yield f"{b if second.model is None else a} has no model score."
     elif _identity(first.model) != _identity(second.model):
         yield f"{a} and {b} were scored by different models or pooling: do not compare their model scores."
+    for way in ("upscale", "downscale"):
+        how = [getattr(run.settings, way) for run in (first, second)]
+        if how[0] != how[1]:
+            yield f"{a} and {b} {way} by different filters ({how[0]} and {how[1]}), which is part of their difference."
     sizes = {s.source.sha256: _display(s) for s in first.sources}
     for source in second.sources:
         before = sizes.get(source.source.sha256)
