@@ -247,6 +247,25 @@ def test_resnet_features_are_the_papers(tmp_path: Path) -> None:
     assert torch.allclose(got, want, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "mixed", "bf16"])
+def test_what_a_network_saw_before_does_not_show(precision: str) -> None:
+    """It keeps weights in an order that suits the last frame's size, and is shared by threads with clips of their own."""
+
+    def network() -> ResNetBackbone:
+        torch.manual_seed(5)
+        backbone = ResNetBackbone().fold().requires_grad_(False)
+        backbone.lower(precision)
+        return backbone
+
+    used, clips = (
+        network(),
+        [torch.from_numpy(rgb_frames(2)[:, :height, :width]) for height, width in ((64, 96), (48, 40))],
+    )
+    with torch.inference_mode():
+        for clip in (*clips, *clips, clips[0][:1]):
+            assert torch.equal(used(clip, RGB), network()(clip, RGB))
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["vsfa", "mdtvsfa"])
 def test_published_heads_score_as_a_literal_transcription(name: str, tmp_path: Path) -> None:
