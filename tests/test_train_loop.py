@@ -180,7 +180,7 @@ def test_steps_over_several_databases_are_those_of_mdtvsfa(tmp_path: Path) -> No
     for _ in range(12):
         chosen = rng.permutation(9)[:4]
         assert train_step(ours, load_step(ours, parts, chosen), tau=12) == pytest.approx(
-            theirs.step(chosen.tolist()), rel=2e-5
+            theirs.step(chosen.tolist()), rel=1e-4
         )
     learnt = [*ours.head.parameters(), *ours.objective.parameters()]
     for a, b in zip(learnt, [*theirs.head.parameters(), theirs.inner, theirs.lines], strict=True):
