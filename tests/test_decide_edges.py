@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vqa_cli.analysis.bdrate import RatePoints, bd
+from vqa_cli.analysis.comparable import refuse_other_judging
 from vqa_cli.analysis.compare import between, refuse_other_footage, run_curves, summarise, within
 from vqa_cli.analysis.gate import judge
 from vqa_cli.analysis.policy import MetricPolicy, Policy, read_policy
@@ -169,6 +170,25 @@ def test_two_runs_that_were_judged_differently_have_no_bd_rate(vqa: Vqa, tmp_pat
                            f"one and {upscale} in the other\n")  # fmt: skip
     said = " ".join(differences([("A", run), ("B", other)]))
     assert ("upscale by different filters" in said) is not same
+
+
+def test_two_runs_of_sources_prepared_differently_have_no_bd_rate(vqa: Vqa, tmp_path: Path) -> None:
+    run = make_run(ladder())
+    (source,) = run.sources
+    toned = source.source.model_copy(update={"preparation": ("HDR tone-mapped",)})
+    other = run.model_copy(update={"sources": (source.model_copy(update={"source": toned}),)})
+    for name, document in (("a", run), ("b", other)):
+        (tmp_path / f"{name}.json").write_text(document.model_dump_json())
+    done = vqa("bdrate", tmp_path / "a.json", tmp_path / "b.json")
+    assert done.returncode == 3 and "preparation of clip.mp4 is nothing in one and HDR tone-mapped" in done.stderr
+    assert any("prepared differently" in text for text in differences([("A", run), ("B", other)]))
+
+
+def test_sources_of_one_run_alone_do_not_forbid_a_bd_rate() -> None:
+    base, other = shown_at(720, "lanczos"), shown_at(720, "bilinear")
+    (more,) = shown_at(360, "bilinear").sources
+    more = more.model_copy(update={"source": more.source.model_copy(update={"name": "more.mp4", "sha256": "8" * 64})})
+    refuse_other_judging("vmaf", base, other.model_copy(update={"sources": (*other.sources, more)}))
 
 
 def test_a_candidate_may_make_its_small_rungs_by_another_filter() -> None:

@@ -27,15 +27,30 @@ def refuse_other_judging(metric: str, baseline: Run, candidate: Run) -> None:
     """Raise where ``metric`` came about in different ways.
 
     Raises:
-        InputError: by different ways of scaling, or the model's score by different models or pooling.
+        InputError: by different ways of scaling, of sources prepared differently, or the model's score by different models or pooling.
     """
     if metric == "model" and baseline.model and candidate.model:
         for field in ("name", "sha256", "precision", "pooling", "preprocessing"):
             _same(f"model {field}", getattr(baseline.model, field), getattr(candidate.model, field))
+    for one, two in in_both(baseline, candidate):
+        _same(f"preparation of {one.source.name}", preparation(one), preparation(two))
     _same("upscale", baseline.settings.upscale, candidate.settings.upscale)
     # Elsewhere it only makes small rungs, and is the candidate's to choose.
-    if any(_shown_smaller(source) for run in (baseline, candidate) for source in run.sources):
+    if any(_shown_smaller(source) for pair in in_both(baseline, candidate) for source in pair):
         _same("downscale", baseline.settings.downscale, candidate.settings.downscale)
+
+
+def in_both(baseline: Run, candidate: Run) -> Iterator[tuple[SourceResult, SourceResult]]:
+    """The sources that two runs share, as the one and the other has them."""
+    theirs = {source.source.sha256: source for source in candidate.sources if source.source.sha256}
+    for source in baseline.sources:
+        if (other := theirs.get(source.source.sha256)) is not None:
+            yield source, other
+
+
+def preparation(source: SourceResult) -> str:
+    """What was done to a source before anything else; that counts, not what the settings would have done to another."""
+    return "; ".join(source.source.preparation) or "nothing"
 
 
 def _shown_smaller(source: SourceResult) -> bool:
@@ -45,17 +60,15 @@ def _shown_smaller(source: SourceResult) -> bool:
 
 
 def _refuse_other_sources(baseline: Run, candidate: Run) -> None:
-    theirs = {source.source.sha256: source for source in candidate.sources}
+    common = list(in_both(baseline, candidate))
+    found = {source.source.sha256 for source, _ in common}
     for source in baseline.sources:
-        other = theirs.get(source.source.sha256)
-        if other is None or not source.source.sha256:
+        if source.source.sha256 not in found:
             raise InputError(f"the runs cannot be compared: the candidate lacks source {source.source.name}")
+    for source, other in common:
         sizes = [f"{s.display_width}x{s.display_height}" for s in (source, other)]
         if sizes[0] != sizes[1]:
             raise InputError(f"the runs cannot be compared: judged at {sizes[0]} and at {sizes[1]}")
-        # What was done to this source counts, not what the settings would have done to another.
-        done = ["; ".join(s.source.preparation) or "nothing" for s in (source, other)]
-        _same(f"preparation of {source.source.name}", *done)
 
 
 def _same(what: str, one: object, two: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from vqa_cli.analysis.comparable import in_both, preparation
 from vqa_cli.run import ModelInfo, Run, SourceResult
 
 
@@ -30,11 +31,12 @@ def _between(one: tuple[str, Run], two: tuple[str, Run]) -> Iterator[str]:
         how = [getattr(run.settings, way) for run in (first, second)]
         if how[0] != how[1]:
             yield f"{a} and {b} {way} by different filters ({how[0]} and {how[1]}), which is part of their difference."
-    sizes = {s.source.sha256: _display(s) for s in first.sources}
-    for source in second.sources:
-        before = sizes.get(source.source.sha256)
-        if before is not None and before != _display(source):
-            yield f"{source.source.name} was judged at {before} in {a} and at {_display(source)} in {b}: do not compare."
+    for source, other in in_both(first, second):
+        name = other.source.name
+        if _display(source) != _display(other):
+            yield f"{name} was judged at {_display(source)} in {a} and at {_display(other)} in {b}: do not compare."
+        if preparation(source) != preparation(other):
+            yield f"{name} was prepared differently in {a} ({preparation(source)}) and {b} ({preparation(other)})."
     if first.environment.ffmpeg_sha256 != second.environment.ffmpeg_sha256:
         versions = f"{first.environment.ffmpeg_version} and {second.environment.ffmpeg_version}"
         yield f"{a} and {b} used different ffmpeg builds ({versions})."
