@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import subprocess
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -264,6 +266,15 @@ def test_what_a_network_saw_before_does_not_show(precision: str) -> None:
     with torch.inference_mode():
         for clip in (*clips, *clips, clips[0][:1]):
             assert torch.equal(used(clip, RGB), network()(clip, RGB))
+
+
+def test_a_network_that_has_scored_can_be_copied() -> None:
+    backbone, clip = ResNetBackbone().fold().requires_grad_(False), torch.from_numpy(rgb_frames(1))
+    backbone.lower("bf16")
+    with torch.inference_mode():
+        before = backbone(clip, RGB)
+        for copy in (deepcopy(backbone), pickle.loads(pickle.dumps(backbone))):
+            assert torch.equal(copy(clip, RGB), before)
 
 
 @pytest.mark.shared
