@@ -275,6 +275,25 @@ def test_the_first_use_of_a_model_fetches_it_or_says_the_way_out(vqa: Vqa, clip:
     assert all(way in hint for way in ("vqa models pull vsfa", "by hand", "--model vsfa-lite"))
 
 
+def test_nothing_is_fetched_for_a_command_that_cannot_work(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    model = ("--model", "vsfa", "--model-dir", tmp_path / "new")
+    for args, code, error in (
+        ((clip, "--device", "cuda:77"), 2, "no such device on this machine: cuda:77"),
+        (("none.mp4",), 3, "no such file: none.mp4"),
+        ((clip, "--head-weights", "none.pt"), 5, "no such weight file: none.pt"),
+    ):
+        done = vqa("score", *args, *model)
+        assert (done.returncode, done.stderr.splitlines()[0]) == (code, f"error: {error}")
+    assert vqa("ladder", "none.mp4", *SMALL, *model, "-o", tmp_path / "out").stderr == "error: no such file: none.mp4\n"
+    assert not (tmp_path / "new").exists()
+
+
+def test_weights_that_cannot_be_written_have_the_way_out_too(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    (taken := tmp_path / "file").write_text("")
+    done = vqa("score", clip, "--model", "vsfa", "--model-dir", taken)
+    assert done.returncode == 5 and "cannot write" in done.stderr and "--model vsfa-lite" in done.stderr
+
+
 def test_unwritable_output(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
     taken = tmp_path / "file"
     taken.write_text("")

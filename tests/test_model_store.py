@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from vqa_cli.cli.weights import with_weights
+from vqa_cli.cli.weights import download, with_weights
 from vqa_cli.errors import ModelError, StorageError
 from vqa_cli.model.published import refuse_missing
 from vqa_cli.model.store import WeightFile, install, install_files, pull, verify
@@ -74,6 +74,36 @@ def test_what_a_model_lacks_is_fetched_and_the_model_asked_for_again(
     with pytest.raises(ModelError, match=f"weights of vsfa are not here: gone.pt in {tmp_path}") as caught:
         with_weights(load)
     assert "cannot download gone.pt" in str(caught.value.detail)
+
+
+def test_a_command_waits_for_another_that_fetches_the_same(
+    served: tuple[type[_Server], WeightFile],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vqa_cli.cli.weights._POLL_S", 0.02)
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(have: int, size: int) -> None:
+        started.set()
+        go_on.wait(10)
+
+    first = threading.Thread(target=pull, args=(served[1], tmp_path, slow))
+    first.start()
+    started.wait(10)
+    threading.Timer(0.2, go_on.set).start()
+    assert download(served[1], tmp_path).read_bytes() == CONTENT
+    first.join()
+    assert len(served[0].asked) == 1, "fetched once"
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and said[1].endswith("waiting for it to end")
+
+
+def test_a_failed_download_leaves_no_empty_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot download"):
+        pull(weights(), tmp_path, quiet)
+    assert not list(tmp_path.iterdir())
 
 
 def quiet(have: int, size: int) -> None:

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from vqa_cli.cli.console import Progress, note
-from vqa_cli.cli.inputs import expand_inputs
+from vqa_cli.cli.inputs import expand_inputs, refuse_all_missing
 from vqa_cli.cli.options import FFMPEG_OPTION, JOBS_OPTION, REPEAT_OPTION, cache_dir, cache_options, load_chosen_scorer
 from vqa_cli.cli.verdicts import FORMATS, counts
 from vqa_cli.errors import ExitCode, UsageError
@@ -159,6 +159,7 @@ def _measured(side: _Side, sources: list[Path], policy: Policy, options: dict[st
     model = side.settings.model if "model" in wanted else "none"
     update = {"metrics": tuple(metric for metric in METRICS if metric in wanted), "model": model}
     settings = side.settings.model_copy(update=update)
+    refuse_all_missing(sources)
     job = LadderJob(
         sources=tuple(sources), settings=settings, ffmpeg=options["ffmpeg"], workers=options["jobs"],
         scorer=load_chosen_scorer(model, side.model_options, threads=settings.threads),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vqa_cli.errors import InputError
@@ -71,6 +71,16 @@ def expand_inputs(names: tuple[str, ...], fetch: Callable[[str], Path] | None = 
     for path in found:
         once.setdefault(os.path.abspath(path), path)
     return list(once.values())
+
+
+def refuse_all_missing(paths: Sequence[Path]) -> None:
+    """Before something large is loaded or fetched for nothing.
+
+    Raises:
+        InputError: none of the files is there.
+    """
+    if not any(os.path.lexists(path) for path in paths):
+        raise InputError(f"no such file: {', '.join(map(str, paths))}")
 
 
 def _videos(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from vqa_cli.cli.console import Progress, note, table
-from vqa_cli.cli.inputs import expand_inputs
+from vqa_cli.cli.inputs import expand_inputs, refuse_all_missing
 from vqa_cli.cli.options import (
     FFMPEG_OPTION,
     JOBS_OPTION,
@@ -242,6 +242,7 @@ def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
 
     folder = options["output"] or Path(f"vqa-{paths[0].stem}-{settings.name}")
     check_room(folder)
+    refuse_all_missing(paths)
     job = LadderJob(
         sources=tuple(paths),
         settings=settings,

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from vqa_cli.cli.console import note, table
-from vqa_cli.cli.inputs import expand_inputs
+from vqa_cli.cli.inputs import expand_inputs, refuse_all_missing
 from vqa_cli.cli.options import (
     FFMPEG_OPTION,
     PROTOCOLS_OPTION,
@@ -99,6 +99,7 @@ def command(
         ffmpeg = find_ffmpeg(runner, options["ffmpeg"])
         bring = partial(fetch, runner, ffmpeg, folder=Path(scratch)) if options["allow_protocols"] else None
         paths = _standard_input(files, Path(scratch)) or expand_inputs(files, bring)
+        refuse_all_missing(paths)
         scorer = load_chosen_scorer(model, options, every=1 if options["reference"] else options["every"])
         request = ScoreRequest(
             every=options["every"], start_s=options["start"], duration_s=options["duration"],

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vqa_cli.atomic import replacing
 from vqa_cli.errors import ModelError, StorageError, first_line
+from vqa_cli.model.store import is_there
 
 
 class Scale(BaseModel):
@@ -132,6 +133,16 @@ def backbone_sha256(card: Card, tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def require(path: Path) -> None:
+    """Raise where there is no such file.
+
+    Raises:
+        ModelError: with its name.
+    """
+    if not is_there(path):
+        raise ModelError(f"no such weight file: {path}")
+
+
 def load_state(path: Path) -> dict[str, Any]:
     """A state dict in PyTorch's own format, without running any code that the file may hold.
 
@@ -139,10 +150,9 @@ def load_state(path: Path) -> dict[str, Any]:
         ModelError: missing, unreadable, cut short, another kind of file, or no state dict.
     """
     hint = "is the download complete?"
+    require(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as err:
-        raise ModelError(f"no such weight file: {path}") from err
     except pickle.UnpicklingError as err:  # its text is advice to developers, and to load the file unsafely
         raise ModelError(f"not a weight file: {path}", detail=f"it starts with {_beginning(path)}", hint=hint) from err
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError) as err:

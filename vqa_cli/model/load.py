@@ -69,7 +69,7 @@ def load_scorer(
         UsageError: device or precision that cannot be had, other weights for a model that takes none, or a value that
             means nothing.
     """
-    from vqa_cli.model.device import is_out_of_memory, pick_device, pick_precision, short_of_memory
+    from vqa_cli.model.device import Close, is_out_of_memory, pick_device, pick_precision, short_of_memory
     from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
     from vqa_cli.model.scorer import StreamingScorer, TemporalPooling
 
@@ -80,12 +80,14 @@ def load_scorer(
             f"other head weights are for {' and '.join(PUBLISHED)}, not for {name}", hint="name one by --model"
         )
     folder = optional_path(model_dir) or default_dir()
+    # What cannot be had is said before anything is read, or found missing and fetched.
+    place = pick_device(device)
+    pick_precision(precision, place, Close())
     parts = _parts(name, optional_path(backbone_weights), optional_path(head_weights), folder)
     if backbone_weights is not None and parts.layout != "rgb24":
         raise UsageError(f"other backbone weights are for ResNet models, not for {name}", hint="name one by --model")
     if precision == "mixed" and parts.layout != "rgb24":
         raise UsageError("mixed precision is for ResNet models", hint="use --precision bf16 or fp32")
-    place = pick_device(device)
     arithmetic = pick_precision(precision, place, parts.close)
     temporal = TemporalPooling(parts.tau if tau is None else tau, parts.beta if beta is None else beta, pooling)
     try:
@@ -182,6 +184,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     from vqa_cli.model.device import LITE_CLOSE, Close
     from vqa_cli.model.heads import load_head
     from vqa_cli.model.lite import LiteBackbone
+    from vqa_cli.model.resnet import ResNetBackbone
 
     card, tensors, digest = load_model(path)
     head = load_head(card, tensors, path)
@@ -197,7 +200,8 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
         elif card.backbone != "resnet50":
             raise ModelError(f"no such backbone: {card.backbone}: {path}")
         else:
-            backbone, network = _resnet(backbone_weights, directory)
+            backbone = ResNetBackbone()
+            network = _load_resnet(backbone, backbone_weights, directory)
             _refuse_other_network(card, network.sha256, path, given=backbone_weights is not None)
             files, extractor = (*files, network), network.sha256
     except (RuntimeError, TypeError, ValueError, IndexError) as err:
@@ -225,12 +229,18 @@ def _refuse_other_network(card: Card, network: str, path: Path, *, given: bool) 
 
 
 def _published(model: PublishedModel, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
+    from vqa_cli.model.checkpoint import require
     from vqa_cli.model.device import RESNET_CLOSE
     from vqa_cli.model.published import load_published_head, refuse_missing
+    from vqa_cli.model.resnet import ResNetBackbone
 
-    given = zip(model.files, (backbone, head), strict=True)
-    refuse_missing(model.name, [file for file, own in given if own is None], directory)
-    net, network = _resnet(backbone, directory)
+    net = ResNetBackbone()  # the first thing that may not work here
+    own = (backbone, head)
+    for path in own:
+        if path is not None:
+            require(path)
+    refuse_missing(model.name, [file for file, path in zip(model.files, own, strict=True) if path is None], directory)
+    network = _load_resnet(net, backbone, directory)
     path = head or directory / model.head.name
     found = load_published_head(model, path)
     files = (network, WeightsInUse("head", path.name, found.sha256))
@@ -241,17 +251,15 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
     )  # fmt: skip
 
 
-def _resnet(weights: Path | None, directory: Path) -> tuple[ResNetBackbone, WeightsInUse]:
+def _load_resnet(net: ResNetBackbone, weights: Path | None, directory: Path) -> WeightsInUse:
     from vqa_cli.model.checkpoint import load_state
     from vqa_cli.model.published import refuse_missing
-    from vqa_cli.model.resnet import ResNetBackbone
 
     path = weights or directory / RESNET50.name
     if weights is None:
         refuse_missing("resnet50", [RESNET50], directory)
-    net = ResNetBackbone()
     net.load_torchvision(load_state(path), path)
-    return net, WeightsInUse("backbone", path.name, sha256_of(path))
+    return WeightsInUse("backbone", path.name, sha256_of(path))
 
 
 def calibration_of(scale: Scale) -> Calibration:

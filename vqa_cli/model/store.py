@@ -22,6 +22,10 @@ _BLOCK = 1 << 18
 Progress = Callable[[int, int], None]
 
 
+class Busy(StorageError):
+    """Another process writes the file that is wanted."""
+
+
 @dataclass(frozen=True, slots=True)
 class WeightFile:
     """A published file."""
@@ -165,8 +169,12 @@ def _staged(directory: Path, file: WeightFile) -> Iterator[tuple[IO[bytes], int]
             _lock(staged, partial)
             _refuse_another(staged, partial)
             staged.seek(0, os.SEEK_END)
-            yield staged, staged.tell()
-            staged.flush()
+            try:
+                yield staged, staged.tell()
+            finally:
+                staged.flush()
+                if not staged.tell():
+                    partial.unlink()  # nothing to go on from
             try:
                 verify(file, partial)
             except ModelError:
@@ -180,7 +188,7 @@ def _staged(directory: Path, file: WeightFile) -> Iterator[tuple[IO[bytes], int]
 def _refuse_another(opened: IO[bytes], path: Path) -> None:
     """A file that was put in place, or dropped, between its opening and its locking is no longer the partial one."""
     if not (path.exists() and os.path.samestat(os.fstat(opened.fileno()), path.stat())):
-        raise StorageError(f"another process has just ended a download: {path}", hint="try again")
+        raise Busy(f"another process has just ended a download: {path}", hint="try again")
 
 
 def _lock(opened: IO[bytes], path: Path) -> None:
@@ -191,4 +199,4 @@ def _lock(opened: IO[bytes], path: Path) -> None:
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as err:
-        raise StorageError(f"another process is downloading: {path}", hint="wait for it to end") from err
+        raise Busy(f"another process is downloading: {path}", hint="wait for it to end") from err
