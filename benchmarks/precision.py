@@ -53,7 +53,7 @@ def main() -> None:
         for clip in options.clips:
             for frames in _ladder(clip, options, Path(folder)):
                 parts = {name: torch.cat([net(one[None], _FORMAT) for one in frames]) for name, net in networks.items()}
-                rungs.append(Rung(clip.name, parts))
+                rungs.append(Rung(str(clip), parts))
             print(f"{clip.name}: done", flush=True)
         print(f"\nfeatures, relative change (RMS): {_features(rungs, names)}\n")
         print("| model | variant | largest | mean | ladders beyond 0.002 | pairs swapped | furthest apart of these |")
