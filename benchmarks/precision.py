@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -31,6 +31,7 @@ from vqa_cli.model.scorer import TemporalPooling
 from vqa_cli.types import FrameFormat
 
 _FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+_FORMAT = FrameFormat(2, 2, full_range=True, layout="rgb24")
 _TOLD_APART = 0.002
 _FPS, _SECONDS = 24, 2
 
@@ -62,9 +63,6 @@ def main() -> None:
             head = load_published_head(model, options.heads / model.head.name)
             for name in names[1:]:
                 print(_row(model.name, name, rungs, head))
-
-
-_FORMAT = FrameFormat(2, 2, full_range=True, layout="rgb24")
 
 
 def _parse() -> argparse.Namespace:
@@ -121,10 +119,9 @@ def _row(model: str, variant: str, rungs: list[Rung], head: PublishedHead) -> st
         scores, _ = head.head(features[None])
         return float(head.calibration.raw(TemporalPooling()(scores[0].double())))
 
-    pick: Callable[[Rung], tuple[float, float]] = lambda r: (raw(r.features["fp32"]), raw(r.features[variant]))  # noqa: E731
     ladders: dict[str, list[tuple[float, float]]] = {}
     for rung in rungs:
-        ladders.setdefault(rung.clip, []).append(pick(rung))
+        ladders.setdefault(rung.clip, []).append((raw(rung.features["fp32"]), raw(rung.features[variant])))
     changes = {clip: [abs(new - old) for old, new in scores] for clip, scores in ladders.items()}
     every = [change for those in changes.values() for change in those]
     pairs = [pair for scores in ladders.values() for pair in combinations(scores, 2)]

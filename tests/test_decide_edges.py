@@ -188,7 +188,7 @@ def test_sources_of_one_run_alone_do_not_forbid_a_bd_rate() -> None:
     base, other = shown_at(720, "lanczos"), shown_at(720, "bilinear")
     (more,) = shown_at(360, "bilinear").sources
     more = more.model_copy(update={"source": more.source.model_copy(update={"name": "more.mp4", "sha256": "8" * 64})})
-    refuse_other_judging("vmaf", base, other.model_copy(update={"sources": (*other.sources, more)}))
+    refuse_other_judging(["vmaf"], base, other.model_copy(update={"sources": (*other.sources, more)}))
 
 
 def test_a_candidate_may_make_its_small_rungs_by_another_filter() -> None:

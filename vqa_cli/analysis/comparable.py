@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from vqa_cli.analysis.policy import Policy
 from vqa_cli.errors import InputError
 from vqa_cli.run import Run, SourceResult
+
+# What must be equal for two scores of a model to be comparable.
+MODEL_FIELDS = ("name", "sha256", "precision", "pooling", "preprocessing")
 
 
 def refuse_unlike(baseline: Run, candidate: Run, policy: Policy) -> None:
@@ -19,20 +22,24 @@ def refuse_unlike(baseline: Run, candidate: Run, policy: Policy) -> None:
         for name, run in (("baseline", baseline), ("candidate", candidate)):
             if (metric != "model" and metric not in run.metrics) or (metric == "model" and run.model is None):
                 raise InputError(f"the {name} did not measure {metric}")
-        refuse_other_judging(metric, baseline, candidate)
-    _refuse_other_sources(baseline, candidate)
+    _refuse_missing_sources(baseline, candidate)
+    refuse_other_judging(policy.checked_metrics, baseline, candidate)
 
 
-def refuse_other_judging(metric: str, baseline: Run, candidate: Run) -> None:
-    """Raise where ``metric`` came about in different ways.
+def refuse_other_judging(metrics: Collection[str], baseline: Run, candidate: Run) -> None:
+    """Raise where ``metrics`` came about in different ways.
 
     Raises:
-        InputError: by different ways of scaling, of sources prepared differently, or the model's score by different models or pooling.
+        InputError: sources were judged at different sizes, scaled or prepared differently, or the model's score is of
+            different models or pooling.
     """
-    if metric == "model" and baseline.model and candidate.model:
-        for field in ("name", "sha256", "precision", "pooling", "preprocessing"):
+    if "model" in metrics and baseline.model and candidate.model:
+        for field in MODEL_FIELDS:
             _same(f"model {field}", getattr(baseline.model, field), getattr(candidate.model, field))
     for one, two in in_both(baseline, candidate):
+        sizes = [f"{s.display_width}x{s.display_height}" for s in (one, two)]
+        if sizes[0] != sizes[1]:
+            raise InputError(f"the runs cannot be compared: judged at {sizes[0]} and at {sizes[1]}")
         _same(f"preparation of {one.source.name}", preparation(one), preparation(two))
     _same("upscale", baseline.settings.upscale, candidate.settings.upscale)
     # Elsewhere it only makes small rungs, and is the candidate's to choose.
@@ -59,16 +66,11 @@ def _shown_smaller(source: SourceResult) -> bool:
     return max(sides) > min(source.display_width, source.display_height)
 
 
-def _refuse_other_sources(baseline: Run, candidate: Run) -> None:
-    common = list(in_both(baseline, candidate))
-    found = {source.source.sha256 for source, _ in common}
+def _refuse_missing_sources(baseline: Run, candidate: Run) -> None:
+    found = {source.source.sha256 for source, _ in in_both(baseline, candidate)}
     for source in baseline.sources:
         if source.source.sha256 not in found:
             raise InputError(f"the runs cannot be compared: the candidate lacks source {source.source.name}")
-    for source, other in common:
-        sizes = [f"{s.display_width}x{s.display_height}" for s in (source, other)]
-        if sizes[0] != sizes[1]:
-            raise InputError(f"the runs cannot be compared: judged at {sizes[0]} and at {sizes[1]}")
 
 
 def _same(what: str, one: object, two: object) -> None:

@@ -139,21 +139,16 @@ def between(
 
 
 def refuse_other_footage(baseline: Run, candidate: Run) -> None:
-    """Raise where a source of one name is another file, or was judged at another size.
+    """Raise where a source of one name is another file.
 
     Raises:
-        InputError: with the source and the difference.
+        InputError: with the source.
     """
     theirs = {source.source.name: source for source in candidate.sources}
     for source in baseline.sources:
         other = theirs.get(source.source.name)
-        if other is None:
-            continue
-        if other.source.sha256 != source.source.sha256:
+        if other is not None and other.source.sha256 != source.source.sha256:
             raise InputError(f"the runs cannot be compared: {source.source.name} is not the same file in both")
-        sizes = [f"{s.display_width}x{s.display_height}" for s in (source, other)]
-        if sizes[0] != sizes[1]:
-            raise InputError(f"the runs cannot be compared: judged at {sizes[0]} and at {sizes[1]}")
 
 
 def compare(anchor: NamedCurve, test: NamedCurve, metric: str, method: Method) -> Comparison:

@@ -66,7 +66,7 @@ def _compare(
     if len(runs) > 2:
         raise UsageError("compare two runs at a time")
     refuse_other_footage(*runs)
-    refuse_other_judging(chosen, *runs)
+    refuse_other_judging([chosen], *runs)
     return chosen, between(run_curves(runs[0], chosen), run_curves(runs[1], chosen), chosen, method)
 
 

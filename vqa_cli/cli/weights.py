@@ -58,10 +58,10 @@ def with_weights(load: Callable[[], T]) -> T:
         try:
             return load()
         except MissingWeights as missing:
-            fetch(missing)
+            _fetch(missing)
 
 
-def fetch(missing: MissingWeights) -> None:
+def _fetch(missing: MissingWeights) -> None:
     """Put in place what a model was found to lack; raises as :func:`with_weights`."""
     from vqa_cli.model.published import MissingWeights
 

@@ -64,11 +64,20 @@ def pick_precision(wanted: str, device: torch.device, close: Close) -> str:
         if device.type == "cuda":
             return close.gpu if torch.cuda.get_device_capability(device) >= _SINCE[close.gpu] else "fp32"
         return close.cpu if device.type == "cpu" and cpu_has_bf16() else "fp32"
-    if wanted not in DTYPES:
+    refuse_precision(wanted, device)
+    return wanted
+
+
+def refuse_precision(wanted: str, device: torch.device) -> None:
+    """Raise where ``wanted`` is no arithmetic of this device.
+
+    Raises:
+        UsageError: with those that there are.
+    """
+    if wanted not in ("auto", *DTYPES):
         raise UsageError(f"unknown precision: {wanted}", hint=f"auto, {', '.join(DTYPES)}")
     if wanted == "fp16" and device.type == "cpu":
         raise UsageError("fp16 needs a GPU", hint="use --precision bf16 or fp32 on a CPU")
-    return wanted
 
 
 def cpu_has_bf16() -> bool:

@@ -69,7 +69,7 @@ def load_scorer(
         UsageError: device or precision that cannot be had, other weights for a model that takes none, or a value that
             means nothing.
     """
-    from vqa_cli.model.device import Close, is_out_of_memory, pick_device, pick_precision, short_of_memory
+    from vqa_cli.model.device import is_out_of_memory, pick_device, pick_precision, refuse_precision, short_of_memory
     from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
     from vqa_cli.model.scorer import StreamingScorer, TemporalPooling
 
@@ -82,7 +82,7 @@ def load_scorer(
     folder = optional_path(model_dir) or default_dir()
     # What cannot be had is said before anything is read, or found missing and fetched.
     place = pick_device(device)
-    pick_precision(precision, place, Close())
+    refuse_precision(precision, place)
     parts = _parts(name, optional_path(backbone_weights), optional_path(head_weights), folder)
     if backbone_weights is not None and parts.layout != "rgb24":
         raise UsageError(f"other backbone weights are for ResNet models, not for {name}", hint="name one by --model")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vqa_cli.analysis.comparable import in_both, preparation
+from vqa_cli.analysis.comparable import MODEL_FIELDS, in_both, preparation
 from vqa_cli.run import ModelInfo, Run, SourceResult
 
 
@@ -49,7 +49,7 @@ def _hashes(run: Run) -> set[str]:
 
 
 def _identity(model: ModelInfo | None) -> tuple[str, ...] | None:
-    return None if model is None else (model.name, model.sha256, model.precision, model.pooling, model.preprocessing)
+    return None if model is None else tuple(getattr(model, field) for field in MODEL_FIELDS)
 
 
 def _display(source: SourceResult) -> str:
