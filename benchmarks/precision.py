@@ -28,7 +28,7 @@ from vqa_cli.model.published import PublishedHead, load_published_head
 from vqa_cli.model.registry import PUBLISHED
 from vqa_cli.model.resnet import ResNetBackbone
 from vqa_cli.model.scorer import TemporalPooling
-from vqa_cli.types import FrameFormat
+from vqa_cli.values import FrameFormat
 
 _FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 _FORMAT = FrameFormat(2, 2, full_range=True, layout="rgb24")

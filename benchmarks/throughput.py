@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from vqa_cli.model.scorer import StreamingScorer
-    from vqa_cli.types import FrameFormat
+    from vqa_cli.values import FrameFormat
 
 SIZES = ("960x540", "1920x1080", "3840x2160")
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from vqa_cli.run import (
+from vqa_cli.document import (
     EncodeResult,
     Environment,
     ModelInfo,

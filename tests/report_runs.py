@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from vqa_cli.run import (
+from vqa_cli.document import (
     EncodeResult,
     Environment,
     ModelInfo,

@@ -23,8 +23,8 @@ from vqa_cli.analysis.hull import convex_hull, crossovers
 from vqa_cli.analysis.policy import MetricPolicy, Policy, default_policy, read_policy
 from vqa_cli.analysis.recommend import recommend
 from vqa_cli.analysis.spread import mean_interval
+from vqa_cli.document import Run
 from vqa_cli.errors import InputError, UsageError
-from vqa_cli.run import Run
 from vqa_cli.settings import Constraints
 
 

@@ -14,7 +14,7 @@ from vqa_cli import LadderJob, LadderSettings, ScoreRequest, load_scorer, read_r
 from vqa_cli.errors import InputError, ModelError, StorageError, UsageError
 from vqa_cli.ladder.output import write_outcome
 from vqa_cli.model.registry import lite_path
-from vqa_cli.types import ClipScore, Scorer
+from vqa_cli.values import ClipScore, Scorer
 
 pytestmark = pytest.mark.ffmpeg
 

@@ -84,7 +84,7 @@ def test_provenance_is_complete(ladder: Path) -> None:
 def test_the_document_keeps_to_its_schema(ladder: Path) -> None:
     import jsonschema
 
-    from vqa_cli.run import json_schema
+    from vqa_cli.document import json_schema
 
     jsonschema.validate(document(ladder), json_schema())
 

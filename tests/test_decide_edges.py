@@ -19,9 +19,9 @@ from vqa_cli.analysis.compare import between, refuse_other_footage, run_curves, 
 from vqa_cli.analysis.gate import judge
 from vqa_cli.analysis.policy import MetricPolicy, Policy, read_policy
 from vqa_cli.analysis.recommend import recommend
+from vqa_cli.document import Run, RungResult
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.report.comparability import differences
-from vqa_cli.run import Run, RungResult
 from vqa_cli.settings import Constraints
 
 RATES, QUALITY = (100.0, 230.0, 520.0, 1300.0, 2600.0), (55.0, 71.0, 83.0, 91.5, 95.0)

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from vqa_cli.analysis.equalrate import QualityCurve, drop_at_equal_rate
 from vqa_cli.analysis.gate import Check, RunFrames, Verdict, judge
 from vqa_cli.analysis.policy import Policy, read_policy
+from vqa_cli.document import Run, RungResult
 from vqa_cli.ladder.repeat import with_repeats
-from vqa_cli.run import Run, RungResult
 
 RATES = (150.0, 400.0, 1000.0, 2500.0)
 

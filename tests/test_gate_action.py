@@ -12,7 +12,7 @@ import pytest
 from conftest import Vqa
 from documents import ladder, make_run
 
-from vqa_cli.run import read_run
+from vqa_cli.document import read_run
 
 ARGV = (("/f", "-i", "file:/videos/clip.mp4", "out.mp4"),)
 ACTION = Path(__file__).parents[1] / "action.yml"

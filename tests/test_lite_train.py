@@ -41,7 +41,7 @@ from vqa_cli.train.lite.material import LiteSource, read_sources
 from vqa_cli.train.lite.pictures import STYLES, draw_picture
 from vqa_cli.train.lite.recipes import CODERS, draw
 from vqa_cli.train.lite.takes import FRAMES, WINDOW, WINDOW_FORMAT, Take, read_takes
-from vqa_cli.types import FrameFormat, Size
+from vqa_cli.values import FrameFormat, Size
 
 TINY = FitSettings(
     widths=(8, 8, 8), halve=(False, True, False), taps=(0, 2), backbone_steps=3, head_steps=3, takes_per_step=2,

@@ -14,7 +14,7 @@ from vqa_cli.media.command import build_encode_argv
 from vqa_cli.media.encoders import ENCODERS, find_encoder
 from vqa_cli.media.graph import SourceView
 from vqa_cli.settings import LadderSettings
-from vqa_cli.types import ColourTags, MediaInfo, Size
+from vqa_cli.values import ColourTags, MediaInfo, Size
 
 
 def source(width: int = 1920, height: int = 1080, **changes: object) -> MediaInfo:

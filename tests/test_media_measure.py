@@ -18,11 +18,11 @@ from vqa_cli.media.encode import peak_kbps
 from vqa_cli.media.fidelity import read_logs
 from vqa_cli.media.frames import frame_format, open_frames
 from vqa_cli.media.graph import SourceView
+from vqa_cli.media.prefetch import prefetch
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
-from vqa_cli.prefetch import prefetch
 from vqa_cli.settings import METRICS
-from vqa_cli.types import ColourTags, FrameFormat, Size
+from vqa_cli.values import ColourTags, FrameFormat, Size
 
 pytestmark = pytest.mark.ffmpeg
 

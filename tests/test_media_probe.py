@@ -10,7 +10,7 @@ from conftest import ffmpeg, make_clip
 
 from vqa_cli.errors import InputError
 from vqa_cli.media.probe import packet_rates, probe
-from vqa_cli.types import Size
+from vqa_cli.values import Size
 
 pytestmark = pytest.mark.ffmpeg
 

@@ -25,7 +25,7 @@ from vqa_cli.model.pooling import effective_tau, pool_batch, pool_clip
 from vqa_cli.model.resnet import ResNetBackbone
 from vqa_cli.model.store import sha256_of
 from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.types import FrameFormat
+from vqa_cli.values import FrameFormat
 
 SHARED = Path(os.environ.get("VQA_DEV_MEDIA", Path(__file__).parents[2] / "shared"))
 scores = st.lists(st.floats(-5, 5, allow_nan=False, width=32), min_size=1, max_size=40)

@@ -26,7 +26,7 @@ from vqa_cli.model.load import load_scorer
 from vqa_cli.model.scorer import Calibration, StreamingScorer
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.score import ScoreRequest, score_file
-from vqa_cli.types import ClipScore, FrameFormat, PixelWish
+from vqa_cli.values import ClipScore, FrameFormat, PixelWish
 
 WIDTH, HEIGHT, FRAMES = 128, 96, 3
 

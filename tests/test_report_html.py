@@ -16,12 +16,12 @@ from click.testing import CliRunner
 from report_runs import make_run
 
 from vqa_cli.cli.report import command
+from vqa_cli.document import Run
 from vqa_cli.errors import StorageError, UsageError, VqaError
 from vqa_cli.ladder.output import frames_csv
 from vqa_cli.ladder.pipeline import LadderOutcome
 from vqa_cli.report.html import render, script_json, write_file, write_report
 from vqa_cli.report.picture import picture_spec
-from vqa_cli.run import Run
 
 VOID = {"meta", "input", "br", "link", "img", "hr", "line", "path", "rect", "circle"}
 NASTY = [

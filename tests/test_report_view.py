@@ -9,12 +9,12 @@ import pytest
 from report_runs import SOURCE_SCORE, make_run
 
 from vqa_cli.analysis.hull import Crossover
+from vqa_cli.document import Run
 from vqa_cli.errors import UsageError
 from vqa_cli.report.labels import show_argv, show_duration, show_rate
 from vqa_cli.report.overview import compare_over
 from vqa_cli.report.payload import frame_choice, page_data, panel_metrics, rate_data
 from vqa_cli.report.view import build_page
-from vqa_cli.run import Run
 
 
 def change_rung(run: Run, index: int, **changes: object) -> Run:

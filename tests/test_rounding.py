@@ -15,7 +15,7 @@ from torch import nn
 
 from vqa_cli.model.resnet import ResNetBackbone
 from vqa_cli.model.rounding import Spread, expected_inputs, round_weights
-from vqa_cli.types import FrameFormat
+from vqa_cli.values import FrameFormat
 
 RGB = FrameFormat(96, 64, full_range=True, layout="rgb24")
 

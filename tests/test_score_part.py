@@ -15,7 +15,7 @@ from vqa_cli.media.frames import open_frames
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
-from vqa_cli.types import FrameFormat
+from vqa_cli.values import FrameFormat
 
 pytestmark = pytest.mark.ffmpeg
 CONTAINERS = ("ts", "mkv", "mp4")

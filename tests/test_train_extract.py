@@ -33,7 +33,7 @@ from vqa_cli.train.features import (
     read_provenance,
     write_features,
 )
-from vqa_cli.types import FrameFormat, PixelWish, Size
+from vqa_cli.values import FrameFormat, PixelWish, Size
 
 
 def _table(folder: Path, *names: str) -> Path:

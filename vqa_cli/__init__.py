@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from vqa_cli._version import __version__
 
 if TYPE_CHECKING:
+    from vqa_cli.document import Run, read_run
     from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.pipeline import run_ladder
     from vqa_cli.model.load import load_scorer
-    from vqa_cli.run import Run, read_run
     from vqa_cli.score import ScoreRequest, score_file
     from vqa_cli.settings import LadderSettings
 
@@ -33,10 +33,10 @@ __all__ = [
 _HOMES = {
     "LadderJob": "vqa_cli.ladder.job",
     "LadderSettings": "vqa_cli.settings",
-    "Run": "vqa_cli.run",
+    "Run": "vqa_cli.document",
     "ScoreRequest": "vqa_cli.score",
     "load_scorer": "vqa_cli.model.load",
-    "read_run": "vqa_cli.run",
+    "read_run": "vqa_cli.document",
     "run_ladder": "vqa_cli.ladder.pipeline",
     "score_file": "vqa_cli.score",
 }

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vqa_cli.entries import without_paths
+from vqa_cli.document import Series
 from vqa_cli.errors import InputError, ToolError
-from vqa_cli.media.binaries import Ffmpeg, file_sha256, find_ffmpeg
+from vqa_cli.files import file_sha256
+from vqa_cli.media.binaries import Ffmpeg, find_ffmpeg
 from vqa_cli.media.decode import MeasureOrder, build_count_argv, build_frames_argv, build_measure_argv
 from vqa_cli.media.encode import count_frames
 from vqa_cli.media.fidelity import read_logs
 from vqa_cli.media.frames import FrameStream, frame_format, open_frames
 from vqa_cli.media.graph import SourceView
+from vqa_cli.media.prefetch import prefetch
 from vqa_cli.media.probe import HDR_TRANSFERS, packet_rates, probe
 from vqa_cli.media.process import Runner
-from vqa_cli.prefetch import prefetch
-from vqa_cli.run import Series
-from vqa_cli.seen import Seen, Stream
 from vqa_cli.series import make_series
-from vqa_cli.types import ClipScore, FrameFormat, MediaInfo, Scorer, Size, StrPath, optional_path
+from vqa_cli.store.content import without_paths
+from vqa_cli.store.seen import Seen, Stream
+from vqa_cli.values import ClipScore, FrameFormat, MediaInfo, Scorer, Size, StrPath, optional_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vqa_cli.run import Pooled, Series
+from vqa_cli.document import Pooled, Series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

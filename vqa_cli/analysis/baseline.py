@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from vqa_cli.document import Run, RungResult, SourceResult
 from vqa_cli.errors import InputError
-from vqa_cli.run import Run, RungResult, SourceResult
 
 Places = dict[str, str]
 

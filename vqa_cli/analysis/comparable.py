@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from vqa_cli.analysis.policy import Policy
+from vqa_cli.document import Run, SourceResult
 from vqa_cli.errors import InputError
-from vqa_cli.run import Run, SourceResult
 
 # What must be equal for two scores of a model to be comparable.
 MODEL_FIELDS = ("name", "sha256", "precision", "pooling", "preprocessing")

@@ -10,8 +10,8 @@ from vqa_cli.analysis.bdrate import BdResult, Method, RatePoints, bd
 from vqa_cli.analysis.curves import Curve, counterpart, curves, refuse_doubled_names
 from vqa_cli.analysis.hull import convex_hull
 from vqa_cli.analysis.spread import mean_interval
+from vqa_cli.document import Run
 from vqa_cli.errors import InputError, UsageError
-from vqa_cli.run import Run
 
 HULL = "all sizes (hull)"
 

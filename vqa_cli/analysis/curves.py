@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from vqa_cli.document import Run, RungResult, Series, SourceResult
 from vqa_cli.errors import InputError
-from vqa_cli.run import Run, RungResult, Series, SourceResult
 
 # A fall smaller than this many standard errors of the rungs' own one-second means is noise.
 _NOISE_ERRORS = 1.0

@@ -25,7 +25,7 @@ from vqa_cli.analysis.spread import (
     widened,
     windows_of,
 )
-from vqa_cli.run import EncodeResult, SourceResult
+from vqa_cli.document import EncodeResult, SourceResult
 
 BD_RATE = "BD-rate"  # the key of a line's BD-rate among its figures; the others are rungs
 SAME_RATE = 0.01

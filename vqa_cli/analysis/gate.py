@@ -25,8 +25,8 @@ from vqa_cli.analysis.figures import (
 )
 from vqa_cli.analysis.policy import Allowance, Limits, MetricPolicy, Policy
 from vqa_cli.analysis.spread import Frames, mean_interval
+from vqa_cli.document import Run, RungResult
 from vqa_cli.errors import InputError
-from vqa_cli.run import Run, RungResult
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 # Frame values by metric, by (index of the source in the run, rung).

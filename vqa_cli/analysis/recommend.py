@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from vqa_cli.analysis.curves import Point, codec_name, default_metric, mixed_modes, points, refuse_doubled_names
 from vqa_cli.analysis.hull import Crossover, convex_hull, crossovers
+from vqa_cli.document import Run, RungResult, SourceResult
 from vqa_cli.errors import UsageError
-from vqa_cli.run import Run, RungResult, SourceResult
 from vqa_cli.settings import Constraints
 
 _DEFAULT_RUNGS = 6

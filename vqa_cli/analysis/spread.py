@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqa_cli.analysis.curves import series
-from vqa_cli.run import RungResult
+from vqa_cli.document import RungResult
 
 DRAWS = 400
 MIN_WINDOWS = 3

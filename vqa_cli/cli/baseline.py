@@ -20,8 +20,8 @@ def command() -> None:
 def save(run: Path, file: Path) -> None:
     """Keep RUN (a run.json or its folder) as FILE.json for `vqa gate`; refused when a rung failed."""
     from vqa_cli.analysis.baseline import make_baseline
-    from vqa_cli.ladder.output import write_text
-    from vqa_cli.run import read_run
+    from vqa_cli.document import read_run
+    from vqa_cli.files import write_text
 
     kept = make_baseline(read_run(run / "run.json" if run.is_dir() else run))
     write_text(file, kept.model_dump_json(indent=1) + "\n")
@@ -33,7 +33,7 @@ def save(run: Path, file: Path) -> None:
 def show(file: Path) -> None:
     """What a baseline holds: where its figures come from, and each source with its range."""
     from vqa_cli.analysis.curves import default_metric, points
-    from vqa_cli.run import read_run
+    from vqa_cli.document import read_run
 
     run = read_run(file / "run.json" if file.is_dir() else file)
     metric = default_metric(run)

@@ -48,7 +48,7 @@ def _compare(
     from vqa_cli.analysis.comparable import refuse_other_judging
     from vqa_cli.analysis.compare import between, refuse_other_footage, run_curves, with_anchor, within
     from vqa_cli.analysis.curves import default_metric
-    from vqa_cli.run import read_run
+    from vqa_cli.document import read_run
 
     if documents[0].suffix == ".csv":
         if len(documents) > 1:

@@ -21,9 +21,9 @@ _DIR = click.option("--cache-dir", type=click.Path(path_type=Path), help="Anothe
 @_DIR
 def info(cache_dir: Path | None) -> None:
     """Where it is, what it holds and how large it may become."""
-    from vqa_cli.entries import default_cache_dir
-    from vqa_cli.ladder.cache import Cache
-    from vqa_cli.seen import FEATURE_LIMIT_BYTES, Seen
+    from vqa_cli.store.content import default_cache_dir
+    from vqa_cli.store.rungs import Cache
+    from vqa_cli.store.seen import FEATURE_LIMIT_BYTES, Seen
 
     folder = cache_dir or default_cache_dir()
     seen = Seen(folder)
@@ -42,9 +42,9 @@ def info(cache_dir: Path | None) -> None:
 @click.option("--features", "only_features", is_flag=True, help="Drop frame features alone, which take most room.")
 def clear(cache_dir: Path | None, only_features: bool) -> None:
     """Forget everything."""
-    from vqa_cli.entries import default_cache_dir
-    from vqa_cli.ladder.cache import Cache
-    from vqa_cli.seen import Seen
+    from vqa_cli.store.content import default_cache_dir
+    from vqa_cli.store.rungs import Cache
+    from vqa_cli.store.seen import Seen
 
     folder = cache_dir or default_cache_dir()
     seen = Seen(folder)

@@ -117,9 +117,9 @@ def _models(problems: list[str]) -> dict[str, Any]:
 
 
 def _cache() -> dict[str, Any]:
-    from vqa_cli.entries import default_cache_dir
-    from vqa_cli.ladder.cache import Cache
-    from vqa_cli.seen import Seen
+    from vqa_cli.store.content import default_cache_dir
+    from vqa_cli.store.rungs import Cache
+    from vqa_cli.store.seen import Seen
 
     folder = default_cache_dir()
     seen = Seen(folder)

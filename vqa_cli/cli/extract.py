@@ -10,12 +10,12 @@ import click
 from vqa_cli.cli.console import note
 from vqa_cli.cli.options import FFMPEG_OPTION, load_chosen_scorer, model_options
 from vqa_cli.errors import ExitCode, Stopped, UsageError
-from vqa_cli.types import Size
+from vqa_cli.values import Size
 
 if TYPE_CHECKING:
     from vqa_cli.model.extractor import FeatureExtractor
     from vqa_cli.train.extract import ExtractOrder
-    from vqa_cli.types import ModelIdentity
+    from vqa_cli.values import ModelIdentity
 
 
 @click.command(name="extract")

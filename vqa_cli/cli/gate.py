@@ -21,8 +21,8 @@ from vqa_cli.settings import METRICS
 if TYPE_CHECKING:
     from vqa_cli.analysis.gate import RunFrames, Verdict
     from vqa_cli.analysis.policy import Policy
+    from vqa_cli.document import Run
     from vqa_cli.ladder.pipeline import LadderOutcome
-    from vqa_cli.run import Run
     from vqa_cli.settings import LadderSettings
 
 _CODES = {"pass": ExitCode.OK, "fail": ExitCode.BELOW_BAR, "inconclusive": ExitCode.INCONCLUSIVE}
@@ -66,7 +66,7 @@ def command(inputs: tuple[str, ...], output_format: str, output: Path | None, **
     if output is None:
         click.echo(text)
     else:
-        from vqa_cli.ladder.output import write_text
+        from vqa_cli.files import write_text
 
         write_text(output, text + "\n")
         note(f"{verdict.outcome.upper()} ({counts(verdict)}): {output}")
@@ -82,8 +82,8 @@ def _policy(options: dict[str, Any], metric: str) -> Policy:
 def _of_documents(inputs: tuple[str, ...], options: dict[str, Any]) -> Verdict:
     from vqa_cli.analysis.curves import default_metric
     from vqa_cli.analysis.gate import judge
+    from vqa_cli.document import read_run
     from vqa_cli.report.frames import read_frames
-    from vqa_cli.run import read_run
 
     if options["repeat"] > 1 or options["save"]:
         raise UsageError("--repeat and --save are for sources, which --preset encodes")

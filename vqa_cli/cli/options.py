@@ -184,7 +184,7 @@ CACHE_OPTIONS = (
 
 def cache_dir(options: dict[str, Any]) -> Path | None:
     """The folder chosen on the command line, ``None`` for ``--no-cache``."""
-    from vqa_cli.entries import default_cache_dir
+    from vqa_cli.store.content import default_cache_dir
 
     chosen: Path | None = options["cache_dir"]
     return None if options["no_cache"] else chosen or default_cache_dir()

@@ -16,7 +16,7 @@ from vqa_cli.errors import UsageError
 if TYPE_CHECKING:
     from vqa_cli.analysis.curves import Inversion
     from vqa_cli.analysis.recommend import Recommendation
-    from vqa_cli.run import Run
+    from vqa_cli.document import Run
 
 
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
@@ -53,7 +53,7 @@ def command(
 ) -> None:  # fmt: skip
     """Recommend the ladder to ship, from the convex hull of a measured one; flags win over the run's preset."""
     from vqa_cli.analysis.recommend import recommend
-    from vqa_cli.run import read_run
+    from vqa_cli.document import read_run
 
     run = read_run(document / "run.json" if document.is_dir() else document)
     given = {key: value for key, value in limits.items() if value is not None}

@@ -11,7 +11,7 @@ import click
 from vqa_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from vqa_cli.run import Run
+    from vqa_cli.document import Run
 
 
 @click.command(name="report")
@@ -51,7 +51,7 @@ def command(
 
     RUN.json is what `vqa ladder` wrote, or the directory that holds it. frames.csv beside it is used when it is there.
     """
-    from vqa_cli.run import read_run
+    from vqa_cli.document import read_run
 
     paths = [path / "run.json" if path.is_dir() else path for path in documents]
     wanted = form or _form_of(output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vqa_cli.cli.console import table
-from vqa_cli.run import Run, RungResult, SourceResult
+from vqa_cli.document import Run, RungResult, SourceResult
 
 
 def format_run(run: Run, output_format: str) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vqa_cli.ladder.trials import Bench
     from vqa_cli.media.encoders import Encoder
     from vqa_cli.settings import LadderSettings
-    from vqa_cli.types import MediaInfo, StrPath
+    from vqa_cli.values import MediaInfo, StrPath
 
 _SAMPLED_POOLINGS = ("mean", "harmonic_mean")
 # Bitrates that are looked at without --min-kbps and --max-kbps, in bits per pixel.

@@ -13,7 +13,7 @@ from vqa_cli.ladder.source import ReadySource, ready_source
 from vqa_cli.media.binaries import Ffmpeg, find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.settings import LadderSettings
-from vqa_cli.types import Scorer, StrPath
+from vqa_cli.values import Scorer, StrPath
 
 
 @dataclass(frozen=True)

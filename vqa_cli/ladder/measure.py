@@ -11,26 +11,27 @@ from pathlib import Path
 
 import numpy as np
 
-from vqa_cli.entries import without_paths
+from vqa_cli.document import EncodeResult, ModelScore, RungResult, RungStatus
 from vqa_cli.errors import StorageError, ToolError, VqaError
-from vqa_cli.ladder.cache import Cache, FrameValues, KeyParts, Measured, rung_key
+from vqa_cli.files import file_sha256
 from vqa_cli.ladder.plan import PlannedRung
 from vqa_cli.ladder.source import ReadySource
-from vqa_cli.media.binaries import Ffmpeg, file_sha256
+from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.command import build_encode_argv
 from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv
 from vqa_cli.media.encode import EncodeJob, run_encode
 from vqa_cli.media.fidelity import read_logs
 from vqa_cli.media.frames import frame_format, open_frames
 from vqa_cli.media.graph import SourceView
+from vqa_cli.media.prefetch import prefetch
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
-from vqa_cli.prefetch import prefetch
-from vqa_cli.run import EncodeResult, ModelScore, RungResult, RungStatus
-from vqa_cli.seen import Seen, Stream
 from vqa_cli.series import make_series
 from vqa_cli.settings import LadderSettings
-from vqa_cli.types import ClipScore, FrameFormat, PixelWish, Scorer, Size
+from vqa_cli.store.content import without_paths
+from vqa_cli.store.rungs import Cache, FrameValues, KeyParts, Measured, rung_key
+from vqa_cli.store.seen import Seen, Stream
+from vqa_cli.values import ClipScore, FrameFormat, PixelWish, Scorer, Size
 
 
 @dataclass(frozen=True, slots=True)

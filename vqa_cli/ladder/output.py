@@ -7,11 +7,10 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from vqa_cli.atomic import replacing
-from vqa_cli.errors import StorageError
-from vqa_cli.ladder.cache import FrameValues
+from vqa_cli.document import Run, RungResult, SourceResult
+from vqa_cli.files import write_text
 from vqa_cli.ladder.pipeline import LadderOutcome
-from vqa_cli.run import Run, RungResult, SourceResult
+from vqa_cli.store.rungs import FrameValues
 
 POOLINGS = ("mean", "harmonic_mean", "min", "p1", "p5", "p10")
 
@@ -27,19 +26,6 @@ def write_outcome(outcome: LadderOutcome, folder: Path) -> Path:
     path = folder / "run.json"
     write_text(path, outcome.run.model_dump_json(indent=1))
     return path
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    try:
-        with replacing(path) as staged:
-            staged.write_text(text, encoding="utf-8", newline="")
-    except OSError as err:
-        raise StorageError(f"cannot write: {path}", detail=err.strerror) from err
 
 
 def rungs_csv(run: Run) -> str:

@@ -15,9 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vqa_cli.document import ModelScore, Run, RungResult, SourceInfo, SourceResult
 from vqa_cli.errors import InputError, StorageError, ToolError, VqaError
 from vqa_cli.events import EncodeProgress, Note, OnEvent, Planned, RungDone, SourceScored, unwatched
-from vqa_cli.ladder.cache import Cache, FrameValues
 from vqa_cli.ladder.checks import check_encoders, check_metrics
 from vqa_cli.ladder.job import LadderJob, ready, scratch
 from vqa_cli.ladder.measure import Bench, measure_rung, measure_source, skipped
@@ -27,10 +27,10 @@ from vqa_cli.ladder.source import ReadySource, remarks
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, cpu_count, find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.names import folder_names, source_names
-from vqa_cli.run import ModelScore, Run, RungResult, SourceInfo, SourceResult
-from vqa_cli.seen import Seen
 from vqa_cli.settings import LadderSettings
-from vqa_cli.types import StrPath, optional_path
+from vqa_cli.store.rungs import Cache, FrameValues
+from vqa_cli.store.seen import Seen
+from vqa_cli.values import StrPath, optional_path
 
 
 @dataclass

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from vqa_cli.document import RateMode, RatePoint
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.media.command import EncodeOrder
 from vqa_cli.media.decode import Preparation
 from vqa_cli.media.encoders import Encoder, find_encoder
 from vqa_cli.media.graph import SourceView, rate_text
 from vqa_cli.media.probe import HDR_TRANSFERS
-from vqa_cli.run import RateMode, RatePoint
 from vqa_cli.settings import CodecSettings, FixedRung, LadderSettings
-from vqa_cli.types import ColourTags, MediaInfo, Size
+from vqa_cli.values import ColourTags, MediaInfo, Size
 
 _SHORT_CLIP_S = 5.0
 

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from vqa_cli._version import __version__
+from vqa_cli.document import Environment, ModelInfo, ScaleInfo, WeightsInfo
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg
-from vqa_cli.run import Environment, ModelInfo, ScaleInfo, WeightsInfo
-from vqa_cli.types import ModelIdentity
+from vqa_cli.values import ModelIdentity
 
 
 def describe_environment(ffmpeg: Ffmpeg, encoding: Ffmpeg, checks: dict[str, EncoderCheck]) -> Environment:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from vqa_cli.document import Repeat, Run, RungResult
 from vqa_cli.events import OnEvent
 from vqa_cli.ladder.job import LadderJob, made_ready
 from vqa_cli.ladder.pipeline import LadderOutcome, run_ladder
-from vqa_cli.run import Repeat, Run, RungResult
 
 
 def run_repeated(job: LadderJob, times: int, on_event: OnEvent) -> LadderOutcome:

@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from vqa_cli.document import SourceInfo
 from vqa_cli.errors import InputError, StorageError
+from vqa_cli.files import file_sha256
 from vqa_cli.ladder.plan import LadderPlan, as_prepared, plan_preparation
-from vqa_cli.media.binaries import Ffmpeg, file_sha256
+from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.decode import Preparation, build_inspect_argv, build_prepare_argv
 from vqa_cli.media.encode import count_frames
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
-from vqa_cli.run import SourceInfo
 from vqa_cli.settings import LadderSettings
-from vqa_cli.types import MediaInfo
+from vqa_cli.values import MediaInfo
 
 _FIELDS_LOG = "interlaced.txt"
 _LOGGED = re.compile(r"\bpts:(\d+)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vqa_cli.errors import ToolError
+from vqa_cli.files import file_sha256
 from vqa_cli.media.process import Runner
 from vqa_cli.settings import METRICS
 
@@ -91,12 +91,6 @@ def _locate(explicit: str | None) -> tuple[Path, str]:
 
 def _names(listing: str, pattern: str) -> frozenset[str]:
     return frozenset(re.findall(pattern, listing, flags=re.MULTILINE))
-
-
-def file_sha256(path: Path) -> str:
-    """Hash a file without reading it into memory."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vqa_cli.document import RatePoint
 from vqa_cli.media.encoders import Encoder, Options
 from vqa_cli.media.graph import GLOBAL, PROGRESS, SourceView, by_index, compile_argv, open_input, rate_text, to_size
-from vqa_cli.run import RatePoint
-from vqa_cli.types import ColourTags, Size
+from vqa_cli.values import ColourTags, Size
 
 PASS_LOG = "pass"
 

@@ -18,7 +18,7 @@ from vqa_cli.media.graph import (
     to_limited_yuv,
     to_size,
 )
-from vqa_cli.types import Layout, Matrix, Size
+from vqa_cli.values import Layout, Matrix, Size
 
 
 @dataclass(frozen=True, slots=True)

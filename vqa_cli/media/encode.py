@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from vqa_cli.document import EncodeResult
 from vqa_cli.errors import ToolError
-from vqa_cli.media.binaries import file_sha256
+from vqa_cli.files import file_sha256
 from vqa_cli.media.probe import packet_rates
 from vqa_cli.media.process import Runner
-from vqa_cli.run import EncodeResult
 from vqa_cli.series import segment_means
 
 _CPU = re.compile(r"bench: utime=([\d.]+)s stime=([\d.]+)s")

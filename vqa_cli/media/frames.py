@@ -12,7 +12,7 @@ import numpy as np
 from vqa_cli.errors import InputError
 from vqa_cli.media.graph import HD_SHORT_SIDE
 from vqa_cli.media.process import Pipe, Runner
-from vqa_cli.types import ColourTags, FrameFormat, Matrix, PixelWish, Size
+from vqa_cli.values import ColourTags, FrameFormat, Matrix, PixelWish, Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

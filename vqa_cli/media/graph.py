@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vqa_cli.types import ColourTags, MediaInfo, Size
+from vqa_cli.values import ColourTags, MediaInfo, Size
 
 # -nostdin: a child that reads the terminal eats the user's keys. level+info: error lines can be told apart, and
 # -benchmark reports CPU time.

@@ -12,7 +12,7 @@ import numpy as np
 
 from vqa_cli.errors import InputError
 from vqa_cli.media.graph import RGB
-from vqa_cli.types import ColourTags, MediaInfo, Size
+from vqa_cli.values import ColourTags, MediaInfo, Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

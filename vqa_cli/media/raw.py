@@ -10,7 +10,7 @@ from typing import Any
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.media.decode import MeasureOrder, build_frames_argv
 from vqa_cli.media.graph import SourceView, rate_text
-from vqa_cli.types import ColourTags, Size
+from vqa_cli.values import ColourTags, Size
 
 SUFFIXES = frozenset({".yuv"})
 _MEASURED = 64  # pixels: whole groups of any format

@@ -7,7 +7,7 @@ from typing import Self
 from torch import Tensor, nn
 
 from vqa_cli.model.device import DTYPES
-from vqa_cli.types import FrameFormat
+from vqa_cli.values import FrameFormat
 
 
 class Backbone(nn.Module):

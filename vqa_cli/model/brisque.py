@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.extractor import FeatureExtractor
-from vqa_cli.types import FrameFormat, ModelIdentity, ScoreScale
+from vqa_cli.values import FrameFormat, ModelIdentity, ScoreScale
 
 BRISQUE = "brisque"
 # Nothing is learnt, so that there are no weights to hash; the number rises with the arithmetic.

@@ -12,8 +12,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from vqa_cli.atomic import replacing
 from vqa_cli.errors import ModelError, StorageError, first_line
+from vqa_cli.files import replacing
 from vqa_cli.model.store import is_there
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.device import FULL_FP32, is_out_of_memory, short_of_memory
-from vqa_cli.types import FrameFormat
+from vqa_cli.values import FrameFormat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vqa_cli.model.backbone import Backbone
-from vqa_cli.types import FrameFormat
+from vqa_cli.values import FrameFormat
 
 _CELL = 4
 _LUMAS = _CELL * _CELL

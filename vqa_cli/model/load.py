@@ -18,7 +18,7 @@ from vqa_cli.model.registry import (
     unknown_model,
 )
 from vqa_cli.model.store import default_dir, sha256_of
-from vqa_cli.types import Layout, ModelIdentity, PixelWish, ScoreScale, StrPath, WeightsInUse, optional_path
+from vqa_cli.values import Layout, ModelIdentity, PixelWish, ScoreScale, StrPath, WeightsInUse, optional_path
 
 if TYPE_CHECKING:
     import torch

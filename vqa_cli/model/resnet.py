@@ -17,7 +17,7 @@ from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.device import DTYPES
 from vqa_cli.model.fused import convolve, convolve_onto
 from vqa_cli.model.rounding import BlockInputs, expected_inputs, round_weights
-from vqa_cli.types import FrameFormat
+from vqa_cli.values import FrameFormat
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)

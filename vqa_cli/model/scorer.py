@@ -14,7 +14,7 @@ from vqa_cli.errors import InputError, ModelError
 from vqa_cli.model.extractor import FeatureExtractor
 from vqa_cli.model.heads import Head, HeadStream
 from vqa_cli.model.pooling import BETA, TAU_FRAMES, Pooling, effective_tau, pool_clip
-from vqa_cli.types import ClipScore, FeatureSink, FrameFormat, ModelIdentity
+from vqa_cli.values import ClipScore, FeatureSink, FrameFormat, ModelIdentity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,7 +74,7 @@ class TemporalPooling:
 
 
 class StreamingScorer:
-    """Implements :class:`vqa_cli.types.Scorer` for a backbone with a head."""
+    """Implements :class:`vqa_cli.values.Scorer` for a backbone with a head."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class StreamingScorer:
         every: int = 1,
         sink: FeatureSink | None = None,
     ) -> ClipScore:
-        """See :class:`vqa_cli.types.Scorer`."""
+        """See :class:`vqa_cli.values.Scorer`."""
         if frame_format.layout != (wanted := self._identity.pixels.layout):
             raise InputError(f"{self._identity.name} is to be shown {wanted} frames, not {frame_format.layout}")
         stream = HeadStream(self._head)
@@ -117,7 +117,7 @@ class StreamingScorer:
         return self._pool([*scores, stream.end()], every)
 
     def score_features(self, features: NDArray[np.float16], *, every: int = 1) -> ClipScore:
-        """See :class:`vqa_cli.types.Scorer`."""
+        """See :class:`vqa_cli.values.Scorer`."""
         stream = HeadStream(self._head)
         scores: list[Tensor] = []
         for start in range(0, len(features), _FEATURE_FRAMES):
@@ -126,7 +126,7 @@ class StreamingScorer:
         return self._pool([*scores, stream.end()], every)
 
     def pool(self, frame_outputs: NDArray[np.float64], *, every: int = 1) -> ClipScore:
-        """See :class:`vqa_cli.types.Scorer`."""
+        """See :class:`vqa_cli.values.Scorer`."""
         return self._pool([torch.from_numpy(np.array(frame_outputs, dtype=np.float64))], every)
 
     def _pool(self, parts: list[Tensor], every: int) -> ClipScore:

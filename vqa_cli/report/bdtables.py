@@ -10,7 +10,7 @@ from vqa_cli.analysis.bdrate import RatePoints, bd
 from vqa_cli.analysis.compare import HULL
 from vqa_cli.analysis.curves import Point, codec_name, curves, points
 from vqa_cli.analysis.hull import convex_hull
-from vqa_cli.run import RungResult, SourceResult
+from vqa_cli.document import RungResult, SourceResult
 
 
 @dataclass(frozen=True, slots=True)

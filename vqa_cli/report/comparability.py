@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from vqa_cli.analysis.comparable import MODEL_FIELDS, in_both, preparation
-from vqa_cli.run import ModelInfo, Run, SourceResult
+from vqa_cli.document import ModelInfo, Run, SourceResult
 
 
 def differences(runs: Sequence[tuple[str, Run]]) -> list[str]:

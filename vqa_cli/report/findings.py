@@ -17,9 +17,9 @@ from vqa_cli.analysis.curves import (
 )
 from vqa_cli.analysis.hull import convex_hull
 from vqa_cli.analysis.recommend import Recommendation, recommend
+from vqa_cli.document import Run, RungResult, SourceResult
 from vqa_cli.report.bdtables import BdCell, BdTable, CurveName, bd_tables
 from vqa_cli.report.labels import MetricLabel, join_words, plural, show_rate
-from vqa_cli.run import Run, RungResult, SourceResult
 
 _EVEN_PERCENT = 1.0
 _LEAST_RANKED = 5

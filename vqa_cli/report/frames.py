@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vqa_cli.document import Run, RungResult, Series, SourceResult
 from vqa_cli.errors import StorageError
-from vqa_cli.run import Run, RungResult, Series, SourceResult
 
 if TYPE_CHECKING:
     import pandas as pd

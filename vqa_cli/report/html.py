@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vqa_cli._version import __version__
-from vqa_cli.atomic import replacing
+from vqa_cli.document import Run
 from vqa_cli.errors import StorageError
+from vqa_cli.files import replacing
 from vqa_cli.report import labels
 from vqa_cli.report.charts import DARK, LIGHT, PAGE, Palette, colour_of, frame_chart, rate_chart, with_data
 from vqa_cli.report.findings import Entry, rung_name
@@ -23,7 +24,6 @@ from vqa_cli.report.overview import compare_over
 from vqa_cli.report.payload import frame_choice, frame_data, page_data, panel_metrics, rate_axes, rate_data
 from vqa_cli.report.view import Page, TitleView, build_page
 from vqa_cli.resources import template_dir
-from vqa_cli.run import Run
 
 if TYPE_CHECKING:
     import jinja2

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vqa_cli.run import ModelInfo
+from vqa_cli.document import ModelInfo
 
 MINUS = "\u2212"
 _NARROW_SPACE = "\u202f"

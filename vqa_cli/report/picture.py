@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from vqa_cli.document import Run
 from vqa_cli.errors import UsageError
 from vqa_cli.report.charts import DARK, LIGHT, rate_chart, with_data
 from vqa_cli.report.html import write_file
 from vqa_cli.report.payload import panel_metrics, rate_axes, rate_data
 from vqa_cli.report.view import TitleView, build_page
-from vqa_cli.run import Run
 
 Theme = Literal["light", "dark"]
 PictureFormat = Literal["svg", "png"]

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vqa_cli.analysis.curves import all_metrics, codec_name
+from vqa_cli.document import EncodeResult, ModelScore, Pooled, Run, RungResult
 from vqa_cli.errors import UsageError
 from vqa_cli.report.comparability import differences
 from vqa_cli.report.findings import Entry, Findings, find, rung_name
 from vqa_cli.report.labels import MetricLabel, metric_label, show_argv
-from vqa_cli.run import EncodeResult, ModelScore, Pooled, Run, RungResult
 
 POOLINGS = ("mean", "harmonic_mean", "p10", "p5", "p1", "min")
 

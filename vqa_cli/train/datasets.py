@@ -11,7 +11,7 @@ import numpy as np
 
 from vqa_cli.errors import InputError, first_line
 from vqa_cli.media.raw import RawFormat
-from vqa_cli.types import Size
+from vqa_cli.values import Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

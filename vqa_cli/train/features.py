@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vqa_cli.atomic import replacing
 from vqa_cli.errors import InputError, StorageError, first_line
+from vqa_cli.files import replacing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

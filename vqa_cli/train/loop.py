@@ -17,10 +17,10 @@ from scipy import stats
 from torch import Tensor
 
 from vqa_cli.errors import ModelError
+from vqa_cli.media.prefetch import prefetch
 from vqa_cli.model.device import FULL_FP32
 from vqa_cli.model.heads import Head, batch_scores, make_head
 from vqa_cli.model.pooling import effective_tau, pool_batch
-from vqa_cli.prefetch import prefetch
 from vqa_cli.train.clips import Clips, Standard, load_batch
 from vqa_cli.train.objective import MixedObjective, Objective
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from vqa_cli.atomic import replacing
 from vqa_cli.errors import InputError, StorageError, first_line
+from vqa_cli.files import replacing
 from vqa_cli.train.loop import Fit
 
 

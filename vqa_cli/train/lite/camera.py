@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vqa_cli.types import Size
+from vqa_cli.values import Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

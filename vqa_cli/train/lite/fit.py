@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqa_cli.atomic import replacing
 from vqa_cli.errors import InputError, ModelError
+from vqa_cli.files import replacing
 from vqa_cli.model.checkpoint import load_state
 from vqa_cli.model.device import LITE_CLOSE, cpu_has_bf16, pick_precision
 from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vqa_cli.atomic import replacing
 from vqa_cli.errors import VqaError
+from vqa_cli.files import replacing
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv
 from vqa_cli.media.fidelity import read_logs
@@ -34,7 +34,7 @@ from vqa_cli.train.lite.material import Kind, LiteSource, read_sources
 from vqa_cli.train.lite.pictures import draw_picture, open_photo
 from vqa_cli.train.lite.recipes import CODERS, Recipe, draw
 from vqa_cli.train.lite.takes import FRAMES, WINDOW, WINDOW_FORMAT, Take, append_take, frames_path, read_takes
-from vqa_cli.types import ColourTags, Size
+from vqa_cli.values import ColourTags, Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,7 @@ import numpy as np
 
 from vqa_cli.errors import InputError, first_line
 from vqa_cli.train.lite.recipes import Recipe
-from vqa_cli.types import FrameFormat, Size
+from vqa_cli.values import FrameFormat, Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,8 +16,8 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from vqa_cli.entries import Entries, content_key
-from vqa_cli.types import ClipScore, FrameFormat, ModelIdentity, Scorer
+from vqa_cli.store.content import Entries, content_key
+from vqa_cli.values import ClipScore, FrameFormat, ModelIdentity, Scorer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,12 +1,15 @@
-"""Files that are whole or not there: written under another name in the same folder, then renamed."""
+"""Files that are whole or not there (written under another name in the same folder, then renamed), and their hashes."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from vqa_cli.errors import StorageError
 
 
 @contextmanager
@@ -23,3 +26,22 @@ def replacing(path: Path) -> Iterator[Path]:
         staged = Path(folder, path.name)
         yield staged
         os.replace(staged, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    try:
+        with replacing(path) as staged:
+            staged.write_text(text, encoding="utf-8", newline="")
+    except OSError as err:
+        raise StorageError(f"cannot write: {path}", detail=err.strerror) from err
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file without reading it into memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

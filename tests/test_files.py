@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vqa_cli.atomic import replacing
 from vqa_cli.errors import StorageError
-from vqa_cli.ladder.output import write_text
+from vqa_cli.files import replacing, write_text
 from vqa_cli.report.html import write_file
 from vqa_cli.train.features import Provenance, open_features, write_features
 

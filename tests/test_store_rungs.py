@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vqa_cli.ladder.cache import Cache, Measured
-from vqa_cli.run import EncodeResult
+from vqa_cli.document import EncodeResult
+from vqa_cli.store.rungs import Cache, Measured
 
 MEASURED = Measured(
     encode=EncodeResult(

@@ -13,12 +13,12 @@ from conftest import FFMPEG, Vqa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqa_cli.entries import Entries, content_key
 from vqa_cli.errors import InputError
 from vqa_cli.model.load import load_scorer
 from vqa_cli.model.pooling import pool_batch, pool_clip
-from vqa_cli.seen import Seen, Stream
-from vqa_cli.types import FrameFormat
+from vqa_cli.store.content import Entries, content_key
+from vqa_cli.store.seen import Seen, Stream
+from vqa_cli.values import FrameFormat
 
 PIXELS = FrameFormat(96, 64)
 STREAM = Stream("content", ("-i", "FILE"), PIXELS, "ffmpeg")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vqa_cli.errors import StorageError
 from vqa_cli.settings import LadderSettings
-from vqa_cli.types import StrPath
+from vqa_cli.values import StrPath
 
 SCHEMA_VERSION = 1
 
@@ -188,7 +188,7 @@ class SourceResult(_Document):
 
 
 class ScaleInfo(_Document):
-    """See :class:`vqa_cli.types.ScoreScale`."""
+    """See :class:`vqa_cli.values.ScoreScale`."""
 
     name: str
     minimum: float
@@ -198,14 +198,14 @@ class ScaleInfo(_Document):
 
 
 class WeightsInfo(_Document):
-    """See :class:`vqa_cli.types.WeightsInUse`."""
+    """See :class:`vqa_cli.values.WeightsInUse`."""
 
     name: str
     sha256: str
 
 
 class ModelInfo(_Document):
-    """See :class:`vqa_cli.types.ModelIdentity`; ``files`` by part, empty in documents from before they were recorded."""
+    """See :class:`vqa_cli.values.ModelIdentity`; ``files`` by part, empty in documents from before they were recorded."""
 
     name: str
     sha256: str

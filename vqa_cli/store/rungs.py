@@ -1,6 +1,6 @@
 """Finished encodes with their full-reference figures, by content, so that nothing is encoded twice, even after a crash.
 
-What the model makes of them is remembered apart (``vqa_cli.seen``), so that another model part starts from there.
+What the model makes of them is remembered apart (``vqa_cli.store.seen``), so that another model part starts from there.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from vqa_cli.entries import Entries, Usage, content_key
-from vqa_cli.run import EncodeResult, Series
+from vqa_cli.document import EncodeResult, Series
+from vqa_cli.store.content import Entries, Usage, content_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

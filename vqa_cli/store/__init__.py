@@ -1,0 +1,1 @@
+"""What is known already, by content: rungs, and what a model saw."""
