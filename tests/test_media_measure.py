@@ -21,7 +21,7 @@ from vqa_cli.media.graph import SourceView
 from vqa_cli.media.prefetch import prefetch
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
-from vqa_cli.settings import METRICS
+from vqa_cli.metrics import METRICS
 from vqa_cli.values import ColourTags, FrameFormat, Size
 
 pytestmark = pytest.mark.ffmpeg
@@ -37,7 +37,7 @@ def compare(
         argv = build_measure_argv(find_ffmpeg(runner).path, SourceView.of(ours), SourceView.of(info), order)
         with open_frames(runner, argv, pixels, expected=info.frames, what="clip", cwd=tmp_path) as frames:
             count = sum(len(chunk) for chunk in prefetch(frames))
-    return count, read_logs(tmp_path, metrics, frames=count, bit_depth=8)
+    return count, read_logs(tmp_path, metrics, frames=count, bit_depth=8).values
 
 
 def test_a_clip_against_itself_is_perfect(clip: Path, tmp_path: Path) -> None:

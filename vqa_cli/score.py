@@ -16,7 +16,7 @@ from vqa_cli.document import Series
 from vqa_cli.errors import InputError, ToolError
 from vqa_cli.files import file_sha256
 from vqa_cli.media.binaries import Ffmpeg, find_ffmpeg
-from vqa_cli.media.decode import MeasureOrder, build_count_argv, build_frames_argv, build_measure_argv
+from vqa_cli.media.decode import MeasureOrder, build_count_argv, build_frames_argv, build_measure_argv, compared_depth
 from vqa_cli.media.encode import count_frames
 from vqa_cli.media.fidelity import read_logs
 from vqa_cli.media.frames import FrameStream, frame_format, open_frames
@@ -138,7 +138,7 @@ def score_file(
         with open_frames(runner, argv, pixels, expected=None, what=str(path), cwd=workdir) as frames:
             clip = seen.score(stream, scorer, prefetch(_complete(info, request, every, frames)))
         values = {"model": np.asarray(clip.frame_scores, dtype=np.float64)}
-        values |= read_logs(workdir, request.metrics, frames=frames.frames, bit_depth=depth)
+        values |= read_logs(workdir, request.metrics, frames=frames.frames, bit_depth=depth).values
     fps = info.fps / every
     fidelity = {name: make_series(series, fps) for name, series in values.items() if name != "model"}
     return FileScore(clip, fidelity, values, size, frames.frames, fps)
@@ -225,7 +225,7 @@ def _command(
             f"frames do not match: {info.path} has {ours}, reference {reference.path} has {theirs}",
             hint="frames are compared by number; cut both to the same ones",
         )
-    depth = 10 if max(info.bit_depth, reference.bit_depth) > 8 else 8
+    depth = compared_depth(view, SourceView.of(reference))
     return build_measure_argv(ffmpeg.path, view, SourceView.of(reference), order), depth
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-METRICS = ("vmaf", "vmaf_neg", "psnr", "ssim", "xpsnr")
-MetricName = Literal["vmaf", "vmaf_neg", "psnr", "ssim", "xpsnr"]
+from vqa_cli.metrics import known_metric
 
 _RATE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kKmM]?)\s*$")
 
@@ -34,6 +33,7 @@ def parse_kbps(value: Any) -> float:
 
 
 Kbps = Annotated[float, BeforeValidator(parse_kbps)]
+MetricName = Annotated[str, AfterValidator(known_metric)]
 Height = Annotated[int, Field(ge=64, le=8640, multiple_of=2)]
 
 

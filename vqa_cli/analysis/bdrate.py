@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from vqa_cli.metrics import METRICS
+
 Method = Literal["pchip", "akima", "cubic"]
 MIN_POINTS = 4
 MIN_OVERLAP = 0.75
-_VMAF_SATURATION = 99.5
 _ABSURD_PERCENT = 1000.0
 
 
@@ -91,13 +92,19 @@ def _clean(curve: RatePoints, metric: str) -> tuple[list[float], list[float], st
         if kept and quality == kept[-1][1]:
             continue
         if kept and quality < kept[-1][1]:
-            if metric.startswith("vmaf") and kept[-1][1] >= _VMAF_SATURATION:
+            if _is_saturated(metric, kept[-1][1]):
                 break
             return [], [], f"quality does not rise with rate at {rate:.0f} kb/s"
         kept.append((rate, quality))
     if len(kept) < MIN_POINTS:
         return [], [], f"{len(kept)} usable points; at least {MIN_POINTS} are needed"
     return [r for r, _ in kept], [q for _, q in kept], None
+
+
+def _is_saturated(metric: str, quality: float) -> bool:
+    """Whether a metric may fall from here on although the rate rises. Source: AOM CTC's treatment of VMAF."""
+    top = METRICS[metric].saturation if metric in METRICS else None
+    return top is not None and quality >= top
 
 
 def _overlap(a: Sequence[float], b: Sequence[float]) -> float:

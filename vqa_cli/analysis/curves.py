@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from vqa_cli.document import Run, RungResult, Series, SourceResult
 from vqa_cli.errors import InputError
+from vqa_cli.metrics import METRICS
 
 # A fall smaller than this many standard errors of the rungs' own one-second means is noise.
 _NOISE_ERRORS = 1.0
@@ -197,4 +198,4 @@ def _noise(one: RungResult, other: RungResult, metric: str) -> float:
 def _span(run: Run, metric: str) -> float:
     if metric == "model" and run.model is not None:
         return run.model.scale.maximum - run.model.scale.minimum
-    return {"ssim": 1.0, "psnr": 40.0, "xpsnr": 40.0}.get(metric, 100.0)
+    return METRICS[metric].span if metric in METRICS else 100.0

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vqa_cli.errors import UsageError
+from vqa_cli.metrics import METRICS
 
 
 class _Strict(BaseModel):
@@ -97,7 +98,7 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def default_policy(metric: str) -> Policy:
     """Without a file: at most 1 % BD-rate, and at most 1 % of the metric's range lost at any rung."""
-    drop = {"ssim": 0.005, "psnr": 0.3, "xpsnr": 0.3}.get(metric, 1.0)
+    drop = METRICS[metric].default_drop if metric in METRICS else 1.0
     return Policy(metrics={metric: MetricPolicy(max_bd_rate=1.0, max_drop_mean=drop)})
 
 

@@ -55,7 +55,7 @@ def _ffmpeg(explicit: str | None, problems: list[str]) -> dict[str, Any] | None:
     from vqa_cli.media.command import build_check_argv
     from vqa_cli.media.encoders import ENCODERS
     from vqa_cli.media.process import Runner
-    from vqa_cli.settings import METRICS
+    from vqa_cli.metrics import METRICS
 
     with Runner() as runner:
         try:

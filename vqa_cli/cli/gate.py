@@ -16,7 +16,7 @@ from vqa_cli.cli.inputs import expand_inputs, refuse_all_missing
 from vqa_cli.cli.options import FFMPEG_OPTION, JOBS_OPTION, REPEAT_OPTION, cache_dir, cache_options, load_chosen_scorer
 from vqa_cli.cli.verdicts import FORMATS, counts
 from vqa_cli.errors import ExitCode, UsageError
-from vqa_cli.settings import METRICS
+from vqa_cli.metrics import METRICS
 
 if TYPE_CHECKING:
     from vqa_cli.analysis.gate import RunFrames, Verdict

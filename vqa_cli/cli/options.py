@@ -11,8 +11,9 @@ import click
 
 from vqa_cli.cli.console import note
 from vqa_cli.cli.weights import with_weights
+from vqa_cli.metrics import metric_names
 from vqa_cli.model.memory import keep_large_blocks
-from vqa_cli.settings import METRICS, parse_kbps
+from vqa_cli.settings import parse_kbps
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -111,13 +112,10 @@ class MetricList(_Type):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         if isinstance(value, (tuple, list)):
             return tuple(value)
-        if value == "none":
-            return ()
-        names = METRICS if value == "all" else tuple(dict.fromkeys(part.strip() for part in str(value).split(",")))
-        for name in names:
-            if name not in METRICS:
-                self.fail(f"unknown metric: {name}; one of {', '.join(METRICS)}, all or none", param, ctx)
-        return names
+        try:
+            return metric_names(str(value))
+        except ValueError as err:
+            self.fail(str(err), param, ctx)
 
 
 class BatchSize(_Type):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from vqa_cli.cli.console import table
 from vqa_cli.document import Run, RungResult, SourceResult
+from vqa_cli.metrics import METRICS
 
 
 def format_run(run: Run, output_format: str) -> str:
@@ -61,4 +62,4 @@ def _inversion(metrics: Sequence[str]) -> str:
 
 
 def _metric_cell(value: float | None, metric: str) -> str:
-    return "" if value is None else f"{value:.4f}" if metric == "ssim" else f"{value:.2f}"
+    return "" if value is None else f"{value:.{max(2, METRICS[metric].decimals)}f}"

@@ -15,7 +15,7 @@ import click
 from vqa_cli.cli.console import note, table
 from vqa_cli.cli.options import FFMPEG_OPTION, cache_dir, cache_options, load_chosen_scorer, model_options
 from vqa_cli.errors import ExitCode, UsageError
-from vqa_cli.settings import METRICS
+from vqa_cli.metrics import METRICS
 
 if TYPE_CHECKING:
     from vqa_cli.ladder.samples import SampledSource

@@ -18,11 +18,12 @@ from vqa_cli.ladder.plan import PlannedRung
 from vqa_cli.ladder.source import ReadySource
 from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.command import build_encode_argv
-from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv
+from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv, compared_depth
 from vqa_cli.media.encode import EncodeJob, run_encode
 from vqa_cli.media.fidelity import read_logs
 from vqa_cli.media.frames import frame_format, open_frames
 from vqa_cli.media.graph import SourceView
+from vqa_cli.media.pixels import bit_depth
 from vqa_cli.media.prefetch import prefetch
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
@@ -218,11 +219,11 @@ def _score_and_compare(
                 pass
         else:
             clip = bench.seen.score(bench.stream(coded, content, depth), bench.scorer, prefetch(frames))
-    return clip, read_logs(folder, bench.settings.metrics, frames=expected, bit_depth=depth)
+    return clip, read_logs(folder, bench.settings.metrics, frames=expected, bit_depth=depth).values
 
 
 def _depth(bench: Bench, coded: SourceView) -> int:
-    return 10 if max(coded.bit_depth, bench.source.view.bit_depth) > 8 else 8
+    return compared_depth(coded, bench.source.view)
 
 
 def _coded_view(bench: Bench, rung: PlannedRung, output: Path) -> SourceView:
@@ -234,7 +235,7 @@ def _coded_view(bench: Bench, rung: PlannedRung, output: Path) -> SourceView:
         size=rung.order.size,
         colour=bench.source.view.colour,
         full_range=False,
-        bit_depth=10 if "10" in rung.order.pix_fmt else 8,
+        bit_depth=bit_depth(rung.order.pix_fmt),
     )
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from vqa_cli.errors import ToolError
 from vqa_cli.files import file_sha256
 from vqa_cli.media.process import Runner
-from vqa_cli.settings import METRICS
+from vqa_cli.metrics import METRICS
 
-_FILTERS = {"vmaf": "libvmaf", "vmaf_neg": "libvmaf", "psnr": "psnr", "ssim": "ssim", "xpsnr": "xpsnr"}
 _LIBRARY = re.compile(
     r"(x264 - core \d+(?: r\d+)?|HEVC encoder version \S+|SVT-AV1 Encoder Lib \S+|"
     r"libvvenc version: \S+|(?<=\[info\] )v\d+\.\d+\.\d+\S*)"
@@ -39,7 +38,7 @@ class Ffmpeg:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Full-reference metrics that this build can measure."""
-        return tuple(name for name in METRICS if _FILTERS[name] in self.filters)
+        return tuple(name for name, metric in METRICS.items() if metric.filter in self.filters)
 
     def video_encoders(self, known: frozenset[str]) -> tuple[str, ...]:
         """Those of ``known`` that this build contains, sorted."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from vqa_cli.media.graph import (
     to_limited_yuv,
     to_size,
 )
+from vqa_cli.metrics import comparison_filters
 from vqa_cli.values import Layout, Matrix, Size
 
 
@@ -41,11 +41,6 @@ class MeasureOrder:
     untagged: Matrix = "bt601"
 
 
-# Names of the log files, in the working directory of the command.
-LOGS = {"vmaf": "vmaf.json", "psnr": "psnr.log", "ssim": "ssim.log", "xpsnr": "xpsnr.log"}
-_VMAF_MODELS = {"vmaf": "vmaf_v0.6.1", "vmaf_neg": "vmaf_v0.6.1neg"}
-
-
 def build_frames_argv(ffmpeg: Path, source: SourceView, order: MeasureOrder, **told: Any) -> tuple[str, ...]:
     """Decode ``source`` alone to raw frames at the display size on standard output.
 
@@ -66,10 +61,12 @@ def build_measure_argv(ffmpeg: Path, encode: SourceView, reference: SourceView, 
     The comparison filters hand the encode's frames on, so that they form one chain: nothing is decoded twice and no
     branch can run ahead of the reader. Only RGB at the file's own size branches off before, because what is compared is
     4:2:0 in limited range: the model is shown the pixels of :func:`build_frames_argv`, with a reference or without. To be
-    run in a working directory of its own, where the logs of :data:`LOGS` go.
+    run in a working directory of its own, where the metrics' logs go.
     """
     if not order.metrics:
         return build_frames_argv(ffmpeg, encode, order)
+    # Paired by number: at two rates the filters would pair by time, and drop or repeat frames of one side.
+    encode = replace(encode, fps=reference.fps)
     if reference.rgb and encode.colour.matrix and not encode.rgb:
         reference = replace(reference, colour=replace(reference.colour, matrix=encode.colour.matrix))
     if not _is_straight(encode, order):
@@ -97,23 +94,6 @@ def _measured(stream: Any, encode: SourceView, reference: SourceView, order: Mea
     for index, (name, options) in enumerate(filters):
         stream = library().filter([stream, copies[index]], name, **options)
     return stream
-
-
-def comparison_filters(metrics: Iterable[str], threads: int) -> list[tuple[str, dict[str, str]]]:
-    """The filters that measure ``metrics``, each writing its log; one libvmaf serves both VMAF models."""
-    wanted = set(metrics)
-    filters: list[tuple[str, dict[str, str]]] = []
-    models = [f"version={version}:name={name}" for name, version in _VMAF_MODELS.items() if name in wanted]
-    if models:
-        options = {
-            "model": "|".join(models),
-            "log_fmt": "json",
-            "log_path": LOGS["vmaf"],
-            "n_threads": str(threads),
-        }
-        filters.append(("libvmaf", options))
-    filters += [(name, {"stats_file": LOGS[name]}) for name in ("psnr", "ssim", "xpsnr") if name in wanted]
-    return filters
 
 
 def build_count_argv(ffmpeg: Path, source: SourceView) -> tuple[str, ...]:
@@ -185,9 +165,19 @@ def _tonemapped(stream: Any) -> Any:
     )
 
 
+# Depths that every comparison filter and libvmaf take.
+_DEPTHS = {8: "yuv420p", 10: "yuv420p10le", 12: "yuv420p12le", 16: "yuv420p16le"}
+
+
+def compared_depth(*files: SourceView) -> int:
+    """Bits at which files are compared: those of the deepest, so that none loses any."""
+    deepest = max(file.bit_depth for file in files)
+    return next((depth for depth in _DEPTHS if depth >= deepest), max(_DEPTHS))
+
+
 def _compared(*files: SourceView) -> str:
-    """Pixel format in which files are compared, as deep as the deepest."""
-    return "yuv420p10le" if any(file.bit_depth > 8 for file in files) else "yuv420p"
+    """Pixel format in which files are compared."""
+    return _DEPTHS[compared_depth(*files)]
 
 
 def _opened(source: SourceView, order: MeasureOrder, **options: Any) -> Any:

@@ -1,55 +1,60 @@
-"""Reads what ffmpeg's comparison filters logged: one value per frame and metric.
-
-Units: VMAF and VMAF-NEG 0..100, PSNR and XPSNR dB of the luma plane, SSIM 0..1 of the luma plane. Frames that are equal
-have infinite PSNR; they count as the ceiling that libvmaf uses (6 * bits + 12 dB: 60 at 8 bit, 72 at 10), so that a
-mean exists. Sources: Z. Li et al., "Toward a practical perceptual video quality metric" (Netflix, 2016); Z. Wang et al.,
-"Image quality assessment", IEEE TIP 2004 (SSIM); C. Helmrich et al., "XPSNR", ICASSP 2020.
-"""
+"""Reads what ffmpeg's comparison filters logged: one value per frame and metric."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vqa_cli.errors import ToolError
-from vqa_cli.media.decode import LOGS
+from vqa_cli.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LINE = {
-    "psnr": re.compile(r"psnr_y:(inf|[\d.]+)"),
-    "ssim": re.compile(r" Y:(inf|[\d.]+)"),
-    "xpsnr": re.compile(r"^n: *\d+ +XPSNR y: *(inf|[\d.]+)", re.MULTILINE),
-}
 
+@dataclass(frozen=True)
+class Fidelity:
+    """What a comparison gave.
 
-def read_logs(workdir: Path, metrics: Iterable[str], *, frames: int, bit_depth: int) -> dict[str, NDArray[np.float64]]:
-    """Per-frame series of each metric, each of shape (frames,).
-
-    Raises:
-        ToolError: a log is missing, damaged, or does not hold one finite value per frame.
+    Attributes:
+        values: per-frame series of each metric that could be read, each of shape (frames,).
+        faults: why the others could not, by metric.
     """
-    ceiling_db = 6.0 * bit_depth + 12.0
-    series = {name: _read(workdir, name, ceiling_db) for name in metrics}
-    for name, values in series.items():
-        if len(values) != frames or not np.isfinite(values).all():
-            raise ToolError(f"{name} gave {len(values)} values for {frames} frames")
-    return series
+
+    values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The faults as sentences."""
+        return tuple(f"{name} was not measured: {reason}" for name, reason in self.faults.items())
 
 
-def _read(workdir: Path, name: str, ceiling_db: float) -> NDArray[np.float64]:
-    log = workdir / LOGS["vmaf" if name.startswith("vmaf") else name]
+def read_logs(workdir: Path, names: Iterable[str], *, frames: int, bit_depth: int) -> Fidelity:
+    """Read the log of each metric. One that cannot be read costs that metric, never the others."""
+    result = Fidelity()
+    for name in names:
+        try:
+            result.values[name] = _read(workdir, METRICS[name], frames, bit_depth)
+        except ToolError as err:
+            result.faults[name] = err.message
+    return result
+
+
+def _read(workdir: Path, metric: Metric, frames: int, bit_depth: int) -> NDArray[np.float64]:
     try:
-        text = log.read_text(encoding="utf-8")
+        text = (workdir / metric.log).read_text(encoding="utf-8")
+        values = np.array(metric.read(text, bit_depth), dtype=np.float64)
     except OSError as err:
-        raise ToolError(f"ffmpeg wrote no log for {name}", detail=err.strerror) from err
-    if name.startswith("vmaf"):
-        return np.array([frame["metrics"][name] for frame in json.loads(text)["frames"]], dtype=np.float64)
-    values = np.array(_LINE[name].findall(text), dtype=np.float64)
-    return values if name == "ssim" else np.minimum(values, ceiling_db)
+        raise ToolError(f"ffmpeg wrote no log ({err.strerror})") from err
+    except (ValueError, KeyError, TypeError) as err:
+        raise ToolError("its log is damaged") from err
+    if len(values) != frames:
+        raise ToolError(f"{len(values)} values for {frames} frames")
+    if wrong := np.flatnonzero(~np.isfinite(values)).tolist():
+        raise ToolError(f"frame {wrong[0]} has no number ({len(wrong)} of {frames} frames)")
+    return values

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vqa_cli.document import ModelInfo
+from vqa_cli.metrics import METRICS
 
 MINUS = "\u2212"
 _NARROW_SPACE = "\u202f"
@@ -31,28 +32,16 @@ class MetricLabel:
         return "–" if value is None else _signed(f"{value:+.{self.decimals}f}")
 
 
-_FULL_REFERENCE = {
-    "vmaf": ("VMAF", "0–100", 1, "Netflix's fused metric (v0.6.1), against the source at the display size."),
-    "vmaf_neg": ("VMAF NEG", "0–100", 1, "VMAF that gives no credit for sharpening and other enhancement."),
-    "psnr": (
-        "PSNR",
-        "dB",
-        2,
-        "Peak signal-to-noise ratio of luma; equal frames count as the ceiling of the bit depth.",
-    ),
-    "ssim": ("SSIM", "0–1", 4, "Structural similarity of luma."),
-    "xpsnr": ("XPSNR", "dB", 2, "PSNR of luma weighted by what the eye sees."),
-}
-
-
 def metric_label(key: str, model: ModelInfo | None) -> MetricLabel:
     """Label of a run's metric; ``"model"`` is the no-reference model."""
     if key == "model" and model is not None:
         scale = model.scale
         decimals = 3 if scale.maximum - scale.minimum <= 2 else 2 if scale.maximum - scale.minimum <= 20 else 1
         return MetricLabel(key, model.name, scale.name, decimals, scale.description)
-    name, unit, decimals, about = _FULL_REFERENCE.get(key, (key, "", 2, ""))
-    return MetricLabel(key, name, unit, decimals, about)
+    if key not in METRICS:
+        return MetricLabel(key, key, "", 2, "")
+    metric = METRICS[key]
+    return MetricLabel(key, metric.label, metric.unit, metric.decimals, metric.about)
 
 
 POOLING_LABELS = {

@@ -285,7 +285,7 @@ class Studio:
         order = MeasureOrder(WINDOW, METRICS, upscale=recipe.up, threads=1)
         view = _view(encode, _coded_size(recipe), CODERS[recipe.coder].bit_depth)
         frames = self._frames(build_measure_argv(self._ffmpeg, view, _view(reference, WINDOW), order), folder)
-        return frames, read_logs(folder, METRICS, frames=FRAMES, bit_depth=view.bit_depth)
+        return frames, read_logs(folder, METRICS, frames=FRAMES, bit_depth=view.bit_depth).values
 
     def _decode(self, path: Path, folder: Path) -> NDArray[np.uint8]:
         return self._frames(build_frames_argv(self._ffmpeg, _view(path, WINDOW), MeasureOrder(WINDOW)), folder)

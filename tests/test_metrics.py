@@ -1,0 +1,82 @@
+"""One row of the table is all that a metric needs; its log is read to the letter, whatever sign the numbers have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vqa_cli.analysis.policy import default_policy
+from vqa_cli.media.fidelity import read_logs
+from vqa_cli.metrics import METRICS, comparison_filters, metric_names
+from vqa_cli.report.labels import metric_label
+from vqa_cli.settings import LadderSettings
+
+SSIM = "n:{n} Y:{value} U:0.9 V:0.9 All:0.9 (10.0)\n"
+PSNR = "n:{n} mse_avg:1 mse_y:1 mse_u:1 mse_v:1 psnr_avg:48 psnr_y:{value} psnr_u:48 psnr_v:48 \n"
+XPSNR = "n:    {n}  XPSNR y: {value}  XPSNR u: 40.0  XPSNR v: 40.0\n"
+
+
+def write(folder: Path, name: str, line: str, values: list[object]) -> None:
+    text = "".join(line.format(n=n, value=value) for n, value in enumerate(values, 1))
+    (folder / METRICS[name].log).write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "line"), [("ssim", SSIM), ("psnr", PSNR), ("xpsnr", XPSNR)])
+def test_negative_values_are_values(tmp_path: Path, name: str, line: str) -> None:
+    write(tmp_path, name, line, [0.5, -0.25, 0.75])
+    read = read_logs(tmp_path, [name], frames=3, bit_depth=8)
+    np.testing.assert_array_equal(read.values[name], [0.5, -0.25, 0.75])
+    assert read.faults == {}
+
+
+@pytest.mark.parametrize(("bits", "ceiling"), [(8, 60.0), (10, 72.0), (12, 84.0)])
+def test_equal_frames_count_as_libvmafs_ceiling(tmp_path: Path, bits: int, ceiling: float) -> None:
+    write(tmp_path, "psnr", PSNR, ["inf", 30.5])
+    np.testing.assert_array_equal(
+        read_logs(tmp_path, ["psnr"], frames=2, bit_depth=bits).values["psnr"], [ceiling, 30.5]
+    )
+
+
+def test_a_metric_that_cannot_be_read_costs_that_metric_alone(tmp_path: Path) -> None:
+    write(tmp_path, "ssim", SSIM, [0.5, 0.6])
+    write(tmp_path, "psnr", PSNR, ["nan", 30.0])
+    write(tmp_path, "xpsnr", XPSNR, [30.0])
+    (tmp_path / METRICS["vmaf"].log).write_text("{", encoding="utf-8")
+    read = read_logs(tmp_path, ["vmaf", "psnr", "ssim", "xpsnr"], frames=2, bit_depth=8)
+    assert list(read.values) == ["ssim"]
+    assert read.remarks == (
+        "vmaf was not measured: its log is damaged",
+        "psnr was not measured: frame 0 has no number (1 of 2 frames)",
+        "xpsnr was not measured: 1 values for 2 frames",
+    )
+
+
+def test_both_vmaf_models_share_one_filter() -> None:
+    filters = comparison_filters(["vmaf_neg", "psnr", "vmaf"], threads=3)
+    assert [name for name, _ in filters] == ["libvmaf", "psnr"]
+    assert filters[0][1]["model"] == "version=vmaf_v0.6.1:name=vmaf|version=vmaf_v0.6.1neg:name=vmaf_neg"
+
+
+def test_a_vmaf_log_gives_each_model_its_own_values(tmp_path: Path) -> None:
+    frames = [{"frameNum": n, "metrics": {"vmaf": 90.0 + n, "vmaf_neg": 80.0 + n}} for n in range(3)]
+    (tmp_path / METRICS["vmaf"].log).write_text(json.dumps({"frames": frames}), encoding="utf-8")
+    read = read_logs(tmp_path, ["vmaf", "vmaf_neg"], frames=3, bit_depth=8)
+    assert read.values["vmaf"].tolist() == [90.0, 91.0, 92.0]
+    assert read.values["vmaf_neg"].tolist() == [80.0, 81.0, 82.0]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_row_is_enough_for_everything_that_speaks_of_a_metric(name: str) -> None:
+    assert metric_names(name) == (name,)
+    assert metric_label(name, None).name == METRICS[name].label
+    assert default_policy(name).metrics[name].max_drop_mean == METRICS[name].default_drop
+    settings = {"heights": [180], "codecs": [{"encoder": "libx264", "crf": [30]}], "metrics": [name]}
+    assert LadderSettings.model_validate(settings).metrics == (name,)
+
+
+def test_a_misspelt_metric_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match="unknown metric: xpnsr; did you mean xpsnr\\?"):
+        metric_names("vmaf,xpnsr")
