@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from vqa_cli.ladder.source import ready_source
 
 from vqa_cli.ladder.job import LadderJob
 from vqa_cli.ladder.pipeline import run_ladder
 from vqa_cli.ladder.plan import plan_ladder
 from vqa_cli.ladder.preset import build_settings, find_preset, read_preset
-from vqa_cli.ladder.source import ready_source
 from vqa_cli.media.binaries import cpu_count, find_ffmpeg
 from vqa_cli.media.command import build_encode_argv
 from vqa_cli.media.decode import MeasureOrder, build_measure_argv

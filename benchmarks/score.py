@@ -101,8 +101,8 @@ def _run(variant: str, options: argparse.Namespace) -> Timing:
 
 
 def _ours(variant: str, options: argparse.Namespace) -> Timing:
+    from vqa_cli.measure.score import score_file
     from vqa_cli.model.load import load_scorer
-    from vqa_cli.score import score_file
 
     if variant == "lite":
         scorer = load_scorer(device="cpu")

@@ -89,13 +89,13 @@ def main() -> None:
 
 
 def _measure(scorer: StreamingScorer, size: str, frames: int, folder: Path, peak_tflops: float) -> Throughput:
+    from vqa_cli.measure.score import score_file
     from vqa_cli.media.binaries import find_ffmpeg
     from vqa_cli.media.decode import MeasureOrder, build_frames_argv
     from vqa_cli.media.frames import frame_format, open_frames
     from vqa_cli.media.graph import SourceView
     from vqa_cli.media.probe import probe
     from vqa_cli.media.process import Runner
-    from vqa_cli.score import score_file
 
     clip = make_clip(folder / f"{size}.mp4", size, frames)
     info = probe(clip)

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from vqa_cli.errors import InputError, UsageError
-from vqa_cli.ladder.plan import gop_frames, plan_ladder, plan_preparation
+from vqa_cli.ladder.plan import gop_frames, plan_ladder
 from vqa_cli.ladder.preset import build_settings, list_presets, read_preset
+from vqa_cli.measure.treatment import plan_preparation
 from vqa_cli.media.command import build_encode_argv
 from vqa_cli.media.encoders import ENCODERS, find_encoder
 from vqa_cli.media.graph import SourceView
 from vqa_cli.settings import LadderSettings
-from vqa_cli.values import ColourTags, MediaInfo, Size
+from vqa_cli.values import ColourTags, MediaInfo, Size, Treatment
 
 
 def source(width: int = 1920, height: int = 1080, **changes: object) -> MediaInfo:
@@ -106,12 +107,12 @@ def test_file_names_reach_ffmpeg_unchanged() -> None:
 
 def test_hdr_and_interlaced_need_a_word() -> None:
     hdr = source(colour=ColourTags("bt2020nc", "bt2020", "smpte2084", "tv"))
-    base = settings(codecs=[{"encoder": "x264", "crf": [23]}])
     with pytest.raises(InputError, match="HDR source"):
-        plan_preparation(hdr, base)
-    assert plan_preparation(hdr, base.model_copy(update={"tonemap": True})).tonemap
+        plan_preparation(hdr, Treatment())
+    assert plan_preparation(hdr, Treatment(tonemap=True)).tonemap
     with pytest.raises(InputError, match="interlaced source"):
-        plan_preparation(source(interlaced=True), base)
+        plan_preparation(source(interlaced=True), Treatment())
+    assert plan_preparation(source(interlaced=True), Treatment(deinterlace=True)).deinterlace
 
 
 @pytest.mark.parametrize("name", sorted(list_presets()))

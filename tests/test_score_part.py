@@ -60,12 +60,16 @@ def test_a_part_is_the_same_in_every_container(encodes: Path) -> None:
 
 
 def test_a_part_of_uneven_frames_goes_by_their_time(vqa: Vqa, encodes: Path) -> None:
-    """The first second of 25 frames, then one of 5: from 0.8 s to 1.4 s there are 5 and 2."""
+    """Made constant, 0.6 s have 15 frames; beside a reference every frame stays: from 0.8 s to 1.4 s there are 5 and 2."""
     uneven = encodes / "uneven.mp4"
     drop = "select='if(lt(n,25),1,not(mod(n,5)))'"
     ffmpeg("-i", encodes / "source.mkv", "-an", "-vf", drop, "-fps_mode", "vfr", "-c:v", "libx264", uneven)
-    done = vqa("score", uneven, "--start", "0.8", "--duration", "0.6", "--format", "json", "--no-cache")
-    assert json.loads(done.stdout)["frames"] == 7
+    run = ("score", uneven, "--start", "0.8", "--duration", "0.6", "--format", "json", "--no-cache")
+    alone = vqa(*run)
+    assert json.loads(alone.stdout)["frames"] == 15
+    assert "variable frame rate brought to 25 fps" in alone.stderr
+    paired = vqa(*run, "--reference", uneven, "--metric", "psnr")
+    assert json.loads(paired.stdout)["frames"] == 7
 
 
 def test_a_part_beyond_the_end_holds_nothing(vqa: Vqa, encodes: Path) -> None:

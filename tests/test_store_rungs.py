@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vqa_cli.document import EncodeResult
-from vqa_cli.store.rungs import Cache, Measured
+from vqa_cli.store.rungs import Measured, Rungs
 
 MEASURED = Measured(
     encode=EncodeResult(
@@ -22,8 +22,8 @@ KEY = "ab" * 32
 
 def test_what_was_stored_comes_back(tmp_path: Path) -> None:
     psnr = np.linspace(30, 40, 60)
-    Cache(tmp_path).store(KEY, MEASURED, {"psnr": psnr})
-    found = Cache(tmp_path).load(KEY)
+    Rungs(tmp_path).store(KEY, MEASURED, {"psnr": psnr})
+    found = Rungs(tmp_path).load(KEY)
     assert found is not None and found[0] == MEASURED
     assert np.array_equal(found[1]["psnr"], psnr)
 
@@ -31,7 +31,7 @@ def test_what_was_stored_comes_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["frames.npz", "measured.json"])
 @pytest.mark.parametrize("fault", ["cut", "empty", "garbled"])
 def test_a_damaged_entry_is_a_miss(tmp_path: Path, name: str, fault: str) -> None:
-    cache = Cache(tmp_path)
+    cache = Rungs(tmp_path)
     cache.store(KEY, MEASURED, {"psnr": np.random.default_rng(0).normal(size=60)})
     (file,) = tmp_path.rglob(name)
     data, middle = file.read_bytes(), file.stat().st_size // 2

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from vqa_cli.document import Run, read_run
     from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.pipeline import run_ladder
+    from vqa_cli.measure.score import ScoreRequest, score_file
     from vqa_cli.model.load import load_scorer
-    from vqa_cli.score import ScoreRequest, score_file
     from vqa_cli.settings import LadderSettings
 
 __all__ = [
@@ -34,11 +34,11 @@ _HOMES = {
     "LadderJob": "vqa_cli.ladder.job",
     "LadderSettings": "vqa_cli.settings",
     "Run": "vqa_cli.document",
-    "ScoreRequest": "vqa_cli.score",
+    "ScoreRequest": "vqa_cli.measure.score",
     "load_scorer": "vqa_cli.model.load",
     "read_run": "vqa_cli.document",
     "run_ladder": "vqa_cli.ladder.pipeline",
-    "score_file": "vqa_cli.score",
+    "score_file": "vqa_cli.measure.score",
 }
 
 

@@ -45,3 +45,18 @@ def file_sha256(path: Path) -> str:
     """Hash a file without reading it into memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_room(path: Path) -> None:
+    """Make sure that a folder can be written before hours of work go into it.
+
+    Raises:
+        StorageError: it cannot.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        trial = path / ".vqa-write-test"
+        trial.write_bytes(b"")
+        trial.unlink()
+    except OSError as err:
+        raise StorageError(f"cannot write output directory: {path}", detail=err.strerror, hint="-o DIR") from err

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from vqa_cli.metrics import known_metric
+from vqa_cli.values import Treatment
 
 _RATE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kKmM]?)\s*$")
 
@@ -124,6 +125,11 @@ class LadderSettings(_Strict):
     model: str = "vsfa-lite"
     metrics: tuple[MetricName, ...] = ("vmaf", "psnr", "ssim")
     recommend: Constraints = Constraints()
+
+    @property
+    def treatment(self) -> Treatment:
+        """What may be done to sources that cannot be judged as they are."""
+        return Treatment(self.tonemap, self.deinterlace)
 
     @model_validator(mode="after")
     def _rate_points(self) -> Self:

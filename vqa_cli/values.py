@@ -87,6 +87,40 @@ class MediaInfo:
     steady_fps: Fraction | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What may be done to files that cannot be judged as they are; what is not allowed is refused.
+
+    ``steady`` brings a variable frame rate to a constant one; files that are paired frame by frame keep theirs.
+    """
+
+    tonemap: bool = False
+    deinterlace: bool = False
+    steady: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What must happen to a file's frames before anything can be compared with them; false where nothing must.
+
+    ``constant_rate`` is the rate that they are brought to in frames/s, as ffmpeg writes it: ``30000/1001``.
+    ``full_range`` and ``rgb`` say what they are before.
+    """
+
+    constant_rate: str | None = None
+    deinterlace: bool = False
+    tonemap: bool = False
+    pix_fmt: str = "yuv420p"
+    full_range: bool = False
+    rgb: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.constant_rate or self.deinterlace or self.tonemap)
+
+
+AS_IT_IS = Preparation()
+
+
 Matrix = Literal["bt601", "bt709", "bt2020"]
 Layout = Literal["yuv420p", "rgb24"]
 

@@ -22,13 +22,13 @@ _DIR = click.option("--cache-dir", type=click.Path(path_type=Path), help="Anothe
 def info(cache_dir: Path | None) -> None:
     """Where it is, what it holds and how large it may become."""
     from vqa_cli.store.content import default_cache_dir
-    from vqa_cli.store.rungs import Cache
+    from vqa_cli.store.rungs import Rungs
     from vqa_cli.store.seen import FEATURE_LIMIT_BYTES, Seen
 
     folder = cache_dir or default_cache_dir()
     seen = Seen(folder)
     kinds = [
-        ("rungs", Cache(folder).usage(), "encodes and full-reference figures"),
+        ("rungs", Rungs(folder).usage(), "encodes and full-reference figures"),
         ("scores", seen.scores.usage(), "frame scores: another --tau, --beta or --pooling"),
         ("features", seen.features.usage(), f"another head; least used go beyond {FEATURE_LIMIT_BYTES / 1e6:.0f} MB"),
     ]
@@ -43,7 +43,7 @@ def info(cache_dir: Path | None) -> None:
 def clear(cache_dir: Path | None, only_features: bool) -> None:
     """Forget everything."""
     from vqa_cli.store.content import default_cache_dir
-    from vqa_cli.store.rungs import Cache
+    from vqa_cli.store.rungs import Rungs
     from vqa_cli.store.seen import Seen
 
     folder = cache_dir or default_cache_dir()
@@ -51,5 +51,5 @@ def clear(cache_dir: Path | None, only_features: bool) -> None:
     seen.features.clear()
     if not only_features:
         seen.scores.clear()
-        Cache(folder).clear()
+        Rungs(folder).clear()
     click.echo(f"{folder}: {'no features' if only_features else 'empty'}")

@@ -118,12 +118,12 @@ def _models(problems: list[str]) -> dict[str, Any]:
 
 def _cache() -> dict[str, Any]:
     from vqa_cli.store.content import default_cache_dir
-    from vqa_cli.store.rungs import Cache
+    from vqa_cli.store.rungs import Rungs
     from vqa_cli.store.seen import Seen
 
     folder = default_cache_dir()
     seen = Seen(folder)
-    kinds = [Cache(folder).usage(), seen.scores.usage(), seen.features.usage()]
+    kinds = [Rungs(folder).usage(), seen.scores.usage(), seen.features.usage()]
     return {
         "path": str(folder), "entries": sum(kind.entries for kind in kinds), "bytes": sum(kind.size_bytes for kind in kinds),
     }  # fmt: skip

@@ -6,7 +6,6 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,35 +209,32 @@ def _plain(value: Any) -> str:
 
 def command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> list[str]:
     """What would be run for these settings, as shell lines; nothing is encoded."""
-    from vqa_cli.ladder.plan import expect_prepared, plan_ladder, plan_preparation
+    from vqa_cli.ladder.plan import plan_ladder
+    from vqa_cli.measure.source import PREPARED, header_only
+    from vqa_cli.measure.template import FFMPEG, SOURCE, fill
     from vqa_cli.media.binaries import find_ffmpeg
     from vqa_cli.media.command import build_encode_argv
-    from vqa_cli.media.decode import build_prepare_argv
-    from vqa_cli.media.graph import SourceView
-    from vqa_cli.media.probe import probe
     from vqa_cli.media.process import Runner
 
-    lines = []
     with Runner() as runner:
-        ffmpeg = find_ffmpeg(runner, ffmpeg_name)
+        ffmpeg = find_ffmpeg(runner, ffmpeg_name).path
+    lines: list[tuple[str, ...]] = []
     for path in paths:
-        info = probe(path)
-        view = SourceView.of(info)
-        if steps := plan_preparation(info, settings):
-            prepared = Path("prepared.mkv")
-            lines.append(shlex.join(build_prepare_argv(ffmpeg.path, view, steps, prepared.name)))
-            info = expect_prepared(info, steps, prepared)
-            view = replace(SourceView.of(info), path=prepared)
-        for rung in plan_ladder(info, settings).rungs:
-            lines += [shlex.join(argv) for argv in build_encode_argv(ffmpeg.path, view, rung.order, f"{rung.id}.mp4")]
-    return lines
+        source = header_only(path, settings.treatment)
+        read = Path(PREPARED) if source.steps else path.absolute()
+        if source.steps:
+            lines.append(fill(source.prepare_argv, {FFMPEG: ffmpeg, SOURCE: path.absolute()}))
+        for rung in plan_ladder(source.info, settings).rungs:
+            encode = build_encode_argv(FFMPEG, source.ready_view, rung.order, f"{rung.id}.mp4")
+            lines += [fill(argv, {FFMPEG: ffmpeg, SOURCE: read}) for argv in encode]
+    return [shlex.join(line) for line in lines]
 
 
 def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
+    from vqa_cli.files import check_room
     from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.output import write_outcome
     from vqa_cli.ladder.repeat import run_repeated
-    from vqa_cli.ladder.source import check_room
 
     folder = options["output"] or Path(f"vqa-{paths[0].stem}-{settings.name}")
     check_room(folder)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +26,9 @@ from vqa_cli.cli.options import (
     model_options,
 )
 from vqa_cli.errors import ExitCode, InputError, ModelError, ToolError, UsageError, VqaError
+
+if TYPE_CHECKING:
+    from vqa_cli.measure.score import FileScorer
 
 _AT = re.compile(r"^(?:(\d+)x(\d+)|(\d+)p)$")
 
@@ -64,6 +67,8 @@ class _Row:
 )
 @click.option("--start", type=click.FloatRange(min=0), metavar="SECONDS", help="Begin here.")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Score this much.")
+@click.option("--tonemap", is_flag=True, help="Judge HDR video as approximate SDR.")
+@click.option("--deinterlace", is_flag=True, help="Deinterlace interlaced video.")
 @click.option(
     "--format",
     "output_format",
@@ -84,10 +89,10 @@ def command(
     One file prints its score alone on one line; several print a table. A bad file among several is reported and the others
     go on (exit 8).
     """
+    from vqa_cli.measure.score import ScoreRequest, open_scorer
     from vqa_cli.media.binaries import find_ffmpeg
     from vqa_cli.media.fetch import fetch
     from vqa_cli.media.process import Runner
-    from vqa_cli.score import ScoreRequest, read_reference, score_file
 
     model = options["model"] or "vsfa-lite"
     if model == "none":
@@ -104,22 +109,29 @@ def command(
         request = ScoreRequest(
             every=options["every"], start_s=options["start"], duration_s=options["duration"],
             reference=options["reference"], metrics=tuple(options["metrics"]) if options["reference"] else (),
-            at=_parse_at(options["score_at"]),
+            at=_parse_at(options["score_at"]), tonemap=options["tonemap"], deinterlace=options["deinterlace"],
         )  # fmt: skip
-        if len(paths) > 1:
-            read_reference(request, ffmpeg)
-        cache = cache_dir(options)
-        for path in paths:
-            try:
-                result = score_file(path, request, scorer=scorer, runner=runner, ffmpeg=ffmpeg, cache=cache)
-                rows.append(_Row(str(path), result))
-            except (InputError, ToolError, ModelError) as err:
-                if len(paths) == 1:
-                    raise
-                rows.append(_Row(str(path), error=err))
-                note(f"error: {rows[-1].reason}")
+        with open_scorer(request, scorer, runner, ffmpeg, cache_dir(options)) as scoring:
+            if len(paths) > 1:
+                scoring.read_reference()
+            for path in paths:
+                rows.append(_scored(scoring, path, alone=len(paths) == 1))
     click.echo(_FORMATS[output_format](rows, per_frame))
     return _exit_code(rows, min_score)
+
+
+def _scored(scoring: FileScorer, path: Path, *, alone: bool) -> _Row:
+    try:
+        result = scoring.score(path)
+    except (InputError, ToolError, ModelError) as err:
+        if alone:
+            raise
+        row = _Row(str(path), error=err)
+        note(f"error: {row.reason}")
+        return row
+    for text in result.notes:
+        note(f"warning: {text}" if alone else f"warning: {path}: {text}")
+    return _Row(str(path), result)
 
 
 def _standard_input(files: tuple[str, ...], scratch: Path) -> list[Path]:
@@ -153,7 +165,8 @@ def _exit_code(rows: list[_Row], min_score: float | None) -> int:
         return next(row.error.exit_code for row in rows if row.error)
     if min_score is not None and any(result.score.score < min_score for result in good):
         return ExitCode.BELOW_BAR
-    return ExitCode.OK if len(good) == len(rows) else ExitCode.PARTIAL
+    complete = len(good) == len(rows) and not any(result.faults for result in good)
+    return ExitCode.OK if complete else ExitCode.PARTIAL
 
 
 def _text(rows: list[_Row], per_frame: bool) -> str:

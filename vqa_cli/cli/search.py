@@ -20,11 +20,11 @@ from vqa_cli.metrics import METRICS
 if TYPE_CHECKING:
     from vqa_cli.ladder.samples import SampledSource
     from vqa_cli.ladder.search import Found
-    from vqa_cli.ladder.source import ReadySource
-    from vqa_cli.ladder.trials import Bench
+    from vqa_cli.ladder.trials import Question
+    from vqa_cli.measure.source import Source
     from vqa_cli.media.encoders import Encoder
     from vqa_cli.settings import LadderSettings
-    from vqa_cli.values import MediaInfo, StrPath
+    from vqa_cli.values import MediaInfo
 
 _SAMPLED_POOLINGS = ("mean", "harmonic_mean")
 # Bitrates that are looked at without --min-kbps and --max-kbps, in bits per pixel.
@@ -72,24 +72,22 @@ def command(source: Path, target: float, output_format: str, **options: Any) -> 
     """Find the highest CRF or lowest bitrate at which SOURCE still reaches a target; exit 1 when none does."""
     from vqa_cli.cli.ladder import command_lines
     from vqa_cli.ladder.search import search
-    from vqa_cli.ladder.source import ReadySource
     from vqa_cli.media.probe import probe
 
     _check(options)
     info = probe(source)
-    bench, scale = _bench(info, options)
-    with _maybe_sampled(source, bench, options) as sampled:
-        used = bench if sampled is None else _on_samples(bench, sampled)
-        with used.ready() as ready:
-            original = ready.job.sources[0] if sampled is None else sampled.source
-            _tell(original, bench.settings_at(scale[0]))
-            estimate = _told(search(ready.measure, target, scale), options)
+    question, scale = _question(info, options)
+    with _maybe_sampled(source, question, options) as sampled:
+        asked = question if sampled is None else _on_samples(question, sampled)
+        with asked.open() as trials:
+            original = trials.look() if sampled is None else sampled.source
+            _tell(original, question.settings_at(scale[0]))
+            estimate = _told(search(trials.measure, target, scale), options)
     found, whole = estimate, sampled is None
     if options["confirm"] and sampled is not None and estimate.best is not None:
         note("over the whole source:")
-        found, whole = _confirm(bench, target, scale, estimate, options), True
-    lines = command_lines([source], bench.settings_at(found.nearest.point), options["ffmpeg"])
-    assert isinstance(original, ReadySource)  # else nothing could have been measured
+        found, whole = _confirm(question, target, scale, estimate, options), True
+    lines = command_lines([source], question.settings_at(found.nearest.point), options["ffmpeg"])
     used_samples = None if whole else sampled
     answer = _Answer(options, target, original, found, used_samples, estimate if whole and sampled else None)
     click.echo(answer.as_json(lines) if output_format == "json" else answer.as_text(lines))
@@ -113,11 +111,11 @@ def _check(options: dict[str, Any]) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is not for --over {over}")
 
 
-def _bench(info: MediaInfo, options: dict[str, Any]) -> tuple[Bench, list[float]]:
+def _question(info: MediaInfo, options: dict[str, Any]) -> tuple[Question, list[float]]:
     """What trials of the whole source have in common, and the points that may be tried, best first."""
     from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.preset import build_settings
-    from vqa_cli.ladder.trials import Bench
+    from vqa_cli.ladder.trials import Question
     from vqa_cli.media.encoders import find_encoder
 
     encoder = find_encoder(options["codec"])
@@ -144,7 +142,7 @@ def _bench(info: MediaInfo, options: dict[str, Any]) -> tuple[Bench, list[float]
         cache_dir=cache_dir(options),
         command=("vqa", *sys.argv[1:]),
     )  # fmt: skip
-    return Bench(job, options["over"], options["metric"], options["statistic"]), scale
+    return Question(job, options["over"], options["metric"], options["statistic"]), scale
 
 
 def _crfs(encoder: Encoder, options: dict[str, Any]) -> list[float]:
@@ -173,13 +171,13 @@ def _bitrates(info: MediaInfo, height: int, options: dict[str, Any]) -> list[flo
 
 
 @contextmanager
-def _maybe_sampled(source: Path, bench: Bench, options: dict[str, Any]) -> Iterator[SampledSource | None]:
+def _maybe_sampled(source: Path, question: Question, options: dict[str, Any]) -> Iterator[SampledSource | None]:
     if not options["samples"]:
         yield None
         return
     from vqa_cli.ladder.samples import sampled
 
-    with sampled(source, bench.job.settings, options["samples"], options["sample_s"], options["ffmpeg"]) as found:
+    with sampled(source, question.job.settings, options["samples"], options["sample_s"], options["ffmpeg"]) as found:
         if found is None:
             note("the samples would hold half of the source or more: the whole is measured")
         else:
@@ -190,26 +188,24 @@ def _maybe_sampled(source: Path, bench: Bench, options: dict[str, Any]) -> Itera
         yield found
 
 
-def _on_samples(bench: Bench, found: SampledSource) -> Bench:
+def _on_samples(question: Question, found: SampledSource) -> Question:
     # Preparation is in the samples already.
-    settings = bench.job.settings.model_copy(update={"tonemap": False, "deinterlace": False})
-    return replace(bench, job=replace(bench.job, sources=found.paths, settings=settings), weights=found.weights)
+    settings = question.job.settings.model_copy(update={"tonemap": False, "deinterlace": False})
+    return replace(question, job=replace(question.job, sources=found.paths, settings=settings), weights=found.weights)
 
 
-def _tell(source: StrPath | ReadySource, settings: LadderSettings) -> None:
-    from vqa_cli.ladder.source import ReadySource
+def _tell(source: Source, settings: LadderSettings) -> None:
     from vqa_cli.ladder.trials import all_remarks
 
-    if isinstance(source, ReadySource):  # else the first trial says why it could not be made ready
-        for text in all_remarks(source, settings):
-            note(f"warning: {text}")
+    for text in all_remarks(source, settings):
+        note(f"warning: {text}")
 
 
-def _confirm(bench: Bench, target: float, scale: list[float], estimate: Found, options: dict[str, Any]) -> Found:
+def _confirm(question: Question, target: float, scale: list[float], estimate: Found, options: dict[str, Any]) -> Found:
     from vqa_cli.ladder.search import confirm
 
-    with bench.ready() as ready:
-        return _told(confirm(ready.measure, target, scale, estimate.nearest.point), options)
+    with question.open() as trials:
+        return _told(confirm(trials.measure, target, scale, estimate.nearest.point), options)
 
 
 def _told(states: Iterator[Found], options: dict[str, Any]) -> Found:
@@ -225,7 +221,7 @@ class _Answer:
     """The result in words and as JSON."""
 
     def __init__(
-        self, options: dict[str, Any], target: float, source: ReadySource, found: Found, sampled: SampledSource | None,
+        self, options: dict[str, Any], target: float, source: Source, found: Found, sampled: SampledSource | None,
         estimate: Found | None,
     ) -> None:  # fmt: skip
         self._over, self._metric, self._target = options["over"], options["metric"], target

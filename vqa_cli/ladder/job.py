@@ -1,19 +1,27 @@
-"""What a ladder is to be run on and how, and its sources made ready for more than one run."""
+"""What a ladder is to be run on and how; and the bench on which it is run, once or many times."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from vqa_cli.errors import InputError, StorageError, ToolError
-from vqa_cli.ladder.source import ReadySource, ready_source
-from vqa_cli.media.binaries import Ffmpeg, find_ffmpeg
+from vqa_cli.errors import StorageError
+from vqa_cli.ladder.checks import check_encoders, check_metrics
+from vqa_cli.ladder.execute import Site
+from vqa_cli.ladder.executor import Executor, LocalExecutor
+from vqa_cli.ladder.prepared import PreparedSources
+from vqa_cli.measure.source import Inspector, Source
+from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, cpu_count, find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.settings import LadderSettings
-from vqa_cli.values import Scorer, StrPath
+from vqa_cli.store.inspections import Inspections
+from vqa_cli.store.rungs import Rungs
+from vqa_cli.store.seen import Seen
+from vqa_cli.values import Scorer, StrPath, optional_path
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,7 @@ class LadderJob:
     """What to run.
 
     Attributes:
-        sources: video files, or what :func:`made_ready` made of them.
+        sources: video files; one may be given alone.
         scorer: the no-reference model, ``None`` to measure full-reference metrics alone.
         workers: rungs in work at once; ``None`` fills the machine with ``settings.threads`` each.
         cache_dir: folder where what was measured is remembered, ``None`` to measure everything.
@@ -32,7 +40,7 @@ class LadderJob:
             are compared by one yardstick, and one without libvmaf can still be judged.
     """
 
-    sources: tuple[StrPath | ReadySource, ...]
+    sources: tuple[StrPath, ...] | StrPath
     settings: LadderSettings
     scorer: Scorer | None
     ffmpeg: str | None = None
@@ -44,33 +52,57 @@ class LadderJob:
     scratch: StrPath | None = None
     encode_ffmpeg: str | None = None
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The sources as paths."""
+        given = (self.sources,) if isinstance(self.sources, (str, os.PathLike)) else self.sources
+        return tuple(Path(source) for source in given)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A machine made ready for ladders: programs found and encoders tried once, sources looked at once.
+
+    Attributes:
+        checks: which encoders run here.
+    """
+
+    job: LadderJob
+    site: Site
+    executor: Executor
+    checks: dict[str, EncoderCheck]
+    inspector: Inspector
+
+    @property
+    def ffmpeg(self) -> Ffmpeg:
+        return self.site.ffmpeg
+
+    def look(self, path: Path, settings: LadderSettings) -> Source:
+        """The source as :meth:`vqa_cli.measure.source.Inspector.look` sees it."""
+        return self.inspector.look(path, settings.treatment)
+
 
 @contextmanager
-def made_ready(job: LadderJob) -> Iterator[LadderJob]:
-    """The same job for several runs: sources are decoded to be counted, hashed and prepared once. One that cannot be made
-    ready stays a path, for each run to say so.
+def open_bench(job: LadderJob) -> Iterator[Bench]:
+    """Make everything ready that runs of the job's settings need; children are ended and files removed afterwards.
 
     Raises:
-        ToolError: no ffmpeg.
+        UsageError: an unknown encoder.
+        ToolError: ffmpeg, an encoder or a metric is missing.
+        StorageError: there is no room for temporary files.
     """
     with Runner() as runner, scratch(job.scratch) as workdir:
         ffmpeg = find_ffmpeg(runner, job.ffmpeg)
-        sources: list[StrPath | ReadySource] = []
-        for source in job.sources:
-            try:
-                sources.append(ready(runner, ffmpeg, source, job.settings, Path(tempfile.mkdtemp(dir=workdir))))
-            except (InputError, ToolError):
-                sources.append(source)
-        yield replace(job, sources=tuple(sources))
-
-
-def ready(
-    runner: Runner, ffmpeg: Ffmpeg, source: StrPath | ReadySource, settings: LadderSettings, folder: Path
-) -> ReadySource:
-    """See :func:`vqa_cli.ladder.source.ready_source`; what is ready already stays as it is."""
-    if isinstance(source, ReadySource):
-        return source
-    return ready_source(runner, ffmpeg, Path(source), settings, folder)
+        encoding = find_ffmpeg(runner, job.encode_ffmpeg) if job.encode_ffmpeg else ffmpeg
+        check_metrics(job.settings, ffmpeg)
+        checks = check_encoders(runner, encoding, job.settings, skip_missing=job.skip_missing)
+        cache = optional_path(job.cache_dir)
+        sources = PreparedSources(runner, ffmpeg, workdir)
+        site = Site(runner, ffmpeg, encoding, job.scorer, Rungs(cache), Seen(cache), workdir, sources)
+        # Two at least: one encodes while the other measures, 1.1 to 1.2 times as fast as one alone even on two cores.
+        workers = job.workers or max(2, cpu_count() // job.settings.threads)
+        inspector = Inspector(runner, ffmpeg, workdir, Inspections(cache))
+        yield Bench(job, site, LocalExecutor(site, workers), checks, inspector)
 
 
 @contextmanager

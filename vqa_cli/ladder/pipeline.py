@@ -1,36 +1,34 @@
-"""Runs a ladder: sources x rungs, by workers that each encode a rung and then measure it.
-
-Workers are in different phases at any time, so encoding, decoding, metrics and inference overlap and the machine stays
-full, while no more encodes lie on disk than there are workers. Each uses the same fixed number of threads everywhere, so
-that results do not depend on the machine or on the number of workers.
-"""
+"""Runs a ladder: sources x rungs as one queue of tasks over all sources, and puts the outcomes together as a run."""
 
 from __future__ import annotations
 
 import datetime
-import shutil
-import tempfile
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vqa_cli.document import ModelScore, Run, RungResult, SourceInfo, SourceResult
-from vqa_cli.errors import InputError, StorageError, ToolError, VqaError
+from vqa_cli.errors import InputError, ToolError, VqaError
 from vqa_cli.events import EncodeProgress, Note, OnEvent, Planned, RungDone, SourceScored, unwatched
-from vqa_cli.ladder.checks import check_encoders, check_metrics
-from vqa_cli.ladder.job import LadderJob, ready, scratch
-from vqa_cli.ladder.measure import Bench, measure_rung, measure_source, skipped
-from vqa_cli.ladder.plan import LadderPlan, PlannedRung, plan_ladder
+from vqa_cli.ladder.execute import Outcome, RungOutcome, SourceOutcome
+from vqa_cli.ladder.job import Bench, LadderJob, open_bench
+from vqa_cli.ladder.plan import LadderPlan, plan_ladder
 from vqa_cli.ladder.record import describe_environment, describe_model
-from vqa_cli.ladder.source import ReadySource, remarks
-from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, cpu_count, find_ffmpeg
-from vqa_cli.media.process import Runner
+from vqa_cli.ladder.task import (
+    Conditions,
+    LadderTask,
+    RungTask,
+    SourceRef,
+    plan_tasks,
+    skipped_rungs,
+    source_ref,
+)
+from vqa_cli.measure.source import Source
 from vqa_cli.names import folder_names, source_names
 from vqa_cli.settings import LadderSettings
-from vqa_cli.store.rungs import Cache, FrameValues
-from vqa_cli.store.seen import Seen
-from vqa_cli.values import StrPath, optional_path
+from vqa_cli.store.rungs import FrameValues
+from vqa_cli.values import PixelWish
 
 
 @dataclass
@@ -54,177 +52,164 @@ def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
 
     Raises:
         UsageError: settings that cannot be carried out, or a source given twice.
+        InputError: the only source cannot be used.
         ToolError: ffmpeg, an encoder or a metric is missing.
         Interrupted, KeyboardInterrupt: stopped; finished rungs are in the cache.
     """
-    frames: dict[tuple[int, str], FrameValues] = {}
-    faults: dict[int, VqaError] = {}
-    names = source_names([_path(source) for source in job.sources])
-    folders = folder_names(names)
-    with Runner() as runner, scratch(job.scratch) as workdir:
-        ffmpeg = find_ffmpeg(runner, job.ffmpeg)
-        encoding = find_ffmpeg(runner, job.encode_ffmpeg) if job.encode_ffmpeg else ffmpeg
-        settings = check_metrics(job.settings, ffmpeg)
-        checks = check_encoders(runner, encoding, settings, skip_missing=job.skip_missing)
-        cache = Cache(optional_path(job.cache_dir))
-        results = []
-        for index, source in enumerate(job.sources):
-            folder = Path(tempfile.mkdtemp(dir=workdir))
-            keep = Path(job.keep) / folders[index] if job.keep else None
-            stage = _Stage(job, runner, ffmpeg, encoding, checks, settings, cache, folder, on_event, names[index], keep)
-            try:
-                begun = _begin(stage, source)
-            except (InputError, ToolError) as err:
-                if len(job.sources) == 1:
-                    raise
-                on_event(Note(err.message, warning=True))
-                faults[index] = err
-                results.append(_failed_source(_path(source), names[index], err))
-                continue
-            result, values = _run_source(stage, *begun)
-            results.append(result)
-            frames |= {(index, rung): table for rung, table in values.items()}
-    run = Run(
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        command=job.command,
-        environment=describe_environment(ffmpeg, encoding, checks),
-        settings=settings,
-        model=describe_model(job.scorer.identity) if job.scorer else None,
-        metrics=settings.metrics,
-        sources=tuple(results),
-    )
-    return LadderOutcome(run, frames, faults)
+    with open_bench(job) as bench:
+        return run_on(bench, job.settings, on_event)
 
 
-def _path(source: StrPath | ReadySource) -> Path:
-    return source.info.path if isinstance(source, ReadySource) else Path(source)
+def run_on(
+    bench: Bench, settings: LadderSettings, on_event: OnEvent = unwatched, *, keep: bool = True
+) -> LadderOutcome:
+    """As :func:`run_ladder`, on a bench that is ready, with other settings of the same encoders and metrics.
 
-
-@dataclass(frozen=True)
-class _Stage:
-    job: LadderJob
-    runner: Runner
-    ffmpeg: Ffmpeg
-    encoding: Ffmpeg
-    checks: dict[str, EncoderCheck]
-    settings: LadderSettings
-    cache: Cache
-    workdir: Path
-    on_event: OnEvent
-    name: str
-    keep: Path | None
-
-
-def _begin(stage: _Stage, given: StrPath | ReadySource) -> tuple[ReadySource, LadderPlan]:
-    """Make a source ready and plan its rungs.
-
-    Raises:
-        InputError, ToolError: it cannot be used.
+    Args:
+        keep: whether the encodes go where the job says.
     """
-    source = ready(stage.runner, stage.ffmpeg, given, stage.settings, stage.workdir)
-    return source, plan_ladder(source.info, stage.settings)
-
-
-def _run_source(stage: _Stage, source: ReadySource, plan: LadderPlan) -> tuple[SourceResult, dict[str, FrameValues]]:
-    for text in remarks(source, plan):
-        stage.on_event(Note(f"{stage.name}: {text}", warning=True))
-    stage.on_event(Planned(len(plan.rungs), len(stage.job.sources)))
-    bench = Bench(
-        stage.runner, stage.ffmpeg, {name: c.library for name, c in stage.checks.items()}, stage.job.scorer,
-        stage.settings, source, plan.display, stage.cache, Seen(optional_path(stage.job.cache_dir)), stage.workdir, stage.keep,
-        stage.encoding,
-    )  # fmt: skip
-    measured = _run_rungs(stage, bench, plan)
-    shutil.rmtree(stage.workdir, ignore_errors=True)
-    return _source_result(stage.name, source, plan, measured), measured.values
+    ladder = _Ladder(bench, settings, on_event, keep)
+    with closing(bench.executor.run(ladder.tasks(), ladder.on_progress)) as outcomes:  # type: ignore[type-var]
+        for outcome in outcomes:
+            ladder.take(outcome)
+    return ladder.outcome()
 
 
 @dataclass
-class _Measured:
-    """What came out for one source; ``fault`` is why the source itself has no score, where that was tried in vain."""
+class _Begun:
+    """A source in work: what came of it so far."""
 
-    score: ModelScore | None
-    fault: str | None
-    rungs: list[RungResult]
-    values: dict[str, FrameValues]
-
-
-def _run_rungs(stage: _Stage, bench: Bench, plan: LadderPlan) -> _Measured:
-    """All rungs and the source itself, by workers; results in the plan's order."""
-    # Two at least: one encodes while the other measures, 1.1 to 1.2 times as fast as one alone even on two cores.
-    workers = stage.job.workers or max(2, cpu_count() // stage.settings.threads)
-    usable = [rung for rung in plan.rungs if stage.checks[rung.order.encoder.name].works]
-    results = {
-        rung.id: skipped(rung, bench, stage.checks[rung.order.encoder.name].reason)
-        for rung in plan.rungs if rung not in usable
-    }  # fmt: skip
-    values: dict[str, FrameValues] = {}
-    pool = ThreadPoolExecutor(workers)
-    try:
-        own = pool.submit(measure_source, bench)
-        own.add_done_callback(lambda done: _tell_source(stage, done))
-        futures = {pool.submit(measure_rung, bench, rung, _share(stage, rung)): rung for rung in _by_cost(usable)}
-        for future in as_completed(futures):
-            rung = futures[future]
-            result, table, cached = future.result()
-            results[rung.id] = result
-            if table:
-                values[rung.id] = table
-            kbps = result.encode.bitrate_kbps if result.encode else None
-            points = result.score.score if result.score else None
-            stage.on_event(RungDone(stage.name, rung.id, kbps, points, result.reason, cached))
-        score, values["source"], fault = _own_score(own)
-    except BaseException:
-        stage.runner.close()
-        pool.shutdown(wait=True, cancel_futures=True)
-        raise
-    pool.shutdown()
-    if fault:
-        stage.on_event(Note(f"{stage.name}: {fault}", warning=True))
-    return _Measured(score, fault, [results[rung.id] for rung in plan.rungs], values)
+    ref: SourceRef
+    source: Source
+    plan: LadderPlan
+    rungs: dict[str, RungResult]
+    score: ModelScore | None = None
+    fault: str | None = None
 
 
-def _own_score(own: Future[tuple[ModelScore | None, FrameValues]]) -> tuple[ModelScore | None, FrameValues, str | None]:
-    """The source's own score, or why there is none: its rungs are worth having all the same."""
-    try:
-        return *own.result(), None
-    except StorageError:
-        raise
-    except VqaError as err:
-        return None, {}, f"the source itself could not be scored: {err.message}"
+class _Ladder:
+    """One run: gives tasks out, takes outcomes in."""
+
+    def __init__(self, bench: Bench, settings: LadderSettings, on_event: OnEvent, keep: bool) -> None:
+        self._bench, self._settings, self._on_event = bench, settings, on_event
+        self._paths = bench.job.paths
+        self._names = source_names(list(self._paths))
+        self._keep = Path(bench.job.keep) if bench.job.keep and keep else None
+        self._folders = folder_names(self._names)
+        self._begun: dict[int, _Begun] = {}
+        self._frames: dict[tuple[int, str], FrameValues] = {}
+        self._faults: dict[int, VqaError] = {}
+
+    def tasks(self) -> Iterator[LadderTask]:
+        """The tasks of one source after the other; each is looked at when its turn comes."""
+        for number, path in enumerate(self._paths):
+            try:
+                source = self._bench.look(path, self._settings)
+                plan = plan_ladder(source.info, self._settings)
+            except (InputError, ToolError) as err:
+                if len(self._paths) == 1:
+                    raise
+                self._on_event(Note(f"{self._names[number]}: {err.message}", warning=True))
+                self._faults[number] = err
+                continue
+            yield from self._begin(number, source, plan)
+
+    def _begin(self, number: int, source: Source, plan: LadderPlan) -> Iterator[LadderTask]:
+        name = self._names[number]
+        for text in remarks(source, plan):
+            self._on_event(Note(f"{name}: {text}", warning=True))
+        self._on_event(Planned(len(plan.rungs), len(self._paths)))
+        conditions = self._conditions(number)
+        ref = source_ref(source, number, name)
+        rungs = {rung.id: rung for rung in skipped_rungs(plan, conditions)}
+        self._begun[number] = _Begun(ref, source, plan, rungs)
+        yield from plan_tasks(source, ref, plan, conditions)
+
+    def _conditions(self, number: int) -> Conditions:
+        site, checks = self._bench.site, self._bench.checks
+        programs = dict.fromkeys((site.ffmpeg.sha256, site.encode_ffmpeg.sha256))
+        return Conditions(
+            settings=self._settings,
+            wish=site.scorer.identity.pixels if site.scorer else PixelWish(),
+            scored=site.scorer is not None,
+            programs="+".join(programs),
+            libraries={name: check.library for name, check in checks.items() if check.works},
+            reasons={name: check.reason for name, check in checks.items() if not check.works},
+            keep=str(self._keep / self._folders[number]) if self._keep else None,
+        )
+
+    def on_progress(self, task: LadderTask, share: float) -> None:
+        if isinstance(task, RungTask):
+            self._on_event(EncodeProgress(task.source.name, task.blank.id, share))
+
+    def take(self, outcome: Outcome) -> None:
+        """File an outcome and tell of it."""
+        ref = outcome.task.source
+        begun = self._begun[ref.number]
+        if isinstance(outcome, SourceOutcome):
+            begun.score, begun.fault = outcome.score, outcome.fault
+            self._frames[ref.number, "source"] = outcome.values
+            if outcome.fault:
+                self._on_event(Note(f"{ref.name}: {outcome.fault}", warning=True))
+            else:
+                self._on_event(SourceScored(ref.name, outcome.score.score if outcome.score else None))
+            return
+        result = begun.rungs[outcome.result.id] = outcome.result
+        if outcome.values:
+            self._frames[ref.number, result.id] = outcome.values
+        self._on_event(_done(ref.name, outcome))
+
+    def outcome(self) -> LadderOutcome:
+        """The run of everything that was taken in."""
+        bench, scorer = self._bench, self._bench.site.scorer
+        run = Run(
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            command=bench.job.command,
+            environment=describe_environment(bench.site.ffmpeg, bench.site.encode_ffmpeg, bench.checks),
+            settings=self._settings,
+            model=describe_model(scorer.identity) if scorer else None,
+            metrics=self._settings.metrics,
+            sources=tuple(self._source_result(number) for number in range(len(self._paths))),
+        )
+        # As they stand in the document, whatever the order was in which they came.
+        order = [(n, rung) for n, s in enumerate(run.sources) for rung in ("source", *(r.id for r in s.rungs))]
+        return LadderOutcome(run, {key: self._frames[key] for key in order if key in self._frames}, self._faults)
+
+    def _source_result(self, number: int) -> SourceResult:
+        begun = self._begun.get(number)
+        if begun is None:
+            return _failed_source(self._paths[number], self._names[number], self._faults[number])
+        return _source_result(begun, self._bench)
 
 
-def _tell_source(stage: _Stage, done: Future[tuple[ModelScore | None, FrameValues]]) -> None:
-    if not done.cancelled() and done.exception() is None:
-        score = done.result()[0]
-        stage.on_event(SourceScored(stage.name, score.score if score else None))
+def remarks(source: Source, plan: LadderPlan) -> tuple[str, ...]:
+    """What users are told of a source before its rungs are encoded."""
+    return (*source.remarks, *plan.warnings)
 
 
-def _by_cost(rungs: list[PlannedRung]) -> list[PlannedRung]:
-    """Large pictures first, so that no worker starts the longest encode when the others are done."""
-    return sorted(rungs, key=lambda rung: -rung.order.size.width * rung.order.size.height)
+def _done(name: str, outcome: RungOutcome) -> RungDone:
+    result = outcome.result
+    kbps = result.encode.bitrate_kbps if result.encode else None
+    points = result.score.score if result.score else None
+    return RungDone(name, result.id, kbps, points, result.reason, outcome.cached)
 
 
-def _share(stage: _Stage, rung: PlannedRung) -> Callable[[float], None]:
-    return lambda share: stage.on_event(EncodeProgress(stage.name, rung.id, share))
-
-
-def _source_result(name: str, source: ReadySource, plan: LadderPlan, measured: _Measured) -> SourceResult:
-    rungs = measured.rungs
+def _source_result(begun: _Begun, bench: Bench) -> SourceResult:
+    rungs = [begun.rungs[rung.id] for rung in begun.plan.rungs]
     good = [rung for rung in rungs if rung.status == "ok"]
     failed = [rung for rung in rungs if rung.status == "failed"]
     reasons = [f"{len(failed)} of {len(rungs)} rungs failed"] if failed else []
-    if measured.fault:
-        reasons.append(measured.fault)
+    if begun.fault:
+        reasons.append(begun.fault)
     return SourceResult(
-        source=source.document().model_copy(update={"name": name}),
-        display_width=plan.display.width,
-        display_height=plan.display.height,
+        source=begun.source.document(bench.ffmpeg).model_copy(update={"name": begun.ref.name}),
+        display_width=begun.plan.display.width,
+        display_height=begun.plan.display.height,
         status="ok" if not reasons else "partial" if good else "failed",
         reason="; ".join(reasons) or None,
-        score=measured.score,
-        rungs=tuple(_with_delta(rung, measured.score) for rung in rungs),
-        warnings=plan.warnings,
+        score=begun.score,
+        rungs=tuple(_with_delta(rung, begun.score) for rung in rungs),
+        warnings=begun.plan.warnings,
     )
 
 

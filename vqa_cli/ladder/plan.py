@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 from vqa_cli.document import RateMode, RatePoint
-from vqa_cli.errors import InputError, UsageError
+from vqa_cli.errors import UsageError
 from vqa_cli.media.command import EncodeOrder
-from vqa_cli.media.decode import Preparation
 from vqa_cli.media.encoders import Encoder, find_encoder
-from vqa_cli.media.graph import SourceView, rate_text
-from vqa_cli.media.probe import HDR_TRANSFERS
 from vqa_cli.settings import CodecSettings, FixedRung, LadderSettings
-from vqa_cli.values import ColourTags, MediaInfo, Size
+from vqa_cli.values import MediaInfo, Size
 
 _SHORT_CLIP_S = 5.0
 
@@ -37,44 +33,6 @@ class LadderPlan:
     display: Size
     rungs: tuple[PlannedRung, ...]
     warnings: tuple[str, ...]
-
-
-def plan_preparation(info: MediaInfo, settings: LadderSettings) -> Preparation:
-    """What must be done to the source once.
-
-    Raises:
-        InputError: HDR or interlaced material, and the settings do not say how to treat it.
-    """
-    hdr = info.colour.transfer in HDR_TRANSFERS
-    if hdr and not settings.tonemap:
-        raise InputError(
-            f"HDR source ({info.colour.transfer}): {info.path}",
-            hint="no model or VMAF here is trained on HDR; --tonemap judges an approximate SDR version",
-        )
-    if info.interlaced and not settings.deinterlace:
-        raise InputError(f"interlaced source: {info.path}", hint="--deinterlace turns it into frames first")
-    return Preparation(
-        constant_rate=rate_text(info.steady_fps or info.fps) if info.vfr else None,
-        deinterlace=info.interlaced,
-        tonemap=hdr,
-        pix_fmt="yuv420p10le" if info.bit_depth > 8 and not hdr else "yuv420p",
-    )
-
-
-def prepared_colour(steps: Preparation, colour: ColourTags) -> ColourTags:
-    """Tags of the prepared source: preparing brings it to limited range."""
-    if steps.tonemap:
-        return ColourTags("bt709", "bt709", "bt709", "tv")
-    return replace(colour, range="tv") if colour.range == "pc" else colour
-
-
-def expect_prepared(info: MediaInfo, steps: Preparation, path: Path) -> MediaInfo:
-    """What a source is expected to be once it is prepared as ``path``, before it is."""
-    depth = 10 if "10" in steps.pix_fmt else 8
-    made = replace(info, path=path, stream_index=0, pix_fmt=steps.pix_fmt, bit_depth=depth, interlaced=False)
-    ready = as_prepared(info, made, steps)
-    frames = round(info.duration_s * ready.fps)
-    return replace(ready, frames=frames, duration_s=float(frames / ready.fps))
 
 
 def plan_ladder(info: MediaInfo, settings: LadderSettings) -> LadderPlan:
@@ -222,17 +180,3 @@ def _rung_warnings(order: EncodeOrder) -> Iterator[str]:
         yield f"{order.encoder.name} takes no maxrate with a target bitrate: plain VBR"
     if order.encoder.gop_multiple > 1:
         yield f"GOP of {order.gop_frames} frames: {order.encoder.name} needs multiples of {order.encoder.gop_multiple}"
-
-
-def as_prepared(info: MediaInfo, prepared: MediaInfo, steps: Preparation) -> MediaInfo:
-    """What is known of a prepared source, with the name and tags of the original."""
-    fps = Fraction(steps.constant_rate) if steps.constant_rate else info.fps
-    return replace(
-        prepared,
-        size=info.size,
-        colour=prepared_colour(steps, SourceView.of(info).colour),
-        fps=fps,
-        vfr=False,
-        steady_fps=None,
-        duration_s=float(prepared.frames / fps),
-    )

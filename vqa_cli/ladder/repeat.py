@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from vqa_cli.document import Repeat, Run, RungResult
 from vqa_cli.events import OnEvent
-from vqa_cli.ladder.job import LadderJob, made_ready
-from vqa_cli.ladder.pipeline import LadderOutcome, run_ladder
+from vqa_cli.ladder.job import LadderJob, open_bench
+from vqa_cli.ladder.pipeline import LadderOutcome, run_ladder, run_on
 
 
 def run_repeated(job: LadderJob, times: int, on_event: OnEvent) -> LadderOutcome:
@@ -21,9 +21,9 @@ def run_repeated(job: LadderJob, times: int, on_event: OnEvent) -> LadderOutcome
     """
     if times == 1:
         return run_ladder(job, on_event)
-    with made_ready(replace(job, cache_dir=None)) as fresh:
-        first = run_ladder(fresh, on_event)
-        others = [run_ladder(replace(fresh, keep=None), on_event).run for _ in range(times - 1)]
+    with open_bench(replace(job, cache_dir=None)) as bench:
+        first = run_on(bench, job.settings, on_event)
+        others = [run_on(bench, job.settings, on_event, keep=False).run for _ in range(times - 1)]
     return replace(first, run=with_repeats(first.run, others))
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vqa_cli.ladder.plan import gop_frames
-from vqa_cli.ladder.source import ReadySource, ready_source
+from vqa_cli.measure.source import Inspector, Source
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.media.scenes import build_cut_argv, find_cuts
 from vqa_cli.settings import LadderSettings
+from vqa_cli.store.inspections import Inspections
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Sample:
 class SampledSource:
     """Files that stand for a source."""
 
-    source: ReadySource
+    source: Source
     paths: tuple[Path, ...]
     samples: tuple[Sample, ...]
     scenes: int
@@ -87,12 +88,12 @@ def sampled(
         sample_s: length of a sample in s, rounded to whole GOPs.
 
     Raises:
-        InputError, ToolError: as :func:`vqa_cli.ladder.source.ready_source`.
+        InputError, ToolError: as :meth:`vqa_cli.measure.source.Inspector.look`.
     """
     with TemporaryDirectory(prefix="vqa-", ignore_cleanup_errors=True) as name, Runner() as runner:
         folder = Path(name)
         ffmpeg = find_ffmpeg(runner, ffmpeg_name)
-        source = ready_source(runner, ffmpeg, path, settings, folder)
+        source = Inspector(runner, ffmpeg, folder, Inspections(None)).look(path, settings.treatment)
         fps = source.view.fps
         gop = gop_frames(settings.gop_s, fps, 1)
         length = max(1, round(sample_s * fps / gop)) * gop

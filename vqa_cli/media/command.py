@@ -9,7 +9,7 @@ from typing import Any
 
 from vqa_cli.document import RatePoint
 from vqa_cli.media.encoders import Encoder, Options
-from vqa_cli.media.graph import GLOBAL, PROGRESS, SourceView, by_index, compile_argv, open_input, rate_text, to_size
+from vqa_cli.media.graph import GLOBAL, PROGRESS, SourceView, by_index, compile_argv, prepared, rate_text, to_size
 from vqa_cli.values import ColourTags, Size
 
 PASS_LOG = "pass"
@@ -45,8 +45,7 @@ def build_encode_argv(ffmpeg: Path, source: SourceView, order: EncodeOrder, outp
 
 
 def _encode_argv(ffmpeg: Path, source: SourceView, order: EncodeOrder, output: str, more: Options) -> tuple[str, ...]:
-    stream = open_input(source.path)[str(source.stream_index)]
-    stream = by_index(stream, source.fps)
+    stream = by_index(prepared(source), source.fps)
     stream = to_size(stream, source, order.size, downscale=order.downscale, upscale=order.upscale)
     stream = stream.filter("format", order.pix_fmt)
     for part in (order.encoder.upload or "").split(","):

@@ -13,8 +13,7 @@ from vqa_cli.media.graph import (
     by_index,
     compile_argv,
     library,
-    open_input,
-    to_limited_yuv,
+    prepared,
     to_size,
 )
 from vqa_cli.metrics import comparison_filters
@@ -97,9 +96,8 @@ def _measured(stream: Any, encode: SourceView, reference: SourceView, order: Mea
 
 
 def build_count_argv(ffmpeg: Path, source: SourceView) -> tuple[str, ...]:
-    """Decode everything and keep nothing: how many frames come out."""
-    stream = open_input(source.path)[str(source.stream_index)]
-    argv = compile_argv(ffmpeg, stream.output("-", f="null", fps_mode="passthrough"))
+    """Decode everything, prepared as the view says, and keep nothing: how many frames come out."""
+    argv = compile_argv(ffmpeg, prepared(source).output("-", f="null", fps_mode="passthrough"))
     return (*argv[:1], *GLOBAL, *PROGRESS, *argv[1:])
 
 
@@ -119,50 +117,16 @@ def build_inspect_argv(ffmpeg: Path, source: SourceView, log: str) -> tuple[str,
     return (*argv[:at], "-filter_complex", graph, "-map", "[all]", *argv[at + 2 :])
 
 
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """What must happen to a source once, before anything can be compared with it.
-
-    ``constant_rate`` is the rate that it is brought to in frames/s, as ffmpeg writes it: ``30000/1001``.
-    """
-
-    constant_rate: str | None = None
-    deinterlace: bool = False
-    tonemap: bool = False
-    pix_fmt: str = "yuv420p"
-
-    def __bool__(self) -> bool:
-        return bool(self.constant_rate or self.deinterlace or self.tonemap)
-
-
-def build_prepare_argv(ffmpeg: Path, source: SourceView, steps: Preparation, output: str) -> tuple[str, ...]:
-    """Write the prepared source losslessly (FFV1), once, so that encodes and reference share its exact frames.
+def build_prepare_argv(ffmpeg: Path, source: SourceView, output: str) -> tuple[str, ...]:
+    """Write the source with its steps carried out, losslessly (FFV1), so that encodes and reference share its frames.
 
     What comes out is YUV in limited range, whatever the source is.
     """
-    stream = open_input(source.path)[str(source.stream_index)]
-    if steps.deinterlace:
-        stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
-    if steps.constant_rate:
-        stream = stream.filter("fps", fps=steps.constant_rate)
-    stream = _tonemapped(stream) if steps.tonemap else to_limited_yuv(stream, source)
-    stream = stream.filter("format", steps.pix_fmt)
     options = {"c:v": "ffv1", "level": "3", "g": "1", "slices": "12", "map_metadata": "-1"}
-    if not steps.constant_rate:
+    if not source.steps.constant_rate:
         options["fps_mode"] = "passthrough"
-    argv = compile_argv(ffmpeg, stream.output(output, **options))
+    argv = compile_argv(ffmpeg, prepared(source).output(output, **options))
     return (*argv[:1], *GLOBAL, *PROGRESS, *argv[1:], "-y")
-
-
-def _tonemapped(stream: Any) -> Any:
-    """HDR (PQ or HLG) to BT.709 SDR: linear light, Hable curve, back to BT.709. An approximation of a viewer's display."""
-    return (
-        stream.filter("zscale", transfer="linear", npl=100)
-        .filter("format", "gbrpf32le")
-        .filter("zscale", primaries="bt709")
-        .filter("tonemap", tonemap="hable", desat=0)
-        .filter("zscale", transfer="bt709", matrix="bt709", range="tv")
-    )
 
 
 # Depths that every comparison filter and libvmaf take.
@@ -186,7 +150,7 @@ def _opened(source: SourceView, order: MeasureOrder, **options: Any) -> Any:
     They are counted, not sought: ffmpeg's ``-ss`` finds other frames in an MPEG-TS than in an MP4 of the same stream, and
     every container has its own first timestamp.
     """
-    stream = by_index(open_input(source.path, **options)[str(source.stream_index)], source.fps)
+    stream = by_index(prepared(source, **options), source.fps)
     if not order.first and order.end is None:
         return stream
     cut = {"start_frame": order.first} | ({} if order.end is None else {"end_frame": order.end})

@@ -17,6 +17,7 @@ from vqa_cli.media.probe import packet_rates
 from vqa_cli.media.process import Runner
 from vqa_cli.series import segment_means
 
+_OF_OUTPUT = re.compile(r"^\[(?:rawvideo|null|out#\S*|vost#\S*) @")
 _CPU = re.compile(r"bench: utime=([\d.]+)s stime=([\d.]+)s")
 
 
@@ -106,8 +107,16 @@ def count_frames(runner: Runner, argv: Sequence[str], *, cwd: Path | None = None
         return key == "frame"
 
     done = runner.run(argv, cwd=cwd, on_line=on_line)
-    complaints = [line for line in done.stderr.splitlines() if "[error]" in line]
-    return frames, complaints[0].replace("[error] ", "") if complaints else None
+    return frames, first_complaint(done.stderr)
+
+
+def first_complaint(log: str) -> str | None:
+    """The decoder's first error in a log, which need not have ended it.
+
+    What our own output says of timestamps is no word on the file: frames are numbered anew, and none is lost.
+    """
+    complaints = (line for line in log.splitlines() if "[error]" in line and not _OF_OUTPUT.search(line))
+    return next((line.replace("[error] ", "") for line in complaints), None)
 
 
 def _watch(job: EncodeJob, index: int, on_frames: Callable[[float], None] | None) -> Callable[[str], bool]:

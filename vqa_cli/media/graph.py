@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vqa_cli.values import ColourTags, MediaInfo, Size
+from vqa_cli.values import AS_IT_IS, ColourTags, MediaInfo, Preparation, Size
 
 # -nostdin: a child that reads the terminal eats the user's keys. level+info: error lines can be told apart, and
 # -benchmark reports CPU time.
@@ -24,7 +24,7 @@ class SourceView:
     """A source as every command must read it, so that encode and reference see the same frames.
 
     ``fps`` is the constant rate at which frames are numbered; ``full_range`` pictures are brought to limited range, and
-    ``rgb`` ones to the matrix of ``colour``.
+    ``rgb`` ones to the matrix of ``colour``. What else is said here is said of the frames after ``steps``.
     """
 
     path: Path
@@ -35,6 +35,7 @@ class SourceView:
     full_range: bool
     bit_depth: int
     rgb: bool = False
+    steps: Preparation = AS_IT_IS
 
     @classmethod
     def of(cls, info: MediaInfo) -> SourceView:
@@ -56,6 +57,19 @@ def open_input(path: Path, **options: Any) -> Any:
     return library().input(f"file:{path}", protocol_whitelist="file", **options)
 
 
+def prepared(source: SourceView, **options: Any) -> Any:
+    """The source's frames after its steps."""
+    stream, steps = open_input(source.path, **options)[str(source.stream_index)], source.steps
+    if not steps:
+        return stream
+    if steps.deinterlace:
+        stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
+    if steps.constant_rate:
+        stream = stream.filter("fps", fps=steps.constant_rate)
+    stream = _tonemapped(stream) if steps.tonemap else _to_limited_yuv(stream, source)
+    return stream.filter("format", steps.pix_fmt)
+
+
 def by_index(stream: Any, fps: Fraction) -> Any:
     """Number the frames 0, 1, 2, … at ``fps``, whatever the container's clock says.
 
@@ -71,12 +85,24 @@ def to_size(stream: Any, source: SourceView, target: Size, *, downscale: str, up
     return _scaled(stream, source, kernel, target.width, target.height).filter("setsar", 1)
 
 
-def to_limited_yuv(stream: Any, source: SourceView) -> Any:
+def _to_limited_yuv(stream: Any, source: SourceView) -> Any:
     """Full-range or RGB pictures as all others are, their size kept. To be followed by ``format``.
 
     Left to itself ffmpeg goes by the pixel format whether to change the range, and makes BT.601 of all RGB.
     """
-    return _scaled(stream, source, "bicubic") if source.full_range or source.rgb else stream
+    before = replace(source, full_range=source.steps.full_range, rgb=source.steps.rgb)
+    return _scaled(stream, before, "bicubic") if before.full_range or before.rgb else stream
+
+
+def _tonemapped(stream: Any) -> Any:
+    """HDR (PQ or HLG) to BT.709 SDR: linear light, Hable curve, back to BT.709. An approximation of a viewer's display."""
+    return (
+        stream.filter("zscale", transfer="linear", npl=100)
+        .filter("format", "gbrpf32le")
+        .filter("zscale", primaries="bt709")
+        .filter("tonemap", tonemap="hable", desat=0)
+        .filter("zscale", transfer="bt709", matrix="bt709", range="tv")
+    )
 
 
 def _scaled(stream: Any, source: SourceView, kernel: str, *size: int) -> Any:

@@ -21,7 +21,7 @@ from vqa_cli.errors import StorageError
 _log = logging.getLogger(__name__)
 
 # Raised whenever code changes what is measured.
-CODE_SCHEMA = 3
+CODE_SCHEMA = 4
 
 
 def content_key(*parts: object) -> str:

@@ -54,7 +54,7 @@ def rung_key(parts: KeyParts) -> str:
     return content_key(*astuple(parts))
 
 
-class Cache:
+class Rungs:
     """Rungs below a folder; ``None`` as folder keeps nothing."""
 
     def __init__(self, folder: Path | None) -> None:

@@ -1,0 +1,176 @@
+"""Every command looks at a file by one piece of code: it says the same of it, and pairs, prepares and refuses alike."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ffmpeg, make_clip
+
+from vqa_cli.document import RungResult, SourceResult
+from vqa_cli.errors import InputError
+from vqa_cli.ladder.job import LadderJob, open_bench
+from vqa_cli.ladder.pipeline import run_ladder, run_on
+from vqa_cli.ladder.plan import plan_ladder
+from vqa_cli.ladder.task import Conditions, RungTask, plan_tasks, source_ref
+from vqa_cli.measure.score import FileScore, ScoreRequest, score_file
+from vqa_cli.model.load import load_scorer
+from vqa_cli.settings import LadderSettings
+from vqa_cli.values import PixelWish, Scorer
+
+pytestmark = pytest.mark.ffmpeg
+
+SIZE = "192x108"
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    return load_scorer(precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("looks")
+    make_clip(path / "clip.mp4", size=SIZE, rate="30", seconds=1.0)
+    ffmpeg("-i", path / "clip.mp4", "-c:v", "libx264", "-crf", "30", path / "encode.mp4")
+    return path
+
+
+def settings(**changes: object) -> LadderSettings:
+    codec = {"encoder": "libx264", "preset": "ultrafast", "crf": [30]}
+    base = {"display": 108, "heights": [108], "codecs": [codec], "metrics": ["psnr"]}
+    return LadderSettings.model_validate(base | changes)
+
+
+def against(path: Path, reference: Path, scorer: Scorer, *metrics: str) -> FileScore:
+    request = ScoreRequest(reference=reference, metrics=metrics or ("psnr",))
+    return score_file(path, request, scorer=scorer)
+
+
+def only_source(path: Path, scorer: Scorer | None = None, **changes: object) -> SourceResult:
+    return run_ladder(LadderJob(path, settings(**changes), scorer)).run.sources[0]
+
+
+def only_rung(path: Path, **changes: object) -> RungResult:
+    return only_source(path, **changes).rungs[0]
+
+
+def test_frames_of_two_rates_are_paired_by_number(folder: Path, scorer: Scorer) -> None:
+    slow = folder / "slow.mp4"
+    again = ("-vf", "setpts=N/(25*TB)", "-fps_mode", "passthrough", "-enc_time_base", "1/25")
+    ffmpeg("-i", folder / "encode.mp4", *again, "-c:v", "libx264", "-qp", "0", slow)
+    same, found = (against(path, folder / "clip.mp4", scorer) for path in (folder / "encode.mp4", slow))
+    np.testing.assert_array_equal(found.values["psnr"], same.values["psnr"])
+    assert found.notes == ("frame rates differ: 25 and 30 fps; frames are paired by number",)
+    assert same.notes == ()
+
+
+def test_negative_values_of_single_frames_are_kept(folder: Path, scorer: Scorer) -> None:
+    negative = folder / "negative.mp4"
+    ffmpeg("-i", folder / "clip.mp4", "-vf", "negate=components=y", "-c:v", "libx264", "-crf", "10", negative)
+    found = against(negative, folder / "clip.mp4", scorer, "ssim", "psnr")
+    assert len(found.values["ssim"]) == len(found.values["psnr"]) == 30
+    assert found.values["ssim"].min() < 0
+    assert found.faults == {}
+
+
+def test_pictures_of_different_shape_are_refused(folder: Path, scorer: Scorer) -> None:
+    cropped = folder / "cropped.mp4"
+    ffmpeg("-i", folder / "clip.mp4", "-vf", "crop=192:80", "-c:v", "libx264", cropped)
+    with pytest.raises(InputError) as caught:
+        against(cropped, folder / "clip.mp4", scorer)
+    names = f"{cropped} is 192x80, reference {folder / 'clip.mp4'} is 192x108"
+    assert caught.value.message == f"pictures of different shape: {names}"
+
+
+@pytest.mark.parametrize("size", ["64x64,setsar=16/9", "128x72", "116x66"])
+def test_a_scaled_picture_has_the_same_shape(folder: Path, scorer: Scorer, size: str) -> None:
+    small = folder / f"{size[:6]}.mp4"
+    ffmpeg("-i", folder / "clip.mp4", "-vf", f"scale={size.replace('x', ':', 1)}", "-c:v", "libx264", small)
+    found = against(small, folder / "clip.mp4", scorer)
+    assert str(found.size) == SIZE
+
+
+def test_interlaced_video_is_refused_by_all_alike(folder: Path, scorer: Scorer) -> None:
+    fields = folder / "fields.mp4"
+    how = ("-vf", "tinterlace=interleave_top", "-flags", "+ilme+ildct")
+    ffmpeg("-i", folder / "clip.mp4", *how, "-c:v", "libx264", fields)
+    with pytest.raises(InputError) as of_score:
+        score_file(fields, scorer=scorer)
+    with pytest.raises(InputError) as of_ladder:
+        only_source(fields)
+    assert of_score.value.message == of_ladder.value.message == f"interlaced source: {fields}"
+    ours = score_file(fields, ScoreRequest(deinterlace=True), scorer=scorer)
+    theirs = only_source(fields, scorer, deinterlace=True)
+    assert theirs.score is not None
+    assert ours.score.score == theirs.score.score
+    assert ours.notes == theirs.source.preparation == ("deinterlaced (bwdif)",)
+
+
+def test_a_variable_rate_is_scored_as_a_ladder_scores_its_source(folder: Path, scorer: Scorer) -> None:
+    uneven = folder / "uneven.mp4"
+    drop = "select='if(lt(n,15),1,not(mod(n,5)))'"
+    ffmpeg("-i", folder / "clip.mp4", "-vf", drop, "-fps_mode", "vfr", "-c:v", "libx264", "-bf", "0", uneven)
+    ours, theirs = score_file(uneven, scorer=scorer), only_source(uneven, scorer)
+    assert theirs.score is not None
+    assert ours.score.score == theirs.score.score
+    assert ours.frames == theirs.source.frames
+    assert ours.notes == theirs.source.preparation != ()
+
+
+def test_damage_that_costs_no_frame_is_told_by_all_alike(folder: Path, scorer: Scorer) -> None:
+    damaged = folder / "damaged.mp4"
+    data = bytearray((folder / "clip.mp4").read_bytes())
+    for at in range(len(data) // 3, len(data) // 2, 499):
+        data[at] ^= 0x5A
+    damaged.write_bytes(data)
+    ours = score_file(damaged, scorer=scorer)
+    (note,) = ours.notes
+    assert note.startswith("the decoder complained: ")
+    # Each decoder of a process has an address of its own in its log.
+    assert [text.split("]", 1)[-1] for text in only_source(damaged).source.notes] == [note.split("]", 1)[-1]]
+
+
+def test_what_is_known_of_a_file_is_told_again(folder: Path, scorer: Scorer, tmp_path: Path) -> None:
+    uneven = folder / "again.mp4"
+    drop = "select='if(lt(n,15),1,not(mod(n,5)))'"
+    ffmpeg("-i", folder / "clip.mp4", "-vf", drop, "-fps_mode", "vfr", "-c:v", "libx264", "-bf", "0", uneven)
+    first, second = (score_file(uneven, scorer=scorer, cache=tmp_path) for _ in range(2))
+    assert first.notes == second.notes
+    assert first.score.score == second.score.score
+
+
+def test_twelve_bits_are_compared_at_twelve(folder: Path) -> None:
+    codec = {"encoder": "libx265", "preset": "ultrafast", "crf": [4], "pix_fmt": "yuv420p12le"}
+    rung = only_rung(folder / "clip.mp4", codecs=[codec])
+    assert rung.status == "ok"
+    assert sum("format=yuv420p12le" in part for part in rung.measure_argv) == 1
+
+
+def test_a_task_is_a_value_that_any_machine_can_carry_out(folder: Path) -> None:
+    with open_bench(LadderJob(folder / "clip.mp4", settings(), None)) as bench:
+        source = bench.look(folder / "clip.mp4", settings())
+        conditions = Conditions(settings(), PixelWish(), True, "f" * 64, {"libx264": "x264"}, {})
+        ref = source_ref(source, 0, "clip.mp4")
+        tasks = list(plan_tasks(source, ref, plan_ladder(source.info, settings()), conditions))
+    assert pickle.loads(pickle.dumps(tasks)) == tasks
+    rung = tasks[1]
+    assert isinstance(rung, RungTask)
+    named = " ".join((*rung.encode[0], *rung.viewing.argv))
+    assert str(folder) not in named
+    assert "FFMPEG" in named
+
+
+def test_sources_share_one_queue_and_keep_their_order(folder: Path) -> None:
+    other = make_clip(folder / "other.mp4", size=SIZE, rate="30", seconds=0.5)
+    sources = (folder / "clip.mp4", other)
+    two = settings(codecs=[{"encoder": "libx264", "preset": "ultrafast", "crf": [30, 40]}])
+    with open_bench(LadderJob(sources, two, None, workers=3)) as bench:
+        outcome = run_on(bench, two)
+    assert [source.source.name for source in outcome.run.sources] == ["clip.mp4", "other.mp4"]
+    assert [[rung.id for rung in source.rungs] for source in outcome.run.sources] == [
+        ["libx264_108p_crf30", "libx264_108p_crf40"]
+    ] * 2
+    assert list(outcome.frames) == [(n, f"libx264_108p_crf{crf}") for n in (0, 1) for crf in (30, 40)]

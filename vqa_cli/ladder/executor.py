@@ -1,0 +1,64 @@
+"""Where tasks are carried out. One method makes the difference between a laptop and a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Protocol
+
+from vqa_cli.ladder.execute import Outcome, Site, execute
+from vqa_cli.ladder.task import LadderTask
+
+OnProgress = Callable[[LadderTask, float], None]
+
+
+class Executor(Protocol):
+    """Carries tasks out, somewhere."""
+
+    def run(self, tasks: Iterable[LadderTask], on_progress: OnProgress) -> Iterator[Outcome]:
+        """Outcomes in the order in which they come.
+
+        Tasks are drawn as there is room for them, so that there may be any number. Left early, by an error or by closing the
+        iterator, it ends everything that it has begun.
+
+        Args:
+            on_progress: hears the share of a task that is done, 0..1; may be called from any thread.
+
+        Raises:
+            StorageError: the disk is full or the store cannot be written.
+            Interrupted: everything was stopped from outside.
+        """
+
+
+class LocalExecutor:
+    """Threads of this process, each with one task from beginning to end.
+
+    They are in different phases at any time, so encoding, decoding, metrics and inference overlap, while no more encodes lie
+    on disk than there are workers.
+    """
+
+    def __init__(self, site: Site, workers: int) -> None:
+        self._site, self._workers = site, workers
+
+    def run(self, tasks: Iterable[LadderTask], on_progress: OnProgress) -> Iterator[Outcome]:
+        waiting = iter(tasks)
+        pool = ThreadPoolExecutor(self._workers)
+        pending: set[Future[Outcome]] = set()
+        try:
+            while True:
+                # One for each worker to go on with, so that none waits while the next source is looked at.
+                while len(pending) < 2 * self._workers and (task := next(waiting, None)) is not None:
+                    pending.add(pool.submit(self._execute, task, on_progress))
+                if not pending:
+                    break
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        except BaseException:
+            self._site.runner.close()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        pool.shutdown()
+
+    def _execute(self, task: LadderTask, on_progress: OnProgress) -> Outcome:
+        return execute(task, self._site, lambda share: on_progress(task, share))

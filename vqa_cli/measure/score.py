@@ -1,0 +1,314 @@
+"""Scoring one file, from Python or for ``vqa score``."""
+
+from __future__ import annotations
+
+import tempfile
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vqa_cli.document import Series
+from vqa_cli.errors import InputError, ToolError
+from vqa_cli.files import file_sha256
+from vqa_cli.measure.source import Inspector, Source, header_only
+from vqa_cli.measure.stream import Viewed, Viewer, Viewing, plan_comparison, plan_viewing
+from vqa_cli.measure.template import ENCODE, FFMPEG, SOURCE, fill
+from vqa_cli.media.binaries import Ffmpeg, find_ffmpeg
+from vqa_cli.media.decode import MeasureOrder
+from vqa_cli.media.fidelity import Fidelity
+from vqa_cli.media.probe import packet_rates
+from vqa_cli.media.process import Runner
+from vqa_cli.series import make_series
+from vqa_cli.store.inspections import Inspections
+from vqa_cli.store.seen import Seen
+from vqa_cli.values import ClipScore, Scorer, Size, StrPath, Treatment, optional_path
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """How to score.
+
+    Attributes:
+        every: each how many frames; the temporal window shrinks with it. ``None`` is what the model was trained on: every
+            frame, but for heads of one's own; with a reference it is always every frame.
+        start_s, duration_s: part of the clip by its own time, or the reference's where there is one; all of it by default.
+        reference: a file with the same frames, to measure ``metrics`` against.
+        at: short side, or (width, height), of the picture that is judged; ``None`` is the reference's size where there is
+            one, so that a small encode is judged as it is shown, else the file's own.
+        tonemap, deinterlace: judge HDR as approximate SDR, and interlaced video as frames, instead of refusing them.
+    """
+
+    every: int | None = None
+    start_s: float | None = None
+    duration_s: float | None = None
+    reference: StrPath | None = None
+    metrics: tuple[str, ...] = ()
+    at: int | tuple[int, int] | None = None
+    tonemap: bool = False
+    deinterlace: bool = False
+
+    @property
+    def is_part(self) -> bool:
+        """Whether less than the whole is wanted."""
+        return self.start_s is not None or self.duration_s is not None
+
+    @property
+    def treatment(self) -> Treatment:
+        """Frames of a pair keep their timing: they are paired by number."""
+        return Treatment(self.tonemap, self.deinterlace, steady=self.reference is None)
+
+
+@dataclass(frozen=True)
+class FileScore:
+    """The verdict on one file.
+
+    Attributes:
+        values: frame values by metric, ``"model"`` for the model's.
+        faults: why metrics that were asked for could not be measured.
+        notes: what the user should know of the file.
+    """
+
+    score: ClipScore
+    fidelity: dict[str, Series]
+    values: dict[str, NDArray[np.float64]]
+    size: Size
+    frames: int
+    fps: Fraction
+    faults: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def document(self, *, per_frame: bool = False) -> dict[str, Any]:
+        """As plain data, for JSON."""
+        model = self.score.model
+        scale = model.scale
+        frames = make_series(self.values["model"], self.fps)
+        return {
+            "score": self.score.score,
+            "raw": self.score.raw,
+            **({"others": self.score.others} if self.score.others else {}),
+            "frame_scores": frames.pooled.model_dump(),
+            "fidelity": {name: series.pooled.model_dump() for name, series in self.fidelity.items()},
+            **({"not_measured": self.faults} if self.faults else {}),
+            "notes": list(self.notes),
+            "frames": self.frames,
+            "width": self.size.width,
+            "height": self.size.height,
+            "model": {
+                "name": model.name, "sha256": model.sha256,
+                "files": {file.part: {"name": file.name, "sha256": file.sha256} for file in model.files},
+                "precision": model.precision, "device": model.device, "verified": model.verified, "pooling": model.pooling,
+                "preprocessing": model.preprocessing, "training_data": model.training_data, "licence": model.licence,
+                "scale": scale.name, "scale_description": scale.description, "minimum": scale.minimum,
+                "maximum": scale.maximum, "higher_is_better": scale.higher_is_better,
+            },
+            **({"per_frame": {k: [round(float(x), 6) for x in v] for k, v in self.values.items()}} if per_frame else {}),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FileScorer:
+    """Scores files one after the other by one request. A reference is looked at once.
+
+    Attributes:
+        hashed: whether files are known by their content, because something is remembered of them.
+    """
+
+    request: ScoreRequest
+    scorer: Scorer
+    runner: Runner
+    ffmpeg: Ffmpeg
+    inspector: Inspector
+    seen: Seen
+    hashed: bool
+
+    def read_reference(self) -> Source | None:
+        """The reference, if there is one. What is wrong with it is wrong for every file that is compared with it.
+
+        Raises:
+            InputError: it cannot be used.
+            ToolError: ffmpeg cannot measure a metric.
+        """
+        if self.request.reference is None:
+            return None
+        missing = [name for name in self.request.metrics if name not in self.ffmpeg.metrics]
+        if missing:
+            raise ToolError(
+                f"this ffmpeg cannot measure {', '.join(missing)}: {self.ffmpeg.path}", hint="leave --ffmpeg out"
+            )
+        return self._look(Path(self.request.reference))
+
+    def score(self, path: Path) -> FileScore:
+        """Score a file.
+
+        Raises:
+            InputError: it cannot be used, or its frames do not match the reference's.
+            ToolError: ffmpeg failed or cannot measure a metric.
+            ModelError: the score is no number.
+        """
+        reference = self.read_reference()
+        source = self._look(path)
+        if reference is not None:
+            _check_pair(source, reference)
+        viewing, size = self._plan(source, reference)
+        viewer = Viewer(self.runner, self.ffmpeg.sha256, self.scorer, self.seen)
+        content = source.sha256 + (repr(source.steps) if source.steps else "")
+        clip = viewer.known(viewing, content) if reference is None else None
+        viewed = Viewed(clip, Fidelity()) if clip else self._view(viewer, viewing, content, source, reference)
+        return _file_score(viewed, source, size, viewing.every, _remarks(source, reference, viewed))
+
+    def _look(self, path: Path) -> Source:
+        treatment = self.request.treatment
+        if not self.request.is_part:
+            return self.inspector.look(path, treatment)
+        source = header_only(path, treatment)  # of a long film nobody decodes the rest to see a part
+        return replace(source, sha256=file_sha256(path)) if self.hashed else source
+
+    def _plan(self, source: Source, reference: Source | None) -> tuple[Viewing, Size]:
+        request, judged = self.request, reference or source
+        every = request.every or (1 if reference else self.scorer.identity.every)
+        first, end = _part(judged, request)
+        size = _judged_size(judged.info.size, request)
+        order = MeasureOrder(size, request.metrics if reference else (), every=every, first=first, end=end)
+        frames = None if request.is_part else ceil(Fraction(judged.frames, every))
+        wish = self.scorer.identity.pixels
+        if reference is None:
+            return plan_viewing(source.view, order, wish, frames), size
+        return plan_comparison(source.view, reference.view, order, wish, frames), size
+
+    def _view(self, viewer: Viewer, viewing: Viewing, content: str, source: Source, reference: Source | None) -> Viewed:
+        file = source.view.path
+        names = {SOURCE: file} if reference is None else {ENCODE: file, SOURCE: reference.view.path}
+        argv = fill(viewing.argv, {FFMPEG: self.ffmpeg.path, **names})
+        with tempfile.TemporaryDirectory(prefix="vqa-", dir=self.inspector.workdir) as folder:
+            return viewer.view(viewing, argv, content, Path(folder), str(source.info.path))
+
+
+@contextmanager
+def open_scorer(
+    request: ScoreRequest, scorer: Scorer, runner: Runner, ffmpeg: Ffmpeg, cache: StrPath | None
+) -> Iterator[FileScorer]:
+    """What scores files by ``request``; its temporary files are gone afterwards.
+
+    Args:
+        cache: see :func:`score_file`.
+    """
+    folder = optional_path(cache)
+    with tempfile.TemporaryDirectory(prefix="vqa-", ignore_cleanup_errors=True) as workdir:
+        inspector = Inspector(runner, ffmpeg, Path(workdir), Inspections(folder))
+        yield FileScorer(request, scorer, runner, ffmpeg, inspector, Seen(folder), hashed=folder is not None)
+
+
+def score_file(
+    path: StrPath,
+    request: ScoreRequest | None = None,
+    *,
+    scorer: Scorer | None = None,
+    runner: Runner | None = None,
+    ffmpeg: Ffmpeg | None = None,
+    cache: StrPath | None = None,
+) -> FileScore:
+    """Score a video. Without ``scorer``, ``runner`` and ``ffmpeg`` the bundled model and the embedded ffmpeg are used.
+
+    Args:
+        cache: folder where frame scores and features are remembered by content; a file that was seen already is then
+            not decoded for another temporal pooling or head. With a reference everything is decoded all the same.
+
+    Raises:
+        InputError: unreadable, damaged, HDR, interlaced, or its frames do not match the reference's.
+        ToolError: ffmpeg failed or cannot measure a metric.
+        ModelError: the score is no number.
+    """
+    if scorer is None:
+        from vqa_cli.model.load import load_scorer
+
+        scorer = load_scorer()
+    if runner is None:
+        with Runner() as own:
+            return score_file(path, request, scorer=scorer, runner=own, ffmpeg=ffmpeg, cache=cache)
+    request, ffmpeg = request or ScoreRequest(), ffmpeg or find_ffmpeg(runner)
+    with open_scorer(request, scorer, runner, ffmpeg, cache) as files:
+        return files.score(Path(path))
+
+
+def _judged_size(size: Size, request: ScoreRequest) -> Size:
+    if isinstance(request.at, tuple):
+        return Size(*request.at)
+    return size.with_short_side(request.at or size.short_side // 2 * 2)
+
+
+def _part(clock: Source, request: ScoreRequest) -> tuple[int, int | None]:
+    """Numbers of the first frame wanted and of the first one after it that is not; time runs as in ``clock``.
+
+    Raises:
+        InputError: the part begins after the end.
+    """
+    if not request.is_part:
+        return 0, None
+    info = clock.info
+    start = Fraction(str(request.start_s or 0))
+    if start >= Fraction(info.duration_s):
+        raise InputError(f"nothing to score in the part asked for: {info.path} lasts {info.duration_s:.2f} s")
+    end = None if request.duration_s is None else start + Fraction(str(request.duration_s))
+    if not info.vfr or clock.steps.constant_rate:
+        return ceil(start * clock.view.fps), None if end is None else ceil(end * clock.view.fps)
+    times = [time for time, _ in packet_rates(info.path)[0]]
+    first, last = (None if t is None else bisect_left(times, times[0] + float(t)) for t in (start, end))
+    return first or 0, last
+
+
+def _check_pair(source: Source, reference: Source) -> None:
+    """Whether frames can be paired by number, and show the same picture.
+
+    Raises:
+        InputError: they cannot.
+    """
+    ours, theirs = source.info, reference.info
+    if ours.frames != theirs.frames:
+        raise InputError(
+            f"frames do not match: {ours.path} has {ours.frames}, reference {theirs.path} has {theirs.frames}",
+            hint="frames are compared by number; cut both to the same ones",
+        )
+    if _differ_in_shape(ours.size, theirs.size):
+        raise InputError(
+            f"pictures of different shape: {ours.path} is {ours.size}, reference {theirs.path} is {theirs.size}",
+            hint="crop or pad one like the other",
+        )
+
+
+def _differ_in_shape(a: Size, b: Size) -> bool:
+    """Whether one is no scaled version of the other; sides that were rounded to even, or by two pixels, are."""
+    off = abs(a.width * b.height - a.height * b.width)
+    return off > 2 * max(b.width, b.height)
+
+
+def _remarks(source: Source, reference: Source | None, viewed: Viewed) -> tuple[str, ...]:
+    notes = list(source.remarks)
+    if viewed.complaint and not source.notes:  # else a look at the whole has told it
+        notes.append(f"the decoder complained: {viewed.complaint}")
+    if reference is not None:
+        notes += [f"reference: {text}" for text in reference.remarks]
+        ours, theirs = source.view.fps, reference.view.fps
+        if ours != theirs:
+            notes.append(
+                f"frame rates differ: {float(ours):.6g} and {float(theirs):.6g} fps; frames are paired by number"
+            )
+    return (*notes, *viewed.fidelity.remarks)
+
+
+def _file_score(viewed: Viewed, source: Source, size: Size, every: int, notes: tuple[str, ...]) -> FileScore:
+    clip = viewed.clip
+    assert clip is not None  # there is always a scorer
+    fps = source.view.fps / every
+    values = {"model": np.asarray(clip.frame_scores, dtype=np.float64), **viewed.fidelity.values}
+    fidelity = {name: make_series(series, fps) for name, series in viewed.fidelity.values.items()}
+    return FileScore(clip, fidelity, values, size, len(clip.frame_scores), fps, viewed.fidelity.faults, notes)

@@ -1,0 +1,184 @@
+"""Looks at a file as a whole before anything is measured: probed, decoded once, refused or made ready for what follows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vqa_cli.document import SourceInfo
+from vqa_cli.errors import InputError
+from vqa_cli.files import file_sha256
+from vqa_cli.measure.template import FFMPEG, SOURCE, fill
+from vqa_cli.measure.treatment import describe, plan_preparation, prepared_view
+from vqa_cli.media.binaries import Ffmpeg
+from vqa_cli.media.decode import build_count_argv, build_inspect_argv, build_prepare_argv
+from vqa_cli.media.encode import count_frames
+from vqa_cli.media.graph import SourceView
+from vqa_cli.media.probe import probe
+from vqa_cli.media.process import Runner
+from vqa_cli.store.content import content_key
+from vqa_cli.store.inspections import Inspection, Inspections
+from vqa_cli.values import AS_IT_IS, MediaInfo, Preparation, Treatment
+
+PREPARED = "prepared.mkv"
+_FIELDS_LOG = "interlaced.txt"
+_LOGGED = re.compile(r"\bpts:(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that was looked at whole, as everything works with it.
+
+    Attributes:
+        info: the original as probed, with the number of frames and the rate that are worked with.
+        view: how the original is read; its steps are what was, or will be, done to it.
+        sha256: of the file's content.
+        notes: what the user should know of it.
+    """
+
+    info: MediaInfo
+    view: SourceView
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        """Frames after preparation: so many does every encode have."""
+        return self.info.frames
+
+    @property
+    def steps(self) -> Preparation:
+        return self.view.steps
+
+    @property
+    def prepare_argv(self) -> tuple[str, ...]:
+        """Template of the command that writes the prepared copy; none where the original is read as it is."""
+        return build_prepare_argv(FFMPEG, replace(self.view, path=SOURCE), PREPARED) if self.steps else ()
+
+    @property
+    def ready_view(self) -> SourceView:
+        """How commands read the source once it is prepared, with :data:`SOURCE` for its path."""
+        if not self.steps:
+            return replace(self.view, path=SOURCE)
+        return replace(self.view, path=SOURCE, stream_index=0, steps=AS_IT_IS)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was done to it, and what else there is to know."""
+        return (*describe(self.steps), *self.notes)
+
+    def document(self, ffmpeg: Ffmpeg) -> SourceInfo:
+        """For the run document."""
+        info = self.info
+        return SourceInfo(
+            path=str(info.path.absolute()), name=info.path.name, sha256=self.sha256, container=info.container,
+            codec=info.codec, width=info.size.width, height=info.size.height,
+            fps=f"{info.fps.numerator}/{info.fps.denominator}", frames=self.frames,
+            duration_s=float(self.frames / info.fps), pix_fmt=info.pix_fmt, matrix=info.colour.matrix,
+            primaries=info.colour.primaries, transfer=info.colour.transfer, range=info.colour.range,
+            size_bytes=info.size_bytes, video_bitrate_kbps=info.video_bytes * 8 / 1000 / info.duration_s,
+            preparation=tuple(describe(self.steps)),
+            prepare_argv=fill(self.prepare_argv, {FFMPEG: ffmpeg.path, SOURCE: info.path.absolute()}),
+            notes=self.notes,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """What looking at files needs: programs, a folder for logs, and what is known already.
+
+    Attributes:
+        known: what earlier calls told, by content.
+        seen: what this one has looked at.
+    """
+
+    runner: Runner
+    ffmpeg: Ffmpeg
+    workdir: Path
+    known: Inspections
+    seen: dict[tuple[Path, Treatment], Source] = field(default_factory=dict)
+
+    def look(self, path: Path, treatment: Treatment) -> Source:
+        """Probe a file, decode it once, and say how it is to be read; a file is looked at once.
+
+        Raises:
+            InputError: it is no usable video, is damaged, changes while it is read, or needs a treatment that is not allowed.
+            ToolError: ffmpeg failed.
+        """
+        if (path, treatment) not in self.seen:
+            self.seen[path, treatment] = self._look(path, treatment)
+        return self.seen[path, treatment]
+
+    def _look(self, path: Path, treatment: Treatment) -> Source:
+        info = probe(path)
+        plan_preparation(info, treatment)  # what is refused by its header need not be decoded
+        before = path.stat()
+        content = file_sha256(path)
+        found = self._inspect(info, content, treatment)
+        after = path.stat()
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise InputError(f"changed while it was read: {path}", hint="wait until it is written whole")
+        _check_whole(info, found)
+        notes = _notes(info, found)
+        info = replace(info, interlaced=info.interlaced or found.interlaced_from is not None)
+        view = prepared_view(info, plan_preparation(info, treatment))
+        return Source(replace(info, frames=found.prepared, fps=view.fps), view, content, notes)
+
+    def _inspect(self, info: MediaInfo, content: str, treatment: Treatment) -> Inspection:
+        view = SourceView.of(info)
+        argv = build_inspect_argv(FFMPEG, replace(view, path=SOURCE), _FIELDS_LOG)
+        steady = info.steady_fps if info.vfr and treatment.steady else None
+        key = content_key("inspection", content, list(argv), self.ffmpeg.sha256, str(steady))
+        if (known := self.known.find(key)) is not None:
+            return known
+        log = self.workdir / _FIELDS_LOG
+        log.unlink(missing_ok=True)
+        paths = {FFMPEG: self.ffmpeg.path, SOURCE: view.path}
+        frames, complaint = count_frames(self.runner, fill(argv, paths), cwd=self.workdir)
+        first = _LOGGED.search(log.read_text(encoding="utf-8")) if log.exists() else None
+        prepared = self._at_constant_rate(info) if steady else frames
+        found = Inspection(
+            frames=frames, prepared=prepared, interlaced_from=int(first[1]) if first else None, complaint=complaint
+        )
+        self.known.write(key, found)
+        return found
+
+    def _at_constant_rate(self, info: MediaInfo) -> int:
+        """Frames after a variable rate was made constant."""
+        view = prepared_view(info, plan_preparation(info, Treatment(tonemap=True, deinterlace=True)))
+        return count_frames(self.runner, build_count_argv(self.ffmpeg.path, view), cwd=self.workdir)[0]
+
+
+def header_only(path: Path, treatment: Treatment) -> Source:
+    """The source as its header tells it, without hash and notes; frames are those that it promises.
+
+    Raises:
+        InputError: it is no usable video, or needs a treatment that is not allowed.
+    """
+    info = probe(path)
+    view = prepared_view(info, plan_preparation(info, treatment))
+    frames = round(info.duration_s * view.fps) if view.steps.constant_rate else info.frames
+    return Source(replace(info, frames=frames, fps=view.fps), view, "")
+
+
+def _check_whole(info: MediaInfo, found: Inspection) -> None:
+    if found.frames < 2:
+        raise InputError(
+            f"only {found.frames} of {info.frames} frames can be decoded: {info.path}", detail=found.complaint
+        )
+    if found.frames < info.frames and found.complaint:
+        raise InputError(
+            f"damaged: {found.frames} of {info.frames} frames can be decoded: {info.path}",
+            detail=found.complaint,
+            hint="cut the damaged part away, or give the original file",
+        )
+
+
+def _notes(info: MediaInfo, found: Inspection) -> tuple[str, ...]:
+    notes = []
+    if found.interlaced_from is not None and not info.interlaced:
+        notes.append(f"interlaced from frame {found.interlaced_from} on")
+    if found.complaint:
+        notes.append(f"the decoder complained: {found.complaint}")
+    return tuple(notes)

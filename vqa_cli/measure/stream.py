@@ -1,0 +1,142 @@
+"""One decode of a file, alone or beside its reference: what the scorer is shown, and what is compared on the way.
+
+A :class:`Viewing` is a value: it says everything that decides a number. :func:`view` carries it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vqa_cli.errors import InputError
+from vqa_cli.measure.template import ENCODE, FFMPEG, SOURCE, Argv
+from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv, compared_depth
+from vqa_cli.media.encode import first_complaint
+from vqa_cli.media.fidelity import Fidelity, read_logs
+from vqa_cli.media.frames import FrameStream, frame_format, open_frames
+from vqa_cli.media.graph import SourceView
+from vqa_cli.media.prefetch import prefetch
+from vqa_cli.media.process import Runner
+from vqa_cli.store.seen import Seen, Stream
+from vqa_cli.values import ClipScore, FrameFormat, PixelWish, Scorer, Size
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Viewing:
+    """A decode to be made.
+
+    Attributes:
+        argv: template of the command; a file alone is ``SOURCE``, beside its reference (``SOURCE``) it is ``ENCODE``.
+        alone: template of the command that shows the model the same frames without a reference: what scores are kept by.
+        pixels: layout of the frames that come out.
+        bit_depth: at which files are compared.
+        metrics: what is compared; empty without a reference.
+        every: each how many frames come out.
+        frames: how many must come out, ``None`` where that cannot be known before.
+    """
+
+    argv: Argv
+    alone: Argv
+    pixels: FrameFormat
+    bit_depth: int = 8
+    metrics: tuple[str, ...] = ()
+    every: int = 1
+    frames: int | None = None
+
+    def stream(self, content: str, ffmpeg: str) -> Stream:
+        """What the model is shown of a file with this content, decoded by the program with this hash."""
+        compared = bool(self.metrics)
+        return Stream(content, self.alone, self.pixels, ffmpeg, self.bit_depth, self.every, compared)
+
+
+def plan_viewing(source: SourceView, order: MeasureOrder, wish: PixelWish, frames: int | None) -> Viewing:
+    """The viewing of a file alone."""
+    order, pixels = _in_pixels(source, order, wish, source.size)
+    argv = build_frames_argv(FFMPEG, replace(source, path=SOURCE), replace(order, metrics=()))
+    return Viewing(argv, argv, pixels, every=order.every, frames=frames)
+
+
+def plan_comparison(
+    encode: SourceView, reference: SourceView, order: MeasureOrder, wish: PixelWish, frames: int | None
+) -> Viewing:
+    """The viewing of a file beside its reference."""
+    encode, reference = replace(encode, path=ENCODE), replace(reference, path=SOURCE)
+    order, pixels = _in_pixels(encode, order, wish, reference.size)
+    return Viewing(
+        build_measure_argv(FFMPEG, encode, reference, order),
+        build_frames_argv(FFMPEG, encode, replace(order, metrics=())),
+        pixels,
+        compared_depth(encode, reference),
+        order.metrics,
+        order.every,
+        frames,
+    )
+
+
+def _in_pixels(
+    view: SourceView, order: MeasureOrder, wish: PixelWish, original: Size
+) -> tuple[MeasureOrder, FrameFormat]:
+    """The order with the layout that the model wants, and the frames that it gives."""
+    pixels = frame_format(order.display, view.colour, original, wish)
+    return replace(order, layout=pixels.layout, untagged=pixels.matrix), pixels
+
+
+@dataclass(frozen=True)
+class Viewed:
+    """What came of a decode; ``clip`` is ``None`` without a scorer, ``complaint`` the decoder's first error."""
+
+    clip: ClipScore | None
+    fidelity: Fidelity
+    complaint: str | None = None
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """What carrying out a viewing needs of a machine."""
+
+    runner: Runner
+    ffmpeg_sha256: str
+    scorer: Scorer | None
+    seen: Seen
+
+    def known(self, viewing: Viewing, content: str) -> ClipScore | None:
+        """The model's verdict on a file with this content, where nothing need be decoded for it."""
+        return self.seen.find(viewing.stream(content, self.ffmpeg_sha256), self.scorer) if self.scorer else None
+
+    def view(self, viewing: Viewing, argv: Argv, content: str, workdir: Path, what: str) -> Viewed:
+        """Decode once for scorer and metrics.
+
+        Args:
+            argv: the viewing's command with paths filled in.
+            workdir: a folder of its own, where the metrics' logs go.
+            what: names the file in errors.
+
+        Raises:
+            InputError: fewer or more frames than expected, or none.
+            ToolError: ffmpeg failed or fell silent.
+            ModelError: the score is no number.
+            StorageError: what was seen cannot be written.
+        """
+        clip: ClipScore | None = None
+        pixels, wanted = viewing.pixels, viewing.frames
+        with open_frames(self.runner, argv, pixels, expected=wanted, what=what, cwd=workdir) as frames:
+            if self.scorer is None:
+                for _ in frames:
+                    pass
+            else:
+                stream = viewing.stream(content, self.ffmpeg_sha256)
+                clip = self.seen.score(stream, self.scorer, prefetch(_some(frames, what)))
+        read = read_logs(workdir, viewing.metrics, frames=frames.frames * viewing.every, bit_depth=viewing.bit_depth)
+        return Viewed(clip, read, first_complaint(frames.log))
+
+
+def _some(frames: FrameStream, what: str) -> Iterator[NDArray[np.uint8]]:
+    yield from frames
+    if not frames.frames:
+        raise InputError(f"no frame in the part asked for: {what}")
