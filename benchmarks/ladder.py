@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from vqa_cli.ladder.source import ready_source
 
 from vqa_cli.ladder.job import LadderJob
 from vqa_cli.ladder.pipeline import run_ladder
 from vqa_cli.ladder.plan import plan_ladder
 from vqa_cli.ladder.preset import build_settings, find_preset, read_preset
+from vqa_cli.measure.source import Inspector
 from vqa_cli.media.binaries import cpu_count, find_ffmpeg
 from vqa_cli.media.command import build_encode_argv
 from vqa_cli.media.decode import MeasureOrder, build_measure_argv
@@ -32,6 +32,7 @@ from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
 from vqa_cli.model.load import load_scorer
+from vqa_cli.store.inspections import Inspections
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def main() -> None:
     with Runner() as runner, tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         ffmpeg = find_ffmpeg(runner)
-        source = ready_source(runner, ffmpeg, args.clip, settings, work)
+        source = Inspector(runner, ffmpeg, work, Inspections(None)).look(args.clip, settings.treatment)
         plan = plan_ladder(source.info, settings)
         pixels = frame_format(plan.display, source.view.colour, source.info.size)
         order = MeasureOrder(plan.display, settings.metrics, threads=settings.threads)
