@@ -24,6 +24,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from training.lite.make_data import cut_arguments
+from training.lite.material import LiteSource, read_sources
 from vqa_cli.analysis.bdrate import RatePoints, bd
 from vqa_cli.errors import VqaError
 from vqa_cli.ladder.job import LadderJob
@@ -33,8 +35,6 @@ from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
 from vqa_cli.model.load import load_scorer
 from vqa_cli.settings import CodecSettings, LadderSettings
-from vqa_cli.train.lite.make_data import cut_arguments
-from vqa_cli.train.lite.material import LiteSource, read_sources
 
 CODECS = (
     CodecSettings(encoder="libx264", preset="fast", crf=(18, 24, 30, 36, 42)),

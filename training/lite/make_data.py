@@ -20,6 +20,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from training.lite.camera import Style, film
+from training.lite.material import Kind, LiteSource, read_sources
+from training.lite.pictures import draw_picture, open_photo
+from training.lite.recipes import CODERS, Recipe, draw
+from training.lite.takes import FRAMES, WINDOW, WINDOW_FORMAT, Take, append_take, frames_path, read_takes
 from vqa_cli.errors import VqaError
 from vqa_cli.files import replacing
 from vqa_cli.media.binaries import find_ffmpeg
@@ -29,11 +34,6 @@ from vqa_cli.media.frames import open_frames
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
-from vqa_cli.train.lite.camera import Style, film
-from vqa_cli.train.lite.material import Kind, LiteSource, read_sources
-from vqa_cli.train.lite.pictures import draw_picture, open_photo
-from vqa_cli.train.lite.recipes import CODERS, Recipe, draw
-from vqa_cli.train.lite.takes import FRAMES, WINDOW, WINDOW_FORMAT, Take, append_take, frames_path, read_takes
 from vqa_cli.values import ColourTags, Size
 
 if TYPE_CHECKING:
