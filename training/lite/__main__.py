@@ -17,6 +17,7 @@ from vqa_cli.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from training.lite.batches import FitSettings
+    from training.lite.ladders import Part
 
 
 @click.group()
@@ -55,6 +56,18 @@ def make_data(media: Path, data: Path, seed: int, jobs: int, limit: int | None) 
         failed += made.failed
         click.echo(made.line)
     return int(ExitCode.PARTIAL if failed else ExitCode.OK)
+
+
+@lite.command(name="ladders")
+@click.option("--media", type=click.Path(path_type=Path, exists=True), required=True, help="As for make-data.")
+@_DATA
+@click.option("--part", type=click.Choice(["training", "choosing", "untouched"]), required=True)
+def ladders(media: Path, data: Path, part: Part) -> None:
+    """Encode whole ladders of a part of the sources, VMAF of every rung beside them."""
+    from training.lite.ladders import make_ladders
+
+    for line in make_ladders(media, data, part):
+        click.echo(line)
 
 
 @lite.command()
