@@ -294,7 +294,7 @@ def _score(rung: Rung) -> float:
 
 
 def _srocc(one: Sequence[float] | NDArray[np.float64], other: Sequence[float] | NDArray[np.float64]) -> float:
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
+    if min(np.ptp(one), np.ptp(other)) < _TIED:
         return math.nan
     return float(stats.spearmanr(one, other)[0])
 

@@ -33,7 +33,7 @@ FRAMES = 40
 _LARGEST = 288
 _FILMED = Size(480, 270)
 _PER_GROUP = 2
-_PHOTOS = 8
+_PHOTOS = 4
 _PRESET = """display = {display}
 heights = [{heights}]
 gop_s = 1.0
