@@ -1,326 +1,174 @@
-"""How well a no-reference model orders and predicts VMAF on sources that it has not seen.
+"""How far a no-reference score says what VMAF says, beside what bitrate alone says.
 
-    python benchmarks/accuracy.py MEDIA                   # the held-out clips of vsfa-lite's manifest
-    python benchmarks/accuracy.py CLIPS --display 540     # every video in a folder of your own
+    python -m training.lite ladders --media MEDIA --data DATA --part choosing
+    python benchmarks/accuracy.py DATA --part choosing
 
-Each source becomes a short lossless reference at its display size. ``vqa ladder``'s own pipeline encodes it (x264, x265,
-SVT-AV1; full and half size), measures VMAF against the reference, frames paired by number, and scores each encode with the
-model, which sees no reference. Intervals are 95 % bootstrap intervals over groups of sources (clips of one footage are one
-group), because rungs of one source are not independent.
+Each source has a ladder: x264, x265 and SVT-AV1, three sizes, five qualities. VMAF measured every encode against its source,
+frames paired by number. The model scores the same encodes and sees no source. "Bitrate" is log bitrate alone; "bitrate,
+encoder, size" is a line over it for each encoder and size, fitted on the other groups. Intervals are 95 % bootstrap intervals
+over groups of footage.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import itertools
-import json
-import tempfile
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy import stats
+import torch
 
-from vqa_cli.analysis.bdrate import RatePoints, bd
-from vqa_cli.errors import VqaError
-from vqa_cli.ladder.job import LadderJob
-from vqa_cli.ladder.pipeline import run_ladder
-from vqa_cli.media.binaries import find_ffmpeg
-from vqa_cli.media.probe import probe
-from vqa_cli.media.process import Runner
+from training.lite import agreement
+from training.lite.agreement import Figure, Rung, Verdict
+from training.lite.impair import IMPAIRMENTS
+from training.lite.judging import GRAIN, judge, rungs_of
+from training.lite.ladders import Ladder, read_ladders
 from vqa_cli.model.load import load_scorer
-from vqa_cli.settings import CodecSettings, LadderSettings
-from vqa_cli.train.lite.make_data import cut_arguments
-from vqa_cli.train.lite.material import LiteSource, read_sources
 
-CODECS = (
-    CodecSettings(encoder="libx264", preset="fast", crf=(18, 24, 30, 36, 42)),
-    CodecSettings(encoder="libx265", preset="fast", crf=(20, 26, 32, 38, 44)),
-    CodecSettings(encoder="libsvtav1", preset="10", crf=(20, 32, 43, 53, 62)),
-)
-VIDEO = {".mp4", ".mov", ".mkv", ".webm", ".264", ".y4m"}
+if TYPE_CHECKING:
+    from training.lite.judging import Judged
+
+ANCHOR = "libx264"
+# A fall of the score that a reader would take for a fault.
+NOTICED = 3.0
+Measure = Callable[[Sequence[Rung]], Figure]
 
 
-@dataclass(frozen=True)
-class Rung:
-    """One encode: VMAF (mean over frames) and the model's score, both 0..100."""
-
-    source: str
-    group: str
-    clean: bool
-    codec: str
-    height: int
-    crf: float
-    kbps: float
-    vmaf: float
-    score: float
+def verdict_share(wanted: Callable[[Verdict], bool]) -> Measure:
+    """Share of verdicts on which the score agrees with VMAF."""
+    return lambda rungs: agreement.mean([(v.group, v.agrees) for v in agreement.verdicts(rungs) if wanted(v)])
 
 
-@dataclass(frozen=True)
-class Source:
-    """The reference itself, as the model sees it."""
+def saved(test: str, *, lean: bool) -> Measure:
+    """BD-rate against the anchor: rank correlation over curves, or the median of how far the score's lies from VMAF's."""
 
-    source: str
-    group: str
-    clean: bool
-    score: float
+    def measure(rungs: Sequence[Rung]) -> Figure:
+        both = [
+            (s.group, (s.by_vmaf, s.by_score))
+            for s in agreement.savings(rungs, ANCHOR)
+            if s.test == test and s.by_vmaf is not None and s.by_score is not None
+        ]
+        if lean:
+            return agreement.median([(group, score - vmaf) for group, (vmaf, score) in both])
+        return agreement.correlation(both)
 
-
-def measure(item: LiteSource, media: Path, model: str, precision: str, workers: int) -> tuple[Source, list[Rung]]:
-    """Encode the ladder of one source and judge every rung both ways."""
-    heights = (item.short_side, item.short_side // 4 * 2)
-    settings = LadderSettings(
-        display=item.short_side, heights=heights, codecs=CODECS, threads=1, metrics=("vmaf",), gop_s=1.0
-    )
-    with tempfile.TemporaryDirectory() as temporary, Runner() as runner:
-        reference = Path(temporary) / "reference.mkv"
-        make_reference(runner, str(find_ffmpeg(runner).path), media, item, reference)
-        scorer = load_scorer(model, precision=precision, device="cpu")
-        job = LadderJob((reference,), settings, scorer, workers=workers, scratch=Path(temporary))
-        result = run_ladder(job, lambda _event: None).run.sources[0]
-    assert result.score is not None
-    rungs = []
-    for rung in result.rungs:
-        vmaf, score = rung.quality("vmaf"), rung.quality("model")
-        if vmaf is not None and score is not None and rung.encode is not None and rung.rate.crf is not None:
-            short = min(rung.width, rung.height)
-            rate = rung.encode.bitrate_kbps
-            rungs.append(Rung(item.key, item.group, item.clean, rung.encoder, short, rung.rate.crf, rate, vmaf, score))
-    return Source(item.key, item.group, item.clean, result.score.score), rungs
+    return measure
 
 
-def make_reference(runner: Runner, ffmpeg: str, media: Path, source: LiteSource, out: Path) -> None:
-    """Write the lossless clip at display size that encodes of ``source`` are made from and compared with."""
-    path = media / source.file
-    size = probe(path).size.with_short_side(source.short_side)
-    cut = cut_arguments(path, source.start_frame, source.frames, size, out)
-    runner.run([ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "level+error", "-y", *cut])
+def crossing_error(rungs: Sequence[Rung]) -> Figure:
+    """Distance of the rates at which the larger size begins to pay, in log2."""
+    known = [c for c in agreement.crossings(rungs) if c.by_vmaf is not None and c.by_score is not None]
+    return agreement.median([(c.group, abs(float(c.by_score or 0) - float(c.by_vmaf or 0))) for c in known])
 
 
-def within(rungs: Sequence[Rung]) -> float:
-    """Mean over sources of the rank correlation inside one source."""
-    return float(np.mean([_srocc(members) for members in _by(rungs, lambda r: (r.source,)).values()]))
+def crossing_found(rungs: Sequence[Rung]) -> Figure:
+    """Share of VMAF's crossovers that the score has too."""
+    return agreement.mean([(c.group, float(c.by_score is not None)) for c in agreement.crossings(rungs)])
 
 
-def _srocc(rungs: Sequence[Rung]) -> float:
-    return float(stats.spearmanr([r.vmaf for r in rungs], [r.score for r in rungs])[0])
+def table_of_measures(rungs: Sequence[Rung]) -> dict[str, tuple[Measure, int]]:
+    """Every figure that is measured at any score, and its decimals."""
+    others = sorted({r.codec for r in rungs} - {ANCHOR})
+    found: dict[str, tuple[Measure, int]] = {"verdict, all pairs": (verdict_share(lambda v: True), 3)}
+    found["verdict, one encoder, two sizes"] = (verdict_share(lambda v: v.between == "sizes"), 3)
+    found["verdict, two encoders, one size"] = (verdict_share(lambda v: v.between == "encoders"), 3)
+    for pair in sorted({tuple(sorted(v.codecs)) for v in agreement.verdicts(rungs) if v.between != "sizes"}):
+        found[f"verdict, {pair[0]} and {pair[1]}"] = (_between(pair), 3)
+    for test in others:
+        found[f"BD-rate of {test}, SROCC"] = (saved(test, lean=False), 2)
+        found[f"BD-rate of {test}, median lean in points"] = (saved(test, lean=True), 1)
+    found["crossovers between sizes that it has too"] = (crossing_found, 2)
+    found["crossover, median error in log2 of rate"] = (crossing_error, 2)
+    found["SROCC within a source, mean"] = (lambda rungs: agreement.mean(agreement.within(rungs)), 3)
+    found["neighbouring rungs (≥ 3 VMAF apart) in the wrong order"] = (
+        lambda rungs: agreement.mean(agreement.neighbours(rungs)), 3
+    )  # fmt: skip
+    return found
 
 
-def _by(rungs: Sequence[Rung], key: Callable[[Rung], tuple[object, ...]]) -> dict[tuple[object, ...], list[Rung]]:
-    groups: dict[tuple[object, ...], list[Rung]] = defaultdict(list)
-    for rung in rungs:
-        groups[key(rung)].append(rung)
-    return groups
+def _between(pair: tuple[str, ...]) -> Measure:
+    return verdict_share(lambda v: tuple(sorted(v.codecs)) == pair)
 
 
-def neighbours(rungs: Sequence[Rung], least: float = 3.0) -> list[bool]:
-    """For neighbouring rungs of one source, encoder and size, at least ``least`` VMAF apart: is the order wrong or tied?"""
-    wrong = []
-    for members in _by(rungs, lambda r: (r.source, r.codec, r.height)).values():
-        ordered = sorted(members, key=lambda r: r.vmaf)
-        wrong += [a.score >= b.score for a, b in itertools.pairwise(ordered) if b.vmaf - a.vmaf >= least]
-    return wrong
-
-
-def half_size_wrong(rungs: Sequence[Rung], least: float = 3.0) -> list[bool]:
-    """Half size against full size at the same CRF: is the order other than VMAF's?"""
-    wrong = []
-    for members in _by(rungs, lambda r: (r.source, r.codec, r.crf)).values():
-        for a, b in itertools.combinations(sorted(members, key=lambda r: r.vmaf), 2):
-            if b.vmaf - a.vmaf >= least:
-                wrong.append(a.score >= b.score)
-    return wrong
-
-
-def span(rungs: Sequence[Rung]) -> float:
-    """Mean over sources whose ladder spans VMAF 20 to 95: how far the model's scores lie apart."""
-    wide = [
-        max(r.score for r in members) - min(r.score for r in members)
-        for members in _by(rungs, lambda r: (r.source,)).values()
-        if min(r.vmaf for r in members) <= 20 and max(r.vmaf for r in members) >= 95
-    ]
-    return float(np.mean(wide)) if wide else float("nan")
-
-
-@dataclass(frozen=True)
-class BdPair:
-    """One encoder against another on one source and size: BD-rate in percent by VMAF and by the model, ``None`` for none."""
-
-    test: str
-    anchor: str
-    by_vmaf: float | None
-    by_model: float | None
-
-
-def bd_pairs(rungs: Sequence[Rung]) -> list[BdPair]:
-    """What ``vqa bdrate`` says by either metric, of every encoder against the first one of :data:`CODECS`."""
-    anchor = CODECS[0].encoder
-    pairs = []
-    for members in _by(rungs, lambda r: (r.source, r.height)).values():
-        curves = {codec: own for (codec,), own in _by(members, lambda r: (r.codec,)).items()}
-        for codec in curves.keys() - {anchor}:
-            by_vmaf, by_model = (
-                bd(*(_curve(curves[name], value) for name in (anchor, codec)), metric=metric, quality=False).bd_rate
-                for metric, value in (("vmaf", lambda r: r.vmaf), ("model", lambda r: r.score))
-            )
-            pairs.append(BdPair(codec, anchor, by_vmaf, by_model))
-    return pairs
-
-
-def _curve(rungs: Sequence[Rung], value: Callable[[Rung], float]) -> RatePoints:
-    return RatePoints(tuple(r.kbps for r in rungs), tuple(value(r) for r in rungs))
-
-
-def bd_table(rungs: Sequence[Rung]) -> list[str]:
-    """How near the model's BD-rates are to VMAF's, as Markdown lines: how many there are, their medians, their rank
-    correlation over the pairs that have both, and the median of how far they lie apart.
-    """
-    lines = [
-        "| BD-rate of … | pairs | by VMAF | median | by the model | median | SROCC | apart |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    by_test: dict[tuple[str, str], list[BdPair]] = defaultdict(list)
-    for pair in bd_pairs(rungs):
-        by_test[pair.test, pair.anchor].append(pair)
-    for (test, anchor), pairs in sorted(by_test.items()):
-        both = np.array([(p.by_vmaf, p.by_model) for p in pairs if None not in (p.by_vmaf, p.by_model)], dtype=float)
-        columns: list[str] = []
-        for values in ([p.by_vmaf for p in pairs], [p.by_model for p in pairs]):
-            known = [value for value in values if value is not None]
-            columns += [str(len(known)), f"{np.median(known):+.1f} %" if known else "-"]
-        ranked = f"{stats.spearmanr(both[:, 0], both[:, 1])[0]:.2f}" if len(both) > 2 else "-"
-        apart = f"{np.median(np.abs(both[:, 0] - both[:, 1])):.1f}" if len(both) else "-"
-        lines.append("| " + " | ".join([f"{test} against {anchor}", str(len(pairs)), *columns, ranked, apart]) + " |")
+def agreement_lines(rungs: Sequence[Rung]) -> list[str]:
+    """The table of agreement, as Markdown lines."""
+    bare = agreement.by_bitrate(rungs, knows_encoder=False)
+    knowing = agreement.by_bitrate(rungs, knows_encoder=True)
+    lines = ["| figure | items | score | bitrate | bitrate, encoder, size |", "|---|---|---|---|---|"]
+    for name, (measure, digits) in table_of_measures(rungs).items():
+        own = measure(rungs)
+        cells = [shown(found, digits) for found in (own, measure(bare), measure(knowing))]
+        lines.append(f"| {name} | {own.items} | {' | '.join(cells)} |")
+    clean = [[r for r in each if r.clean] for each in (rungs, agreement.as_vmaf(bare), agreement.as_vmaf(knowing))]
+    levels = [agreement.mean(agreement.errors(each)) for each in clean]
+    cells = [shown(level, 2) for level in levels]
+    lines.append(f"| mean absolute error, clean sources | {levels[0].items} | {' | '.join(cells)} |")
     return lines
 
 
-def _mean_of(flags: list[bool]) -> float:
-    return 100 * float(np.mean(flags)) if flags else float("nan")
+def fault_lines(pairs: Sequence[tuple[Ladder, Judged]]) -> list[str]:
+    """What faults of the clean sources do to the score, as Markdown lines."""
+    lines = ["| fault of the source | change of the score, median | falls by 3 or more |", "|---|---|---|"]
+    for name in (*IMPAIRMENTS, GRAIN):
+        falls = [(ladder.group, judged.impaired[name] - judged.source) for ladder, judged in pairs if ladder.clean]
+        noticed = [(group, float(fall <= -NOTICED)) for group, fall in falls]
+        lines.append(f"| {name} | {shown(agreement.median(falls), 1)} | {shown(agreement.mean(noticed), 2)} |")
+    own = [(ladder.group, judged.source) for ladder, judged in pairs if ladder.clean]
+    return [*lines, "", f"score of a clean source, mean: {shown(agreement.mean(own), 1)}"]
 
 
-def _error(rungs: Sequence[Rung]) -> float:
-    return float(np.mean([abs(r.vmaf - r.score) for r in rungs]))
-
-
-def _rmse(rungs: Sequence[Rung]) -> float:
-    return float(np.sqrt(np.mean([(r.vmaf - r.score) ** 2 for r in rungs])))
-
-
-def _plcc(rungs: Sequence[Rung]) -> float:
-    return float(stats.pearsonr([r.vmaf for r in rungs], [r.score for r in rungs])[0])
-
-
-FIGURES: dict[str, tuple[Callable[[Sequence[Rung]], float], bool]] = {
-    "SROCC within a source, mean": (within, False),
-    "neighbouring rungs (≥ 3 VMAF apart) in the wrong order, %": (lambda r: _mean_of(neighbours(r)), False),
-    "half against full size at one CRF in the wrong order, %": (lambda r: _mean_of(half_size_wrong(r)), False),
-    "pooled SROCC": (_srocc, False),
-    "pooled SROCC, clean sources": (_srocc, True),
-    "pooled PLCC, clean sources": (_plcc, True),
-    "mean absolute error, clean sources": (_error, True),
-    "RMSE, clean sources": (_rmse, True),
-    "score range where VMAF spans 20 to 95, clean sources": (span, True),
-}
-
-
-def interval(rungs: Sequence[Rung], figure: Callable[[Sequence[Rung]], float], seed: int = 1) -> tuple[float, float]:
-    """95 % bootstrap interval of a figure, groups of sources drawn with replacement."""
-    groups = list(_by(rungs, lambda r: (r.group,)).values())
-    rng = np.random.default_rng(seed)
-    values = []
-    for _ in range(400):
-        drawn = [
-            Rung(**{**asdict(rung), "source": f"{copy}:{rung.source}"})
-            for copy, pick in enumerate(rng.integers(len(groups), size=len(groups)))
-            for rung in groups[pick]
-        ]
-        values.append(figure(drawn))
-    low, high = np.nanpercentile(values, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def report(sources: Sequence[Source], rungs: Sequence[Rung]) -> list[str]:
-    """The table, as Markdown lines."""
-    clean = [r for r in rungs if r.clean]
-    lines = [
-        f"{len(rungs)} rungs of {len(sources)} sources ({len({s.source for s in sources if s.clean})} clean), "
-        f"{len({s.group for s in sources})} groups",
-        "",
-        "| figure | value | 95 % |",
-        "|---|---|---|",
-    ]
-    for name, (figure, only_clean) in FIGURES.items():
-        chosen = clean if only_clean else list(rungs)
-        if len(chosen) > 2:
-            low, high = interval(chosen, figure)
-            lines.append(f"| {name} | {figure(chosen):.3f} | {low:.3f} to {high:.3f} |")
-    own = [s.score for s in sources if s.clean]
-    if own:
-        lines.append(f"| score of a clean source, mean (worst) | {np.mean(own):.1f} ({min(own):.1f}) | |")
-    worst = min((_srocc(members), str(key[0])) for key, members in _by(rungs, lambda r: (r.source,)).items())
-    lines.append(f"| SROCC within a source, worst | {worst[0]:.3f} ({worst[1]}) | |")
-    lines += ["", "| encoder | SROCC within | wrong neighbours | mean absolute error |", "|---|---|---|---|"]
-    for (codec,), members in _by(rungs, lambda r: (r.codec,)).items():
-        wrong = neighbours(members)
-        lines.append(f"| {codec} | {within(members):.3f} | {sum(wrong)} of {len(wrong)} | {_error(members):.1f} |")
-    lines += ["", *bd_table(rungs)]
-    lines += ["", "| source | clean | own score | SROCC | wrong neighbours | mean error |", "|---|---|---|---|---|---|"]
-    for source in sources:
-        members = [r for r in rungs if r.source == source.source]
-        bias = float(np.mean([r.score - r.vmaf for r in members]))
-        mark = "yes" if source.clean else "no"
-        wrong = neighbours(members)
+def source_lines(pairs: Sequence[tuple[Ladder, Judged]]) -> list[str]:
+    """A line for each source."""
+    lines = ["| source | clean | own score | verdict | SROCC | mean error |", "|---|---|---|---|---|---|"]
+    for ladder, judged in pairs:
+        rungs = rungs_of(ladder, judged)
+        verdict = agreement.mean([(v.group, v.agrees) for v in agreement.verdicts(rungs)]).value
+        bias = sum(r.score - r.vmaf for r in rungs) / len(rungs)
         lines.append(
-            f"| {source.source} | {mark} | {source.score:.1f} | {_srocc(members):.3f} | {sum(wrong)} of {len(wrong)} | {bias:+.1f} |"
+            f"| {ladder.key} | {'yes' if ladder.clean else 'no'} | {judged.source:.1f} | {verdict:.3f} | "
+            f"{agreement.within(rungs)[0][1]:.3f} | {bias:+.1f} |"
         )
     return lines
 
 
-def chosen_sources(args: argparse.Namespace) -> list[LiteSource]:
-    """Held-out clips of the manifest that lie in the folder, or every video of it."""
-    if args.display:
-        files = sorted(p for p in args.media.iterdir() if p.suffix.lower() in VIDEO)
-        return [LiteSource(p.name, "clip", p.stem, "test", args.display, 0, args.frames, True) for p in files]
-    held_out = [s for s in read_sources() if s.split == "test" and s.kind == "clip"]
-    return [s for s in held_out if (args.media / s.file).exists()][:: args.every]
+def shown(found: Figure, digits: int) -> str:
+    """A figure with its interval, or a dash where there is none."""
+    if found.value != found.value:
+        return "-"
+    return f"{found.value:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+
+
+def report(pairs: Sequence[tuple[Ladder, Judged]]) -> list[str]:
+    """Everything, as Markdown lines."""
+    rungs = [rung for ladder, judged in pairs for rung in rungs_of(ladder, judged)]
+    clean, groups = sum(ladder.clean for ladder, _ in pairs), len({ladder.group for ladder, _ in pairs})
+    head = f"{len(rungs)} rungs of {len(pairs)} sources ({clean} clean), {groups} groups"
+    return [head, "", *agreement_lines(rungs), "", *fault_lines(pairs), "", *source_lines(pairs)]
 
 
 def main() -> None:
-    """Measure and print."""
+    """Score what is there, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("media", type=Path, help="folder of clips, or the folder that sources.csv speaks of")
+    parser.add_argument("data", type=Path, help="what `python -m training.lite ladders` made")
+    parser.add_argument("--part", choices=["choosing", "untouched"], default="choosing")
     parser.add_argument("--model", default="vsfa-lite")
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--display", type=int, help="take every video in the folder, reduced to this short side")
-    parser.add_argument("--frames", type=int, default=48, help="frames of each video, with --display")
-    parser.add_argument("--every", type=int, default=1, help="each how many sources of the manifest")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--csv", type=Path, help="write every rung")
-    parser.add_argument("--json", type=Path, help="write every rung and source")
     args = parser.parse_args()
-    sources: list[Source] = []
-    rungs: list[Rung] = []
-    for item in chosen_sources(args):
-        try:
-            source, members = measure(item, args.media, args.model, args.precision, args.workers)
-        except VqaError as err:
-            print(f"left out: {item.key}: {err.message}", flush=True)
-            continue
-        sources.append(source)
-        rungs += members
-        print(f"{item.key}: SROCC {_srocc(members):.3f}, own score {source.score:.1f}", flush=True)
-    print("\n".join(report(sources, rungs)))
+    torch.set_num_threads(args.threads)
+    scorer = load_scorer(args.model, precision=args.precision, device="cpu")
+    ladders = {ladder.key: ladder for ladder in read_ladders(args.data, args.part)}
+    pairs = [(ladders[judged.key], judged) for judged in judge(args.data, scorer, args.part)]
+    print("\n".join(report(pairs)))
     if args.csv:
+        rows = [asdict(rung) for ladder, judged in pairs for rung in rungs_of(ladder, judged)]
         with args.csv.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(asdict(rungs[0])))
+            writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
-            writer.writerows(asdict(rung) for rung in rungs)
-    if args.json:
-        document = {"sources": [asdict(s) for s in sources], "rungs": [asdict(r) for r in rungs]}
-        args.json.write_text(json.dumps(document, indent=1), encoding="utf-8")
+            writer.writerows(rows)
 
 
 if __name__ == "__main__":

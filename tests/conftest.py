@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+# `training` is run from the checkout. Last on the path, so that `vqa_cli` is the installed one.
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))
+
 FFMPEG = __import__("imageio_ffmpeg").get_ffmpeg_exe()
 
 

@@ -1,4 +1,4 @@
-"""The figures of benchmarks/accuracy.py on rungs whose truth is known."""
+"""What benchmarks/accuracy.py prints of ladders whose truth is known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from types import ModuleType
 
 import pytest
 
+from training.lite.impair import IMPAIRMENTS
+from training.lite.judging import GRAIN, Judged
+from training.lite.ladders import Encode, Ladder
+
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "accuracy.py"
+RATES = (100.0, 200.0, 400.0, 800.0, 1600.0)
+GAINS = {"libx264": 0.0, "libx265": 9.0, "libsvtav1": 6.0}
 
 
 @pytest.fixture(scope="module")
@@ -21,82 +27,67 @@ def accuracy() -> ModuleType:
     spec = importlib.util.spec_from_file_location("accuracy", SCRIPT)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["accuracy"] = module  # dataclasses look their module up
+    sys.modules["accuracy"] = module
     spec.loader.exec_module(module)
     return module
 
 
-def ladder(accuracy: ModuleType, source: str = "a", bias: float = 0.0, group: str = "g") -> list:
-    """Five rungs at two sizes, scored exactly as VMAF is, plus a bias."""
-    return [
-        accuracy.Rung(source, group, True, "libx264", height, crf, 100.0, vmaf, vmaf + bias)
-        for height, loss in ((720, 0), (360, 12))
-        for crf, vmaf in zip((18, 24, 30, 36, 42), (97 - loss, 90 - loss, 75 - loss, 50 - loss, 20 - loss), strict=True)
+def ladder(key: str, level: float = 30.0, *, clean: bool = True) -> Ladder:
+    """VMAF is a line over log2 of rate; the smaller size is better up to a rate and worse beyond."""
+    encodes = [
+        Encode(codec, height, crf, rate, vmaf, f"{key}/{codec}_{height}_{crf}.mp4")
+        for codec, gain in GAINS.items()
+        for height, start, slope in ((270, 0, 14), (134, 12, 8))
+        for crf, rate in enumerate(RATES)
+        for vmaf in (level + gain + start + slope * math.log2(rate / 100),)
     ]
+    return Ladder(key, key, "clip", "choosing", clean, 480, 270, tuple(encodes))
 
 
-def test_a_perfect_model_is_perfect(accuracy: ModuleType) -> None:
-    rungs = ladder(accuracy)
-    assert accuracy.within(rungs) == pytest.approx(1)
-    assert not any(accuracy.neighbours(rungs))
-    assert len(accuracy.neighbours(rungs)) == 8
-    assert not any(accuracy.half_size_wrong(rungs))
-    assert accuracy.span(rungs) == 89
+def judged(of: Ladder, *, bias: float = 0.0, favour: float = 0.0, fault: float = 10.0) -> Judged:
+    """Scores that are VMAF and a bias, and more for x265."""
+    scores = {e.file: e.vmaf + bias + favour * (e.codec == "libx265") for e in of.encodes}
+    faults = dict.fromkeys(IMPAIRMENTS, 96.0 - fault) | {GRAIN: 96.0}
+    return Judged(of.key, 96.0, scores, faults)
 
 
-def test_one_swap_is_one_wrong_pair_and_ties_are_wrong(accuracy: ModuleType) -> None:
-    rungs = ladder(accuracy)
-    first, second = rungs[0], rungs[1]
-    rungs[:2] = [replace(first, score=second.score), replace(second, score=first.score)]
-    assert sum(accuracy.neighbours(rungs)) == 1
-    rungs[1] = replace(rungs[1], score=rungs[0].score)
-    assert sum(accuracy.neighbours(rungs)) == 1
-    assert accuracy.within(rungs) < 1
+def test_a_perfect_model_is_perfect_and_bitrate_is_a_coin(accuracy: ModuleType) -> None:
+    pairs = [(each, judged(each)) for each in (ladder("a"), ladder("b", 35.0), ladder("c", 28.0))]
+    text = "\n".join(accuracy.report(pairs))
+    assert text.startswith("90 rungs of 3 sources (3 clean), 3 groups\n")
+    right, coin = "1.000 (1.000 to 1.000)", "0.500 (0.500 to 0.500)"
+    (line,) = [line for line in text.splitlines() if line.startswith("| verdict, all pairs |")]
+    assert line.split(" | ")[2:4] == [right, coin]
+    assert "| crossover, median error in log2 of rate | 9 | 0.00 (0.00 to 0.00) | - |" in text
+    assert "| BD-rate of libx265, median lean in points | 6 | 0.0 (0.0 to 0.0) |" in text
+    assert "| mean absolute error, clean sources | 90 | 0.00 (0.00 to 0.00) |" in text
+    assert "| frozen | -10.0 (-10.0 to -10.0) | 1.00 (1.00 to 1.00) |" in text
+    assert "| grain | 0.0 (0.0 to 0.0) | 0.00 (0.00 to 0.00) |" in text
+    assert "| a | yes | 96.0 | 1.000 | 1.000 | +0.0 |" in text
 
 
-def test_close_rungs_are_not_judged(accuracy: ModuleType) -> None:
-    base = ladder(accuracy)[0]
-    pair = [replace(base, vmaf=90.0, score=10.0), replace(base, vmaf=92.9, score=5.0, crf=20)]
-    assert accuracy.neighbours(pair) == []
-    assert math.isnan(accuracy.span(pair))
+def test_a_model_that_favours_an_encoder_is_found_where_order_inside_a_source_hides_it(accuracy: ModuleType) -> None:
+    pairs = [(each, judged(each, favour=-12.0)) for each in (ladder("a"), ladder("b", 35.0))]
+    rungs = [rung for of, told in pairs for rung in accuracy.rungs_of(of, told)]
+    figures = {name: measure(rungs).value for name, (measure, _) in accuracy.table_of_measures(rungs).items()}
+    assert figures["SROCC within a source, mean"] > 0.9
+    assert figures["neighbouring rungs (≥ 3 VMAF apart) in the wrong order"] == 0
+    assert figures["verdict, libx264 and libx265"] < 0.6
+    assert figures["verdict, libsvtav1 and libx264"] == 1
+    assert figures["verdict, one encoder, two sizes"] == 1
+    assert figures["BD-rate of libx265, median lean in points"] > 50
+    assert figures["BD-rate of libsvtav1, median lean in points"] == pytest.approx(0)
 
 
-def test_small_pictures_that_score_too_well_are_found(accuracy: ModuleType) -> None:
-    rungs = [replace(r, score=r.score + (40 if r.height == 360 else 0)) for r in ladder(accuracy)]
-    assert all(accuracy.half_size_wrong(rungs))
-    assert not any(accuracy.neighbours(rungs)), "each size on its own is still in order"
+def test_levels_are_of_clean_sources_alone(accuracy: ModuleType) -> None:
+    dirty = ladder("b", clean=False)
+    pairs = [(ladder("a"), judged(ladder("a"), bias=2.0)), (dirty, judged(dirty, bias=-30.0, fault=0.0))]
+    text = "\n".join(accuracy.report(pairs))
+    assert "| mean absolute error, clean sources | 30 | 2.00 (2.00 to 2.00) |" in text
+    assert "| noisy | -10.0 (-10.0 to -10.0) | 1.00 (1.00 to 1.00) |" in text
+    assert "| b | no | 96.0 | 1.000 | 1.000 | -30.0 |" in text
 
 
-def test_a_bias_between_sources_shows_in_pooled_figures_alone(accuracy: ModuleType) -> None:
-    rungs = ladder(accuracy, "a", 0.0, "g") + ladder(accuracy, "b", -40.0, "h")
-    assert accuracy.within(rungs) == pytest.approx(1)
-    figures = {name: figure(rungs) for name, (figure, _) in accuracy.FIGURES.items()}
-    assert figures["pooled SROCC"] < 0.9
-    assert figures["mean absolute error, clean sources"] == pytest.approx(20)
-    low, high = accuracy.interval(rungs, accuracy.FIGURES["mean absolute error, clean sources"][0])
-    assert (low, high) == pytest.approx((0, 40))
-
-
-def test_the_table_names_every_source(accuracy: ModuleType) -> None:
-    sources = [accuracy.Source("a", "g", True, 96.0), accuracy.Source("b", "h", False, 60.0)]
-    rungs = ladder(accuracy) + [replace(r, clean=False) for r in ladder(accuracy, "b", -30.0, "h")]
-    text = "\n".join(accuracy.report(sources, rungs))
-    assert "| a | yes | 96.0 | 1.000 | 0 of 8 | +0.0 |" in text
-    assert "| b | no | 60.0 | 1.000 | 0 of 8 | -30.0 |" in text
-    assert "score of a clean source, mean (worst) | 96.0 (96.0)" in text
-
-
-def test_an_encoder_is_judged_as_vmaf_judges_it(accuracy: ModuleType) -> None:
-    anchor = [replace(r, kbps=6000 * 0.5**i) for i, r in enumerate(ladder(accuracy)[:5])]
-    cheaper = [replace(r, codec="libx265", kbps=r.kbps * 0.8) for r in anchor]
-    (pair,) = accuracy.bd_pairs([*anchor, *cheaper])
-    assert (pair.test, pair.anchor) == ("libx265", "libx264")
-    assert pair.by_vmaf == pytest.approx(-20, abs=0.1)
-    assert pair.by_model == pytest.approx(-20, abs=0.1)
-    assert "| libx265 against libx264 | 1 | 1 | -20.0 % | 1 | -20.0 % | - | 0.0 |" in accuracy.bd_table(
-        [*anchor, *cheaper]
-    )
-    fooled = [replace(r, score=r.score - 15) for r in cheaper]
-    assert accuracy.bd_pairs([*anchor, *fooled])[0].by_model > 0
-    tied = [replace(r, score=50.0) for r in cheaper]
-    assert accuracy.bd_pairs([*anchor, *tied])[0].by_model is None
+def test_a_figure_without_items_is_a_dash(accuracy: ModuleType) -> None:
+    only = replace(ladder("a"), encodes=ladder("a").encodes[:5])
+    assert "| verdict, all pairs | 0 | - | - | - |" in accuracy.report([(only, judged(only))])

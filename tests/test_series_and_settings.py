@@ -175,6 +175,7 @@ FORBIDDEN = {
     "analysis": {"torch", "subprocess", "vqa_cli.media", "vqa_cli.model", "vqa_cli.ladder", "vqa_cli.report", "vqa_cli.cli", "click"},
     "report": {"torch", "subprocess", "vqa_cli.media", "vqa_cli.model", "vqa_cli.ladder", "vqa_cli.train", "vqa_cli.cli", "click"},
     "train": {"subprocess", "vqa_cli.ladder", "vqa_cli.report", "vqa_cli.cli", "click", "tqdm"},
+    ".": {"training"},
 }  # fmt: skip
 
 

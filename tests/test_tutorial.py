@@ -27,7 +27,7 @@ def run(*command: object) -> str:
 @pytest.mark.skipif(not (MEDIA / "clips").is_dir(), reason="the development media are not here")
 def test_training_ranks_held_out_sources_and_every_part_helps(tmp_path: Path) -> None:
     vqa = Path(sys.executable).with_name("vqa")
-    groups = ROOT / "vqa_cli" / "train" / "lite" / "sources.csv"
+    groups = ROOT / "training" / "lite" / "sources.csv"
     make = (sys.executable, ROOT / "benchmarks" / "ratings.py", MEDIA, "-o", tmp_path)
     run(*make, "--groups", groups, "--per-group", "2", "--jobs", os.cpu_count() or 1)
     table = tmp_path / "held-out.csv"

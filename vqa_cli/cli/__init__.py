@@ -81,11 +81,16 @@ def cli() -> None:
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
-    """Run and exit with a documented code."""
+    """Run ``vqa`` and exit with a documented code."""
+    run_command(cli, "vqa", argv)
+
+
+def run_command(command: click.Command, name: str, argv: list[str] | None = None) -> NoReturn:
+    """Run a command and exit with a documented code; the one place where errors become exits."""
     # `timeout`, a container or a CI job that is ended leaves nothing behind either.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        result: Any = cli.main(args=argv, prog_name="vqa", standalone_mode=False)
+        result: Any = command.main(args=argv, prog_name=name, standalone_mode=False)
         sys.stdout.flush()
         sys.exit(result if isinstance(result, int) else ExitCode.OK)
     except VqaError as err:
@@ -94,7 +99,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
             traceback.print_exc()
         sys.exit(err.exit_code)
     except click.ClickException as err:
-        where = err.ctx.command_path if isinstance(err, click.UsageError) and err.ctx else "vqa"
+        where = err.ctx.command_path if isinstance(err, click.UsageError) and err.ctx else name
         _complain(err.format_message(), None, f"see {where} --help")
         sys.exit(ExitCode.USAGE)
     except BrokenPipeError:

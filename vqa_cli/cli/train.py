@@ -1,137 +1,146 @@
-"""``vqa train``."""
+"""``vqa train``: a head on cached features."""
 
 from __future__ import annotations
 
-import time
-from ast import literal_eval
+import os
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vqa_cli.cli.console import note
-from vqa_cli.cli.train_vsfa import train_head, train_options
-from vqa_cli.errors import ExitCode, UsageError
+from vqa_cli.cli.agreements import render
+from vqa_cli.cli.console import Countdown, note
+from vqa_cli.cli.databases import SKIP_MISSING_OPTION, read_databases
+from vqa_cli.errors import Stopped, UsageError
+from vqa_cli.model.memory import keep_large_blocks
 
 if TYPE_CHECKING:
-    from vqa_cli.train.lite.batches import FitSettings
+    from vqa_cli.model.checkpoint import Card
+    from vqa_cli.train.loop import Epoch
+    from vqa_cli.train.training import Results, TrainOrder
+
+F = TypeVar("F", bound=Callable[..., Any])
+_FILE = click.Path(path_type=Path)
+_OPTIONS = (
+    click.option(
+        "--dataset",
+        "datasets",
+        type=_FILE,
+        multiple=True,
+        help="info.mat, or CSV with video,mos[,ref_id][,split]; several are trained on together by MDTVSFA's losses.",
+    ),
+    click.option("--features", type=_FILE, multiple=True, help="What `vqa extract` wrote, one for each --dataset."),
+    SKIP_MISSING_OPTION,
+    click.option("-o", "--output", type=_FILE, help="Model file to write, *.safetensors."),
+    click.option("--exp-id", type=click.IntRange(0), default=0, show_default=True, help="Which split."),
+    click.option("--epochs", type=click.IntRange(1), default=2000, show_default=True),
+    click.option("--lr", "learning_rate", type=click.FloatRange(0, min_open=True), default=1e-5, show_default=True),
+    click.option("--batch", "batch_size", type=click.IntRange(1), default=16, show_default=True),
+    click.option("--weight-decay", type=click.FloatRange(0), default=0.0, show_default=True),
+    click.option("--head", type=click.Choice(["gru", "transformer"]), default="gru", show_default=True),
+    click.option(
+        "--ablate",
+        type=click.Choice(["content", "gru", "pooling"]),
+        help="Leave a part out, to see what it is worth; content: features of `vqa extract --model brisque`.",
+    ),
+    click.option("--start", type=_FILE, help="Train on from the head of this model, e.g. of a larger database."),
+    click.option(
+        "--standardise", is_flag=True, help="Centre and scale features by the training part (not in the paper)."
+    ),
+    click.option(
+        "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True, help="bf16: mixed."
+    ),
+    click.option("--reduce", "reduced", type=click.IntRange(1), default=128, show_default=True),
+    click.option("--hidden", type=click.IntRange(1), default=32, show_default=True),
+    click.option("--pooling", type=click.Choice(["hysteresis", "mean"]), default="hysteresis", show_default=True),
+    click.option("--tau", type=click.IntRange(1), default=12, show_default=True, help="Window of the hysteresis."),
+    click.option("--beta", type=click.FloatRange(0, 1), default=0.5, show_default=True),
+    click.option(
+        "--patience", type=click.IntRange(0), default=0, show_default=True, help="Epochs; 0: never stop early."
+    ),
+    click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True),
+    click.option(
+        "--tensorboard", type=_FILE, metavar="DIR", help="Write curves for TensorBoard, below the model's name."
+    ),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
+)
 
 
-@click.group(name="train", invoke_without_command=True)
-@train_options
-@click.pass_context
-def command(ctx: click.Context, /, **options: Any) -> None:
+def _train_options(command: F) -> F:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command(name="train")
+@_train_options
+def command(
+    datasets: tuple[Path, ...], features: tuple[Path, ...], output: Path | None,
+    *, exp_id: int, pooling: str, device: str, head: str, ablate: str | None, start: Path | None, tensorboard: Path | None,
+    skip_missing: bool, **settings: Any,
+) -> None:  # fmt: skip
     """Train a VSFA head on the features and ratings of a database; defaults are the paper's.
 
     A training that was broken off goes on from its last epoch when it is started again.
     """
-    if ctx.invoked_subcommand is None:
-        train_head(**options)
+    if not datasets or not features or output is None:
+        raise UsageError("vqa train needs --dataset, --features and -o", hint="see vqa train --help")
+    if output.suffix != ".safetensors":
+        raise UsageError(f"a model file ends in .safetensors: {output}")
+    if ablate == "gru" and head == "transformer":
+        raise UsageError(
+            "--ablate gru and --head transformer: that head has no GRU to leave out", hint="give one of them"
+        )
+    # Read when torch loads; see options.load_chosen_scorer. Here it is batches of features that are large.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_large_blocks()
+    from vqa_cli.model.device import pick_device
+    from vqa_cli.train.loop import MIXED_DECAYS, TrainSettings
+    from vqa_cli.train.training import TrainOrder, finished
+
+    settings["head"] = "frame" if ablate == "gru" else {"gru": "vsfa"}.get(head, head)
+    if pooling == "mean" or ablate == "pooling":
+        settings["tau"] = 1  # a window of one frame leaves every frame score as it is
+    if len(datasets) > 1:
+        settings["decays"] = MIXED_DECAYS
+    rated = read_databases(datasets, features, skip_missing=skip_missing)
+    fit = TrainSettings(**settings)
+    order = TrainOrder(
+        rated, output, exp_id, fit, pick_device(device), start=start, without_content=ablate == "content"
+    )
+    before = finished(order)
+    if before is not None:
+        note(f"finished before, with the same data and settings; delete {output} to train again")
+    try:
+        card, results = before or _run(order, tensorboard)
+    except KeyboardInterrupt:
+        raise _stopped(order) from None
+    note(f"best epoch {card.training['best_epoch'] + 1}, validation SROCC {card.training['val_srocc']:.4f}: {output}")
+    click.echo(render([({"dataset": name, "split": exp_id}, result) for name, result in results], "text"))
 
 
-@command.group()
-def lite() -> None:
-    """Make the bundled vsfa-lite again: data, fit, export."""
+def _run(order: TrainOrder, tensorboard: Path | None) -> tuple[Card, Results]:
+    """Train, with a bar and curves."""
+    from vqa_cli.train.board import Board
+    from vqa_cli.train.training import train
+
+    progress = Countdown(order.settings.epochs, "epoch")
+    board = Board(tensorboard / order.output.stem) if tensorboard is not None else None
+
+    def watch(row: Epoch) -> None:
+        if board is not None:
+            board(row)
+        progress(row.epoch + 1, f"loss {row.train_loss:.4f}, validation SROCC {row.val_srocc:.4f}")
+
+    with closing(progress), closing(board) if board is not None else nullcontext():
+        return train(order, watch)
 
 
-_DATA = click.option("--data", type=click.Path(path_type=Path), required=True, help="Working folder (some 20 GB).")
-
-
-def _logger() -> Callable[[str], None]:
-    start = time.monotonic()
-    return lambda text: note(f"{time.monotonic() - start:7.0f} s  {text}")
-
-
-@lite.command(name="make-data")
-@click.option(
-    "--media",
-    type=click.Path(path_type=Path, exists=True),
-    required=True,
-    help="Folder with the files that sources.csv names.",
-)
-@_DATA
-@click.option("--seed", default=1, show_default=True)
-@click.option("--jobs", default=4, show_default=True)
-@click.option("--limit", type=int, help="Only so many sources.")
-def make_data(media: Path, data: Path, seed: int, jobs: int, limit: int | None) -> int:
-    """Degrade clips and photographs and label every frame with VMAF.
-
-    A source that fails is reported and the others go on (exit 8).
-    """
-    from vqa_cli.train.lite.make_data import make_data as work
-
-    failed = 0
-    for made in work(media, data, seed=seed, jobs=jobs, limit=limit):
-        failed += made.failed
-        click.echo(made.line)
-    return int(ExitCode.PARTIAL if failed else ExitCode.OK)
-
-
-@lite.command()
-@_DATA
-@click.option("--backbone-steps", type=int, help="Steps of the first stage; 0 keeps the backbone of --start.")
-@click.option("--head-steps", type=int, help="Steps of the second stage.")
-@click.option("--seed", default=1, show_default=True)
-@click.option("--threads", default=4, show_default=True)
-@click.option(
-    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Another hyper-parameter, e.g. learning_rate=1e-3."
-)
-@click.option(
-    "--start",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True),
-    help="Train on from the backbone of an earlier fit.pt or backbone.pt; of several, from the mean of their weights.",
-)
-def fit(
-    data: Path,
-    backbone_steps: int | None,
-    head_steps: int | None,
-    seed: int,
-    threads: int,
-    changes: tuple[str, ...],
-    start: tuple[Path, ...],
-) -> None:
-    """Train backbone and head on what make-data made."""
-    import torch
-
-    from vqa_cli.train.lite.batches import FitSettings
-    from vqa_cli.train.lite.fit import fit as work
-
-    torch.set_num_threads(threads)
-    given: dict[str, Any] = {"backbone_steps": backbone_steps, "head_steps": head_steps}
-    settings = replace(FitSettings(seed=seed), **{key: value for key, value in given.items() if value is not None})
-    settings = _changed(settings, changes)
-    if settings.backbone_steps < 1 and not start:
-        raise UsageError("no steps for the backbone and none to keep: --backbone-steps 0 needs --start")
-    work(data, settings, log=_logger(), start=start)
-
-
-def _changed(settings: FitSettings, changes: tuple[str, ...]) -> FitSettings:
-    for change in changes:
-        name, _, value = change.partition("=")
-        try:
-            kind = type(getattr(settings, name))
-            changed: dict[str, Any] = {name: kind(literal_eval(value))}
-            settings = replace(settings, **changed)
-        except (AttributeError, ValueError, SyntaxError, TypeError) as err:
-            raise UsageError(f"no such hyper-parameter or value: {change}", hint="NAME=VALUE, see FitSettings") from err
-    return settings
-
-
-@lite.command()
-@_DATA
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file [the package's own].")
-@click.option("--no-evaluate", is_flag=True, help="Skip the held-out measurement.")
-@click.option("--jobs", default=4, show_default=True, help="Held-out sources scored at once.")
-def export(data: Path, output: Path | None, no_evaluate: bool, jobs: int) -> None:
-    """Write the model file with its card and held-out figures."""
-    import torch
-
-    from vqa_cli.model.registry import lite_path
-    from vqa_cli.train.lite.export import export as work
-
-    torch.set_num_threads(1)
-    card = work(data, output or lite_path(), log=_logger(), evaluate_too=not no_evaluate, jobs=jobs)
-    click.echo(card.model_dump_json(indent=1))
+def _stopped(order: TrainOrder) -> Stopped:
+    if order.checkpoint.exists():
+        return Stopped(
+            f"interrupted; the last finished epoch is in {order.checkpoint}", hint="the same command goes on from there"
+        )
+    return Stopped("interrupted before the first epoch was finished; nothing is kept")

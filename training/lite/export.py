@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from training.lite.fit import Log, read_fit
+from training.lite.recipes import Recipe
+from training.lite.takes import WINDOW_FORMAT, Take, read_takes
 from vqa_cli.errors import InputError
 from vqa_cli.model.checkpoint import Card, Scale, save_model
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.load import load_scorer
 from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.train.lite.fit import Log, read_fit
-from vqa_cli.train.lite.recipes import Recipe
-from vqa_cli.train.lite.takes import WINDOW_FORMAT, Take, read_takes
 
 _LICENCE = (
     "MIT; trained on pictures and clips in the public domain or under CC0, CC-BY, Apache-2.0, BSD, MIT, Unsplash, "
-    "Pexels, Pixabay and Kodak terms, each named in vqa_cli/train/lite/sources.csv"
+    "Pexels, Pixabay and Kodak terms, each named in training/lite/sources.csv"
 )
 
 
@@ -43,7 +43,7 @@ def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True, jobs
         ModelError: what was fitted is damaged.
     """
     if not (out / "fit.pt").exists():
-        raise InputError(f"nothing fitted: {out / 'fit.pt'}", hint="run `vqa train lite fit` first")
+        raise InputError(f"nothing fitted: {out / 'fit.pt'}", hint="run `python -m training.lite fit` first")
     saved = read_fit(out / "fit.pt")
     backbone = LiteBackbone(**saved["config"])
     settings = saved["settings"]

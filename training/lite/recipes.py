@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from vqa_cli.train.lite.material import Kind
+from training.lite.material import Kind
 
 
 @dataclass(frozen=True, slots=True)

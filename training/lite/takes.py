@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from training.lite.recipes import Recipe
 from vqa_cli.errors import InputError, first_line
-from vqa_cli.train.lite.recipes import Recipe
 from vqa_cli.values import FrameFormat, Size
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Take:
     """All versions of one take.
 
     Attributes:
-        clean: see :class:`~vqa_cli.train.lite.material.LiteSource`.
+        clean: see :class:`~training.lite.material.LiteSource`.
         recipes: one per version.
         labels: per metric, for each version its value in each frame (VMAF and VMAF NEG 0..100, PSNR in dB, SSIM 0..1).
     """
@@ -72,7 +72,7 @@ def read_takes(folder: Path, split: str | None = None) -> list[Take]:
     """
     path = folder / "labels.jsonl"
     if not path.exists():
-        raise InputError(f"no labels: {path}", hint="make them with `vqa train lite make-data`")
+        raise InputError(f"no labels: {path}", hint="make them with `python -m training.lite make-data`")
     takes = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:

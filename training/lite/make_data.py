@@ -20,6 +20,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from training.lite.camera import Style, film
+from training.lite.material import Kind, LiteSource, read_sources
+from training.lite.pictures import draw_picture, open_photo
+from training.lite.recipes import CODERS, Recipe, draw
+from training.lite.takes import FRAMES, WINDOW, WINDOW_FORMAT, Take, append_take, frames_path, read_takes
 from vqa_cli.errors import VqaError
 from vqa_cli.files import replacing
 from vqa_cli.media.binaries import find_ffmpeg
@@ -29,18 +34,13 @@ from vqa_cli.media.frames import open_frames
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
-from vqa_cli.train.lite.camera import Style, film
-from vqa_cli.train.lite.material import Kind, LiteSource, read_sources
-from vqa_cli.train.lite.pictures import draw_picture, open_photo
-from vqa_cli.train.lite.recipes import CODERS, Recipe, draw
-from vqa_cli.train.lite.takes import FRAMES, WINDOW, WINDOW_FORMAT, Take, append_take, frames_path, read_takes
 from vqa_cli.values import ColourTags, Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_QUIET = ("-hide_banner", "-nostdin", "-loglevel", "level+error", "-y")
-_LOSSLESS = ("-an", "-c:v", "ffv1", "-level", "3", "-g", "1", "-pix_fmt", "yuv420p", "-threads", "1")
+QUIET = ("-hide_banner", "-nostdin", "-loglevel", "level+error", "-y")
+LOSSLESS = ("-an", "-c:v", "ffv1", "-level", "3", "-g", "1", "-pix_fmt", "yuv420p", "-threads", "1")
 # Frames are paired by number: none may be doubled or left out for the sake of timestamps.
 _PASS = ("-fps_mode", "passthrough")
 _SCALING = "accurate_rnd+full_chroma_int"
@@ -63,6 +63,7 @@ _CAMERA_CRF = (4, 14)
 _RECORDED_CRF = (10, 18)
 _CRF_OF_DOUBLE_SIZE = 8.0
 _SMALLEST = 64
+_FILM_COLOUR = f"scale=flags=bicubic+{_SCALING}:out_color_matrix=bt709:out_range=tv"
 METRICS = ("vmaf", "vmaf_neg", "psnr", "ssim")
 _RATE = Fraction(25)
 
@@ -121,7 +122,17 @@ def cut_arguments(path: Path, first: int, count: int, size: Size, out: Path, the
         f"trim=start_frame={first}:end_frame={first + count},settb=1/{_RATE},setpts=N,"
         f"scale={size.width}:{size.height}:flags=lanczos+{_SCALING}:out_range=tv{then},setsar=1"
     )
-    return ["-i", str(path), "-map", "0:v:0", "-vf", chain, *_PASS, *_LOSSLESS, str(out)]
+    return ["-i", str(path), "-map", "0:v:0", "-vf", chain, *_PASS, *LOSSLESS, str(out)]
+
+
+def film_arguments(raw: Path, size: Size) -> list[str]:
+    """What ffmpeg is told to read what :func:`~training.lite.camera.film` gave, stored as it is."""
+    return [*_raw(raw, size), "-vf", _FILM_COLOUR]
+
+
+def _raw(path: Path, size: Size) -> list[str]:
+    described = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size.width}x{size.height}", "-r", str(_RATE)]
+    return [*described, "-i", str(path)]
 
 
 def _coded_size(recipe: Recipe) -> Size:
@@ -229,14 +240,12 @@ class Studio:
         frames = film(self._picture(source), self._picture(other), FRAMES, size, rng, style)
         raw = out.with_suffix(".rgb")
         raw.write_bytes(frames.tobytes())
-        described = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size.width}x{size.height}", "-r", str(_RATE)]
-        colour = f"scale=flags=bicubic+{_SCALING}:out_color_matrix=bt709:out_range=tv"
         if style == "recorded":
-            self._record([*described, "-i", str(raw)], colour + _denoise(rng), out, _recorded_crf(size, rng))
+            self._record(_raw(raw, size), _FILM_COLOUR + _denoise(rng), out, _recorded_crf(size, rng))
         elif style == "soft" and rng.random() < 0.5:
-            self._record([*described, "-i", str(raw)], colour, out, rng.uniform(*_CAMERA_CRF))
+            self._record(_raw(raw, size), _FILM_COLOUR, out, rng.uniform(*_CAMERA_CRF))
         else:
-            self._run([*described, "-i", str(raw), "-vf", colour, *_LOSSLESS, str(out)])
+            self._run([*film_arguments(raw, size), *LOSSLESS, str(out)])
 
     def _record(self, scene: list[str], chain: str, out: Path, crf: float) -> None:
         """What a camera makes of a scene: compressed, and reduced to the window."""
@@ -244,7 +253,7 @@ class Studio:
         recorded = out.with_name("camera.nut")
         self._run([*scene, "-vf", chain, *_PASS, *camera, str(recorded)])
         reduced = f"scale={WINDOW.width}:{WINDOW.height}:flags=lanczos+{_SCALING},setsar=1"
-        self._run(["-i", str(recorded), "-vf", reduced, *_PASS, *_LOSSLESS, str(out)])
+        self._run(["-i", str(recorded), "-vf", reduced, *_PASS, *LOSSLESS, str(out)])
 
     def _picture(self, source: LiteSource) -> NDArray[np.uint8]:
         return draw_picture(Path(source.file).name) if source.kind == "drawn" else open_photo(self._media / source.file)
@@ -295,4 +304,4 @@ class Studio:
             return np.concatenate(list(frames))
 
     def _run(self, arguments: Sequence[str]) -> None:
-        self._runner.run([str(self._ffmpeg), *_QUIET, *arguments])
+        self._runner.run([str(self._ffmpeg), *QUIET, *arguments])

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vqa_cli.train.lite.takes import FRAMES, WINDOW, WINDOW_FORMAT, Take
+from training.lite.takes import FRAMES, WINDOW, WINDOW_FORMAT, Take
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -134,7 +134,7 @@ class FrameBatches:
     differs.
 
     Args:
-        frames: per take what :meth:`~vqa_cli.train.lite.takes.Take.frames` gives.
+        frames: per take what :meth:`~training.lite.takes.Take.frames` gives.
     """
 
     def __init__(self, takes: Sequence[Take], frames: Sequence[NDArray[np.uint8]], settings: FitSettings) -> None:

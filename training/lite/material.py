@@ -1,10 +1,9 @@
-"""What vsfa-lite is trained on: the manifest of clips, photographs and drawn pictures that ships with the package."""
+"""What vsfa-lite is trained on: the manifest of clips, photographs and drawn pictures."""
 
 from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -39,8 +38,8 @@ class LiteSource:
 
 
 def read_sources() -> list[LiteSource]:
-    """The manifest that ships with the package."""
-    text = (files("vqa_cli.train.lite") / "sources.csv").read_text(encoding="utf-8").splitlines()
+    """The manifest that lies beside this module."""
+    text = Path(__file__).with_name("sources.csv").read_text(encoding="utf-8").splitlines()
     kinds: dict[str, Kind] = {"clip": "clip", "photo": "photo", "drawn": "drawn"}
     return [
         LiteSource(

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from training.lite.batches import Features, FitSettings, FrameBatches, clip_batch, compose, draw_chances
+from training.lite.takes import FRAMES, WINDOW_FORMAT, Take, read_takes
 from vqa_cli.errors import InputError, ModelError
 from vqa_cli.files import replacing
 from vqa_cli.model.checkpoint import load_state
@@ -21,8 +23,6 @@ from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.pooling import pool_batch
 from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.train.lite.batches import Features, FitSettings, FrameBatches, clip_batch, compose, draw_chances
-from vqa_cli.train.lite.takes import FRAMES, WINDOW_FORMAT, Take, read_takes
 
 Log = Callable[[str], None]
 _RENORMALISING_STEPS = 300
@@ -50,7 +50,9 @@ def read_fit(path: Path) -> dict[str, Any]:
     """
     saved = load_state(path)
     if not {"backbone", "config", "settings"} <= saved.keys():
-        raise ModelError(f"no fit of vsfa-lite: {path}", hint="give a fit.pt or backbone.pt of `vqa train lite fit`")
+        raise ModelError(
+            f"no fit of vsfa-lite: {path}", hint="give a fit.pt or backbone.pt of `python -m training.lite fit`"
+        )
     return saved
 
 
@@ -228,7 +230,7 @@ def fit(out: Path, settings: FitSettings, *, log: Log, start: Sequence[Path] = (
     before = [read_fit(path) for path in start]
     takes = read_takes(out, "train")
     if not takes:
-        raise InputError(f"no take to train on: {out}", hint="make some with `vqa train lite make-data`")
+        raise InputError(f"no take to train on: {out}", hint="make some with `python -m training.lite make-data`")
     tenths = np.histogram(np.concatenate([take.vmaf.mean(axis=1) for take in takes]), 10, (0, 1))[0]
     log(f"{len(takes)} takes; versions by tenths of VMAF: {' '.join(map(str, tenths))}")
     earlier: list[dict[str, Any]] = []

@@ -1,0 +1,142 @@
+"""How the bundled vsfa-lite is made again: ``python -m training.lite make-data``, ``fit``, ``export``."""
+
+from __future__ import annotations
+
+import time
+from ast import literal_eval
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vqa_cli.cli import run_command
+from vqa_cli.cli.console import note
+from vqa_cli.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from training.lite.batches import FitSettings
+    from training.lite.ladders import Part
+
+
+@click.group()
+def lite() -> None:
+    """Make the bundled vsfa-lite again: data, fit, export."""
+
+
+_DATA = click.option("--data", type=click.Path(path_type=Path), required=True, help="Working folder (some 20 GB).")
+
+
+def _logger() -> Callable[[str], None]:
+    start = time.monotonic()
+    return lambda text: note(f"{time.monotonic() - start:7.0f} s  {text}")
+
+
+@lite.command(name="make-data")
+@click.option(
+    "--media",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="Folder with the files that sources.csv names.",
+)
+@_DATA
+@click.option("--seed", default=1, show_default=True)
+@click.option("--jobs", default=4, show_default=True)
+@click.option("--limit", type=int, help="Only so many sources.")
+def make_data(media: Path, data: Path, seed: int, jobs: int, limit: int | None) -> int:
+    """Degrade clips and photographs and label every frame with VMAF.
+
+    A source that fails is reported and the others go on (exit 8).
+    """
+    from training.lite.make_data import make_data as work
+
+    failed = 0
+    for made in work(media, data, seed=seed, jobs=jobs, limit=limit):
+        failed += made.failed
+        click.echo(made.line)
+    return int(ExitCode.PARTIAL if failed else ExitCode.OK)
+
+
+@lite.command(name="ladders")
+@click.option("--media", type=click.Path(path_type=Path, exists=True), required=True, help="As for make-data.")
+@_DATA
+@click.option("--part", type=click.Choice(["training", "choosing", "untouched"]), required=True)
+def ladders(media: Path, data: Path, part: Part) -> None:
+    """Encode whole ladders of a part of the sources, VMAF of every rung beside them."""
+    from training.lite.ladders import make_ladders
+
+    for line in make_ladders(media, data, part):
+        click.echo(line)
+
+
+@lite.command()
+@_DATA
+@click.option("--backbone-steps", type=int, help="Steps of the first stage; 0 keeps the backbone of --start.")
+@click.option("--head-steps", type=int, help="Steps of the second stage.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--threads", default=4, show_default=True)
+@click.option(
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Another hyper-parameter, e.g. learning_rate=1e-3."
+)
+@click.option(
+    "--start",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="Train on from the backbone of an earlier fit.pt or backbone.pt; of several, from the mean of their weights.",
+)
+def fit(
+    data: Path,
+    backbone_steps: int | None,
+    head_steps: int | None,
+    seed: int,
+    threads: int,
+    changes: tuple[str, ...],
+    start: tuple[Path, ...],
+) -> None:
+    """Train backbone and head on what make-data made."""
+    import torch
+
+    from training.lite.batches import FitSettings
+    from training.lite.fit import fit as work
+
+    torch.set_num_threads(threads)
+    given: dict[str, Any] = {"backbone_steps": backbone_steps, "head_steps": head_steps}
+    settings = replace(FitSettings(seed=seed), **{key: value for key, value in given.items() if value is not None})
+    settings = _changed(settings, changes)
+    if settings.backbone_steps < 1 and not start:
+        raise UsageError("no steps for the backbone and none to keep: --backbone-steps 0 needs --start")
+    work(data, settings, log=_logger(), start=start)
+
+
+def _changed(settings: FitSettings, changes: tuple[str, ...]) -> FitSettings:
+    for change in changes:
+        name, _, value = change.partition("=")
+        try:
+            kind = type(getattr(settings, name))
+            changed: dict[str, Any] = {name: kind(literal_eval(value))}
+            settings = replace(settings, **changed)
+        except (AttributeError, ValueError, SyntaxError, TypeError) as err:
+            raise UsageError(f"no such hyper-parameter or value: {change}", hint="NAME=VALUE, see FitSettings") from err
+    return settings
+
+
+@lite.command()
+@_DATA
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file [the package's own].")
+@click.option("--no-evaluate", is_flag=True, help="Skip the held-out measurement.")
+@click.option("--jobs", default=4, show_default=True, help="Held-out sources scored at once.")
+def export(data: Path, output: Path | None, no_evaluate: bool, jobs: int) -> None:
+    """Write the model file with its card and held-out figures."""
+    import torch
+
+    from training.lite.export import export as work
+    from vqa_cli.model.registry import lite_path
+
+    torch.set_num_threads(1)
+    card = work(data, output or lite_path(), log=_logger(), evaluate_too=not no_evaluate, jobs=jobs)
+    click.echo(card.model_dump_json(indent=1))
+
+
+if __name__ == "__main__":
+    run_command(lite, "python -m training.lite")
