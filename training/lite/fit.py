@@ -18,7 +18,7 @@ from training.lite.takes import FRAMES, WINDOW_FORMAT, Take, read_takes
 from vqa_cli.errors import InputError, ModelError
 from vqa_cli.files import replacing
 from vqa_cli.model.checkpoint import load_state
-from vqa_cli.model.device import LITE_CLOSE, cpu_has_bf16, pick_precision
+from vqa_cli.model.device import cpu_has_bf16
 from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.pooling import pool_batch
@@ -193,9 +193,8 @@ def _clip_scores(head: VsfaHead, source: Features) -> Tensor:
 
 
 def extract(takes: list[Take], folder: Path, backbone: LiteBackbone, log: Log) -> list[Features]:
-    """Features of every version of the takes, by the folded backbone, as a stream gives them at this CPU's precision."""
-    precision = pick_precision("auto", CPU, LITE_CLOSE)
-    extractor = FeatureExtractor(prepare_backbone(deepcopy(backbone), CPU, precision), CPU, 2 * FRAMES)
+    """Features of every version of the takes, by the folded backbone, as a stream gives them."""
+    extractor = FeatureExtractor(prepare_backbone(deepcopy(backbone), CPU, "fp32"), CPU, 2 * FRAMES)
 
     def work(take: Take) -> Features:
         versions = [torch.cat(list(extractor.features([frames], WINDOW_FORMAT))) for frames in take.frames(folder)]

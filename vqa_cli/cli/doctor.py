@@ -84,7 +84,8 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
     try:
         import torch
 
-        from vqa_cli.model.device import LITE_CLOSE, pick_device, pick_precision
+        from vqa_cli.model.device import RESNET_CLOSE, Close, pick_device, pick_precision
+        from vqa_cli.model.registry import LITE, PUBLISHED
     except ImportError as err:
         problems.append(f"torch: {err} (pip install torch torchvision)")
         return None
@@ -98,7 +99,10 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
         "version": str(torch.__version__),
         "device": str(device),
         "name": name,
-        "precision": pick_precision("auto", device, LITE_CLOSE),
+        "precision": {
+            LITE: pick_precision("auto", device, Close()),
+            **dict.fromkeys(PUBLISHED, pick_precision("auto", device, RESNET_CLOSE)),
+        },
     }
 
 
@@ -140,7 +144,8 @@ def _lines(facts: dict[str, Any]) -> list[str]:
             f"cores: {ffmpeg['cores']}",
         ]
     if torch := facts["torch"]:
-        lines.append(f"torch {torch['version']} on {torch['name']} ({torch['device']}), {torch['precision']}")
+        chosen = ", ".join(f"{model} in {precision}" for model, precision in torch["precision"].items())
+        lines.append(f"torch {torch['version']} on {torch['name']} ({torch['device']}): {chosen}")
     lines += [f"model {name}: {state}" for name, state in facts["models"].items()]
     cache = facts["cache"]
     lines.append(f"cache: {cache['path']} ({cache['entries']} entries, {cache['bytes'] / 1e6:.1f} MB)")

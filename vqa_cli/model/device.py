@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from vqa_cli.errors import ModelError, UsageError
+from vqa_cli.model.fused import takes_bf16
 
 # "mixed" is ResNet-50 in bf16 but for its first blocks, which stay in fp32.
 DTYPES = {"fp32": torch.float32, "mixed": torch.bfloat16, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -17,14 +18,18 @@ DTYPES = {"fp32": torch.float32, "mixed": torch.bfloat16, "bf16": torch.bfloat16
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The cheapest arithmetic that keeps a model's scores: on a CPU, and on a GPU where each costs the same but fp32."""
+    """The cheapest arithmetic that keeps a model's scores: on a CPU, and on a GPU where each costs the same but fp32.
+
+    To keep them means that they move by no more than the model's documents say, on any machine that takes it: a baseline
+    made on one is to be compared with a run on another.
+    """
 
     cpu: str = "fp32"
     gpu: str = "fp32"
 
 
-# What each was seen to move scores by: docs/performance.md. fp16 has three binary digits more than bf16.
-LITE_CLOSE = Close("bf16", "bf16")
+# By at most 0.002 of the raw scale: docs/performance.md. fp16 has three binary digits more than bf16. vsfa-lite has no such
+# arithmetic: bf16 moves single rungs by more than half a point of 100.
 RESNET_CLOSE = Close("mixed", "fp16")
 # The first GPUs that multiply each natively (Volta, Ampere); torch.cuda.is_bf16_supported counts emulation too.
 _SINCE = {"fp32": (0, 0), "fp16": (7, 0), "bf16": (8, 0)}
@@ -57,13 +62,15 @@ def pick_device(wanted: str) -> torch.device:
 def pick_precision(wanted: str, device: torch.device, close: Close) -> str:
     """``auto`` is what is ``close`` where the hardware has it natively, else fp32.
 
+    On a CPU the fused operators must take it too: without them sums are rounded once more, and scores move further.
+
     Raises:
         UsageError: an arithmetic that the device does not have.
     """
     if wanted == "auto":
         if device.type == "cuda":
             return close.gpu if torch.cuda.get_device_capability(device) >= _SINCE[close.gpu] else "fp32"
-        return close.cpu if device.type == "cpu" and cpu_has_bf16() else "fp32"
+        return close.cpu if device.type == "cpu" and cpu_has_bf16() and takes_bf16() else "fp32"
     refuse_precision(wanted, device)
     return wanted
 

@@ -16,6 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def takes_bf16() -> bool:
+    """Whether bf16 goes through the fused operators on this CPU. ``ONEDNN_MAX_CPU_ISA`` may forbid what the CPU could do."""
+    return torch.bfloat16 in _fusible_types()
+
+
 def convolve(x: Tensor, layer: nn.Conv2d, *, relu: bool = True) -> Tensor:
     """``relu(layer(x))``, or without the rectifier."""
     if not _fusible(x):

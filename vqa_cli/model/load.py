@@ -53,8 +53,8 @@ def load_scorer(
     Args:
         model: ``"vsfa-lite"`` (ships with the package), ``"vsfa"``, ``"mdtvsfa"``, or the path of a file that
             ``vqa train`` wrote. A ``Path`` is never taken for a name.
-        precision: ``"auto"`` (bf16 for lite models; for vsfa and mdtvsfa ``"mixed"`` on a CPU and fp16 on a GPU; fp32 for
-            other models and where the hardware has no such arithmetic), or one of :data:`vqa_cli.model.device.DTYPES`.
+        precision: ``"auto"`` (fp32; for vsfa and mdtvsfa ``"mixed"`` on a CPU and fp16 on a GPU that have such arithmetic),
+            or one of :data:`vqa_cli.model.device.DTYPES`.
         backbone_weights, head_weights: compatible state dicts in place of the registered files; the result is then
             marked unverified.
         tau, beta: temporal pooling other than the model's own; window in frames, weight 0..1.
@@ -181,7 +181,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     """A model in our own format: the bundled one, or one that the user trained."""
     from vqa_cli.model.brisque import BRISQUE, BRISQUE_SHA256, BrisqueBackbone
     from vqa_cli.model.checkpoint import backbone_sha256, below, load_model
-    from vqa_cli.model.device import LITE_CLOSE, Close
+    from vqa_cli.model.device import Close
     from vqa_cli.model.heads import load_head
     from vqa_cli.model.lite import LiteBackbone
     from vqa_cli.model.resnet import ResNetBackbone
@@ -214,7 +214,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
         name=card.name, backbone=backbone, head=head, calibration=calibration_of(s),
         scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), files=files, extractor=extractor,
         verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
-        layout="rgb24" if card.backbone == "resnet50" else "yuv420p", close=LITE_CLOSE if card.backbone == "lite" else Close(), tau=card.tau, beta=card.beta, every=card.every,
+        layout="rgb24" if card.backbone == "resnet50" else "yuv420p", close=Close(), tau=card.tau, beta=card.beta, every=card.every,
     )  # fmt: skip
 
 
