@@ -56,7 +56,7 @@ def _compare(
         chosen = metric or "quality"
         found = read_table(documents[0])
         return chosen, within(with_anchor(found, anchor) if anchor else found, chosen, method)
-    runs = [read_run(path / "run.json" if path.is_dir() else path) for path in documents]
+    runs = [read_run(path) for path in documents]
     chosen = metric or default_metric(runs[0])
     if len(runs) == 1:
         found = run_curves(runs[0], chosen)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,13 +16,29 @@ from vqa_cli.media.process import Runner
 from vqa_cli.settings import LadderSettings
 from vqa_cli.values import Scorer, StrPath
 
+Source = StrPath | ReadySource
+
+
+class _Sources:
+    """A field that takes one source or several and gives a tuple; else the letters of a name would be its sources."""
+
+    def __get__(self, job: LadderJob | None, _owner: type[LadderJob]) -> tuple[Source, ...]:
+        if job is None:
+            raise AttributeError("sources")  # to a dataclass: the field has no default
+        found: tuple[Source, ...] = job.__dict__["_sources"]
+        return found
+
+    def __set__(self, job: LadderJob, given: Source | Iterable[Source]) -> None:
+        one = isinstance(given, str | os.PathLike | ReadySource)
+        job.__dict__["_sources"] = (given,) if one else tuple(given)  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True)
 class LadderJob:
     """What to run.
 
     Attributes:
-        sources: video files, or what :func:`made_ready` made of them.
+        sources: one video file or several, or what :func:`made_ready` made of them.
         scorer: the no-reference model, ``None`` to measure full-reference metrics alone.
         workers: rungs in work at once; ``None`` fills the machine with ``settings.threads`` each.
         cache_dir: folder where what was measured is remembered, ``None`` to measure everything.
@@ -32,9 +49,9 @@ class LadderJob:
             are compared by one yardstick, and one without libvmaf can still be judged.
     """
 
-    sources: tuple[StrPath | ReadySource, ...]
-    settings: LadderSettings
-    scorer: Scorer | None
+    sources: _Sources = _Sources()
+    settings: LadderSettings  # type: ignore[misc]  # mypy takes the descriptor above for a default
+    scorer: Scorer | None  # type: ignore[misc]
     ffmpeg: str | None = None
     workers: int | None = None
     cache_dir: StrPath | None = None

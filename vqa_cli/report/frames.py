@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vqa_cli.document import Run, RungResult, Series, SourceResult
+from vqa_cli.document import Run, RungResult, Series, SourceResult, run_file
 from vqa_cli.errors import StorageError
+from vqa_cli.values import StrPath
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,13 +76,13 @@ def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
     return tuple(float(f"{value:.5g}") for value in values)
 
 
-def read_frames(run_file: Path, run: Run) -> Frames | None:
-    """The values in ``frames.csv`` beside a run document, ``None`` when there is no such file.
+def read_frames(document: StrPath, run: Run) -> Frames | None:
+    """The values in ``frames.csv`` beside a run document or in its folder, ``None`` when there is no such file.
 
     Raises:
         StorageError: the file is there and cannot be understood.
     """
-    path = run_file.with_name(FRAMES_FILE)
+    path = run_file(document).with_name(FRAMES_FILE)
     if not path.exists():
         return None
     import pandas as pd
