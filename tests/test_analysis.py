@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import scipy.stats
 from conftest import Vqa
 from documents import ladder, make_run, make_rung
 from hypothesis import assume, given, settings
@@ -27,6 +28,7 @@ from vqa_cli.analysis.pchip import Pchip
 from vqa_cli.analysis.policy import MetricPolicy, Policy, default_policy, read_policy
 from vqa_cli.analysis.recommend import recommend
 from vqa_cli.analysis.spread import mean_interval
+from vqa_cli.analysis.student import spearman, t_quantile
 from vqa_cli.document import Run
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.report.view import build_page
@@ -207,6 +209,21 @@ def test_a_mean_over_sources_lies_in_its_interval_as_often_as_is_said(sources: i
         held.append(low <= -10 <= high)
     # Four standard errors of a share of 0.95 over 1000 draws.
     assert np.mean(held) == pytest.approx(0.95, abs=0.028)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 9, 30, 119, 7199])
+def test_quantiles_of_t_are_scipys(freedom: int) -> None:
+    assert t_quantile(freedom) == pytest.approx(scipy.stats.t.ppf(0.975, freedom), rel=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=2, max_size=30))
+def test_rank_correlation_is_scipys_with_ties_too(pairs: list[tuple[int, int]]) -> None:
+    one, other = zip(*pairs, strict=True)
+    found = spearman(one, other)
+    if len(set(one)) == 1 or len(set(other)) == 1:
+        assert found is None
+    else:
+        assert found == pytest.approx(scipy.stats.spearmanr(one, other).statistic, abs=1e-12)
 
 
 def test_few_sources_have_no_interval() -> None:
