@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
@@ -10,21 +11,27 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import scipy.stats
 from conftest import Vqa
 from documents import ladder, make_run, make_rung
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from report_runs import make_run as make_report_run
 from scipy.interpolate import PchipInterpolator
 
-from vqa_cli.analysis.bdrate import RatePoints, bd
+from vqa_cli.analysis.bdrate import Method, RatePoints, bd
+from vqa_cli.analysis.compare import run_curves, within
 from vqa_cli.analysis.curves import Point, curves, inversions
 from vqa_cli.analysis.gate import judge
-from vqa_cli.analysis.hull import convex_hull, crossovers
+from vqa_cli.analysis.hull import HULL, codec_hulls, convex_hull, crossovers
+from vqa_cli.analysis.pchip import Pchip
 from vqa_cli.analysis.policy import MetricPolicy, Policy, default_policy, read_policy
 from vqa_cli.analysis.recommend import recommend
 from vqa_cli.analysis.spread import mean_interval
+from vqa_cli.analysis.student import spearman, t_quantile
 from vqa_cli.document import Run
 from vqa_cli.errors import InputError, UsageError
+from vqa_cli.report.view import build_page
 from vqa_cli.settings import Constraints
 
 
@@ -87,6 +94,88 @@ def test_pchip_agrees_with_its_definition() -> None:
     assert bd(anchor, test).bd_rate == pytest.approx(expected, abs=1e-4)
 
 
+knots = st.lists(st.tuples(st.floats(0.01, 5), st.floats(-50, 50)), min_size=2, max_size=9)
+
+
+@given(knots, st.floats(0, 1), st.floats(0, 1))
+def test_our_pchip_is_scipys(steps: list[tuple[float, float]], one: float, two: float) -> None:
+    x = list(itertools.accumulate(step for step, _ in steps))
+    y = [value for _, value in steps]
+    ours, theirs = Pchip(x, y), PchipInterpolator(x, y)
+    low, high = (x[0] + share * (x[-1] - x[0]) for share in sorted((one, two)))
+    assert ours(low) == pytest.approx(float(theirs(low)), abs=1e-9)
+    assert ours.integral(low, high) == pytest.approx(float(theirs.integrate(low, high)), abs=1e-9)
+
+
+@pytest.mark.parametrize("method", ["pchip", "akima", "cubic"])
+def test_bd_rate_and_quality_are_those_of_the_package_that_others_use(method: Method) -> None:
+    import bjontegaard
+
+    anchor, test = RatePoints(RATES, QUALITY), RatePoints((90.0, 250.0, 480.0, 1250.0), (52.0, 73.0, 84.0, 93.0))
+    curves_ = (anchor.kbps, anchor.quality, test.kbps, test.quality)
+    options = {"method": method, "require_matching_points": False, "min_overlap": 0}
+    found = bd(anchor, test, method=method)
+    assert found.bd_rate == pytest.approx(bjontegaard.bd_rate(*curves_, **options), abs=1e-9)
+    # That package takes decadic logs of the rate; the mean over the range is the same.
+    assert found.bd_quality == pytest.approx(bjontegaard.bd_psnr(*curves_, **options), abs=1e-9)
+
+
+CPU = (1.0, 1.4, 2.1, 2.9, 5.0)
+
+
+@given(factor=st.floats(0.1, 20), rate=st.floats(0.5, 2))
+def test_the_cpu_ratio_is_the_factor_that_was_put_in_whatever_the_rate(factor: float, rate: float) -> None:
+    anchor = RatePoints(RATES, QUALITY, CPU)
+    test = RatePoints(tuple(r * rate for r in RATES), QUALITY, tuple(c * factor for c in CPU))
+    there, back = bd(anchor, test).cpu_ratio, bd(test, anchor).cpu_ratio
+    assert there == pytest.approx(factor)
+    assert back == pytest.approx(1 / factor)
+
+
+def test_the_cpu_ratio_is_at_equal_quality_not_per_rung() -> None:
+    # The same encoder with more rungs at the expensive end costs the same for the same quality.
+    anchor = RatePoints(RATES, QUALITY, CPU)
+    more = RatePoints((*RATES, 5000.0, 9000.0), (*QUALITY, 97.0, 98.0), (*CPU, 9.0, 12.0))
+    assert bd(anchor, more).cpu_ratio == pytest.approx(1.0, abs=0.01)
+    # A rung for rung ratio would be 1 here: only the quality that the seconds buy differs.
+    better = RatePoints(RATES, tuple(q + 4 for q in QUALITY), CPU)
+    log_cpu = PchipInterpolator(QUALITY, np.log(CPU))
+    low, high = QUALITY[0] + 4, QUALITY[-1]
+    gain = log_cpu.integrate(low - 4, high - 4) - log_cpu.integrate(low, high)
+    assert bd(anchor, better).cpu_ratio == pytest.approx(math.exp(gain / (high - low)))
+
+
+@pytest.mark.parametrize("times", [(), (0.0, 1.0, 1.0, 1.0, 1.0)])
+def test_no_cpu_ratio_without_times(times: tuple[float, ...]) -> None:
+    anchor, test = RatePoints(RATES, QUALITY, CPU), RatePoints(RATES, QUALITY, times)
+    assert bd(anchor, test).cpu_ratio is None
+    assert bd(anchor, test).bd_rate == pytest.approx(0)
+
+
+def test_one_run_has_one_cpu_ratio_wherever_it_is_shown() -> None:
+    run, _ = make_report_run(crfs=(16, 20, 25, 30, 36, 42))
+    told = {
+        c.anchor.removeprefix("libx264 medium "): c.result.cpu_ratio
+        for c in within(run_curves(run, "vmaf"), "vmaf", "pchip")
+    }
+    page = build_page([run])
+    tables = [table for table in page.titles[0].findings.bd if table.metric == "vmaf"]
+    shown = {table.basis: cell.cpu_ratio for table in tables if (cell := table.rows[0][1])}
+    assert shown == told
+    assert set(shown) == {HULL, "360p", "540p", "720p"}
+    assert [shown[size] for size in ("360p", "540p", "720p")] == [pytest.approx(7 / 4)] * 3
+    assert shown[HULL] is not None
+
+
+def test_each_codec_has_a_hull_of_its_own() -> None:
+    strong = [dataclasses.replace(point(r, q + 20), codec="strong") for r, q in ((100, 50), (200, 70), (400, 71))]
+    weak = [dataclasses.replace(point(r, q), codec="weak") for r, q in ((100, 50), (200, 51), (400, 71))]
+    hulls = codec_hulls([*weak, *strong])
+    assert list(hulls) == ["weak", "strong"]
+    assert [p.kbps for p in hulls["weak"]] == [100, 400]
+    assert hulls["strong"] == convex_hull(strong)
+
+
 @pytest.mark.parametrize(
     ("curve", "reason"),
     [
@@ -120,6 +209,21 @@ def test_a_mean_over_sources_lies_in_its_interval_as_often_as_is_said(sources: i
         held.append(low <= -10 <= high)
     # Four standard errors of a share of 0.95 over 1000 draws.
     assert np.mean(held) == pytest.approx(0.95, abs=0.028)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 9, 30, 119, 7199])
+def test_quantiles_of_t_are_scipys(freedom: int) -> None:
+    assert t_quantile(freedom) == pytest.approx(scipy.stats.t.ppf(0.975, freedom), rel=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=2, max_size=30))
+def test_rank_correlation_is_scipys_with_ties_too(pairs: list[tuple[int, int]]) -> None:
+    one, other = zip(*pairs, strict=True)
+    found = spearman(one, other)
+    if len(set(one)) == 1 or len(set(other)) == 1:
+        assert found is None
+    else:
+        assert found == pytest.approx(scipy.stats.spearmanr(one, other).statistic, abs=1e-12)
 
 
 def test_few_sources_have_no_interval() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import ffmpeg, make_clip
 
+import vqa_cli
 from vqa_cli import LadderJob, LadderSettings, ScoreRequest, load_scorer, read_run, run_ladder, score_file
 from vqa_cli.errors import InputError, ModelError, StorageError, UsageError
 from vqa_cli.ladder.output import write_outcome
@@ -82,10 +84,32 @@ def test_a_ladder_from_a_notebook(short: Path, scorer: Scorer, tmp_path: Path, m
     assert [rung.status for rung in rungs] == ["ok", "ok"]
     assert sorted(path.name for path in (tmp_path / "kept" / "short").iterdir()) == sorted(f"{r.id}.mp4" for r in rungs)
     document = write_outcome(outcome, tmp_path / "out")
-    assert read_run(str(document)) == read_run(document)
+    assert read_run(str(document)) == read_run(document) == read_run(document.parent) == read_run(str(document.parent))
+    assert len(repr(outcome.run)) < 200 > len(repr(outcome.run.sources)) and len(repr(rungs)) < 300
     assert np.isfinite([rung.quality("model") for rung in rungs]).all()
     with pytest.raises(StorageError, match="cannot read run document: nowhere"):
         read_run("nowhere")
+
+
+@pytest.mark.parametrize("kind", [str, Path, Named])
+def test_one_source_needs_no_tuple(kind: Any) -> None:
+    settings = LadderSettings.model_validate({"codecs": [{"encoder": "libx264", "crf": [30]}], "heights": [96]})
+    (source,) = LadderJob(kind(Path("clip.mp4")), settings, None).sources
+    assert os.fspath(source) == "clip.mp4"
+    both = ["a.mp4", Path("b.mp4")]
+    assert LadderJob(both, settings, None).sources == tuple(both)
+    with pytest.raises(TypeError, match="sources"):
+        LadderJob(settings=settings, scorer=None)  # type: ignore[call-arg]
+
+
+def test_the_public_names_are_listed() -> None:
+    assert dir(vqa_cli) == sorted(vqa_cli.__all__)
+    assert all(getattr(vqa_cli, name) is not None for name in dir(vqa_cli))
+
+
+def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=re.escape(f"cannot read run document: {tmp_path / 'run.json'}")):
+        read_run(tmp_path)
 
 
 class FailsOnce:

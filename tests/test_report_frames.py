@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from report_runs import make_run
 from vqa_cli.errors import StorageError
 from vqa_cli.ladder.output import frames_csv
 from vqa_cli.ladder.pipeline import LadderOutcome
-from vqa_cli.report.frames import frames_from_table, from_segments, parse_fps, points_per_trace, read_frames, thin
+from vqa_cli.report.frames import frames_from_rows, from_segments, parse_fps, points_per_trace, read_frames, thin
 
 SERIES = arrays(np.float64, st.integers(1, 400), elements=st.floats(0, 100, width=32))
 
@@ -83,7 +84,9 @@ def test_no_frames_file_is_no_error(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("rung,frame,vmaf\n", "no column source"),
-        ("source,rung,frame,vmaf\nclip.mp4,libx264_720p_crf20,0,good\n", "vmaf"),
+        ("source,rung,frame,vmaf\nclip.mp4,libx264_720p_crf20,0,good\n", "not a number in column vmaf"),
+        ("source,rung,frame,vmaf\nclip.mp4,libx264_720p_crf20,0\n", "a line with other columns than the first"),
+        ("", "no column source, rung, frame"),
     ],
 )
 def test_damaged_frames_are_named(tmp_path: Path, text: str, says: str) -> None:
@@ -97,14 +100,10 @@ def test_damaged_frames_are_named(tmp_path: Path, text: str, says: str) -> None:
 
 def test_a_metric_with_holes_is_not_drawn() -> None:
     run, _ = make_run(frames=3)
-    rows = {
-        "source": "clip.mp4",
-        "rung": "libx264_720p_crf20",
-        "frame": [0, 1, 2],
-        "vmaf": [1.0, None, 3.0],
-        "psnr": 40.0,
-    }
-    (table,) = frames_from_table(pd.DataFrame(rows), run).values()
+    text = "source,rung,frame,vmaf,psnr\n" + "".join(
+        f"clip.mp4,libx264_720p_crf20,{frame},{vmaf},40.0\n" for frame, vmaf in enumerate(("1.0", "", "3.0"))
+    )
+    (table,) = frames_from_rows(csv.reader(io.StringIO(text)), run).values()
     assert list(table) == ["psnr"]
 
 

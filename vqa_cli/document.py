@@ -11,11 +11,18 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from vqa_cli.errors import StorageError
+from vqa_cli.pooled import DOCUMENT, ModelScore, Pooled, Series
 from vqa_cli.settings import LadderSettings
 from vqa_cli.values import StrPath
+
+__all__ = [
+    "RUN_FILE", "SCHEMA_VERSION", "EncodeResult", "Environment", "ModelInfo", "ModelScore", "Pooled", "RateMode",
+    "RatePoint", "Repeat", "Run", "RungResult", "RungStatus", "ScaleInfo", "Series", "SourceInfo", "SourceResult",
+    "WeightsInfo", "json_schema", "read_run", "run_file",
+]  # fmt: skip
 
 SCHEMA_VERSION = 1
 
@@ -24,48 +31,7 @@ RungStatus = Literal["ok", "failed", "skipped"]
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, ser_json_inf_nan="null", protected_namespaces=())
-
-
-class Pooled(_Document):
-    """Statistics over the frames of one clip, all in the metric's own unit.
-
-    ``harmonic_mean`` is libvmaf's N / sum(1 / (s + 1)) - 1, and ``None`` where a frame scores at or below -1.
-    ``p1``, ``p5``, ``p10`` are percentiles by linear interpolation.
-    """
-
-    mean: float
-    harmonic_mean: float | None
-    min: float
-    p1: float
-    p5: float
-    p10: float
-    std: float
-    frames: int
-
-
-class Series(_Document):
-    """One metric over one clip.
-
-    ``segments`` are means over consecutive one-second windows (the last may be shorter): enough for intervals by
-    bootstrap without the per-frame file.
-    """
-
-    pooled: Pooled
-    segments: tuple[float, ...]
-
-
-class ModelScore(_Document):
-    """The no-reference model's verdict: its own temporal pooling (``score``), and statistics of the frame scores.
-
-    ``delta_to_source`` is score minus the source's own score (negative where the rung is worse), ``None`` on the source.
-    """
-
-    score: float
-    raw: float
-    others: dict[str, float] = {}
-    delta_to_source: float | None = None
-    series: Series
+    model_config = DOCUMENT
 
 
 class EncodeResult(_Document):
@@ -134,6 +100,12 @@ class RungResult(_Document):
     repeats: tuple[Repeat, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        scored = {"model": self.score.score} if self.score else {}
+        values = scored | {metric: series.pooled.mean for metric, series in self.fidelity.items()}
+        rate = [f"{self.encode.bitrate_kbps:.0f} kb/s"] if self.encode else []
+        return _repr(self, self.id, self.status, *rate, *(f"{name} {value:.4g}" for name, value in values.items()))
+
     def quality(self, metric: str, pooling: str = "mean") -> float | None:
         """One number for ``metric`` (``"model"`` is the model's own pooled score), ``None`` where it was not measured."""
         if metric == "model":
@@ -185,6 +157,9 @@ class SourceResult(_Document):
     score: ModelScore | None = None
     rungs: tuple[RungResult, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return _repr(self, self.source.name, self.status, f"{len(self.rungs)} rungs")
 
 
 class ScaleInfo(_Document):
@@ -254,19 +229,38 @@ class Run(_Document):
     sources: tuple[SourceResult, ...]
     warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        measured = [*([self.model.name] if self.model else []), *self.metrics]
+        counts = f"{len(self.sources)} sources, {sum(len(source.rungs) for source in self.sources)} rungs"
+        return _repr(self, self.settings.name, counts, "by " + " ".join(measured), self.created)
+
+
+def _repr(value: BaseModel, *parts: str) -> str:
+    """A line that a notebook or a log can take; ``model_dump`` gives everything."""
+    return f"{type(value).__name__}({', '.join(parts)})"
+
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema of ``run.json`` as it is written."""
     return Run.model_json_schema(mode="serialization")
 
 
+RUN_FILE = "run.json"
+
+
+def run_file(path: StrPath) -> Path:
+    """The run document that a path means: itself, or the one in that folder."""
+    path = Path(path)
+    return path / RUN_FILE if path.is_dir() else path
+
+
 def read_run(path: StrPath) -> Run:
-    """Load a run document.
+    """Load a run document, or the one in the folder that ``vqa ladder`` wrote.
 
     Raises:
         StorageError: unreadable, no JSON, not a run document, or of another schema version.
     """
-    path = Path(path)
+    path = run_file(path)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as err:

@@ -1,7 +1,7 @@
 """Bjontegaard deltas with the checks that make them mean something. Pure.
 
 Source: G. Bjontegaard, VCEG-M33 (2001); interpolation after JVET-T2020 (PCHIP) and C. Herglotz et al., "Beyond
-Bjontegaard", ICIP 2022 (Akima). The integration is the `bjontegaard` package's.
+Bjontegaard", ICIP 2022 (Akima). Akima and the cubic are the `bjontegaard` package's, which is slow to load.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from vqa_cli.analysis.pchip import Pchip
 from vqa_cli.metrics import METRICS
 
 Method = Literal["pchip", "akima", "cubic"]
@@ -21,10 +22,11 @@ _ABSURD_PERCENT = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class RatePoints:
-    """A curve: kb/s and quality, same length, any order."""
+    """A curve: kb/s and quality, same length, any order; CPU seconds of each encode where they are known."""
 
     kbps: tuple[float, ...]
     quality: tuple[float, ...]
+    cpu_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class BdResult:
         bd_quality: mean quality difference in the metric's unit; positive is better.
         overlap: share of the joint quality range that both curves cover, 0..1.
         notes: warnings and the reason of a missing value.
+        cpu_ratio: what the test curve costs in encoder time, see :func:`bd`; ``None`` where the times are not known.
     """
 
     bd_rate: float | None
@@ -43,6 +46,16 @@ class BdResult:
     overlap: float
     method: Method
     notes: tuple[str, ...] = ()
+    cpu_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Cleaned:
+    """A curve whose quality rises with rate, without what contradicts that."""
+
+    kbps: list[float]
+    quality: list[float]
+    cpu_s: list[float]
 
 
 def bd(
@@ -54,51 +67,67 @@ def bd(
     one stays, of points with equal quality the cheaper one, and VMAF points that no longer rise above 99.5 are cut with
     everything past them (AOM CTC, CalcBDRate.py). Nothing is extrapolated: BD-rate needs a common range of quality,
     BD-quality a common range of rate. BD-quality is left out without ``quality``, which takes half the time.
+
+    The CPU ratio is the price of a BD-rate: the ratio of encoder CPU seconds for the same footage **at equal quality**,
+    as exp(mean difference of log CPU seconds) over the same points and the same common range of quality, by PCHIP. It is
+    the only ratio of encoder times between two curves that vqa shows, and undefined where BD-rate is.
     """
-    notes: list[str] = []
     cleaned = []
     for name, curve in (("anchor", anchor), ("test", test)):
-        rates, qualities, problem = _clean(curve, metric)
-        if problem:
-            return BdResult(None, None, 0.0, method, (f"{name}: {problem}",))
-        cleaned.append((rates, qualities))
-    (rate_a, quality_a), (rate_t, quality_t) = cleaned
-    overlap = _overlap(quality_a, quality_t)
+        found = _clean(curve, metric)
+        if isinstance(found, str):
+            return BdResult(None, None, 0.0, method, (f"{name}: {found}",))
+        cleaned.append(found)
+    one, two = cleaned
+    overlap = _overlap(one.quality, two.quality)
     if overlap <= 0:
         return BdResult(None, None, 0.0, method, ("the curves share no quality range",))
-    if overlap < MIN_OVERLAP:
-        notes.append(f"the curves share only {100 * overlap:.2g}% of their quality range")
-    bd_rate = _delta("rate", rate_a, quality_a, rate_t, quality_t, method)
+    notes = [f"the curves share only {100 * overlap:.2g}% of their quality range"] if overlap < MIN_OVERLAP else []
+    log_rate = _mean_difference(one.quality, _logs(one.kbps), two.quality, _logs(two.kbps), method)
+    bd_rate = 100 * math.expm1(log_rate) if log_rate < _ABSURD_PERCENT else math.inf
     bd_quality = None
-    if quality and _overlap(rate_a, rate_t) > 0:
-        bd_quality = _delta("quality", rate_a, quality_a, rate_t, quality_t, method)
+    if quality and _overlap(one.kbps, two.kbps) > 0:
+        bd_quality = _mean_difference(_logs(one.kbps), one.quality, _logs(two.kbps), two.quality, method)
     elif quality:
         notes.append("no BD-quality: the curves share no range of rate")
-    if bd_rate is not None and abs(bd_rate) > _ABSURD_PERCENT:
-        bd_rate = None
+    sane = abs(bd_rate) <= _ABSURD_PERCENT
+    if not sane:
         notes.append("a BD-rate beyond 1000 % means nothing")
-    return BdResult(bd_rate, bd_quality, overlap, method, tuple(notes))
+    return BdResult(bd_rate if sane else None, bd_quality, overlap, method, tuple(notes), _cpu_ratio(one, two))
 
 
-def _clean(curve: RatePoints, metric: str) -> tuple[list[float], list[float], str | None]:
-    pairs = list(zip(curve.kbps, curve.quality, strict=True))
-    if any(not math.isfinite(q) or not math.isfinite(r) or r <= 0 for r, q in pairs):
-        return [], [], "a rate or quality is no number"
-    best: dict[float, float] = {}
-    for rate, quality in pairs:
-        best[rate] = max(quality, best.get(rate, quality))
-    kept: list[tuple[float, float]] = []
-    for rate, quality in sorted(best.items()):
+def _clean(curve: RatePoints, metric: str) -> _Cleaned | str:
+    """The points that count, or why there is no curve."""
+    times = curve.cpu_s or (0.0,) * len(curve.kbps)
+    points = list(zip(curve.kbps, curve.quality, times, strict=True))
+    if any(not math.isfinite(q) or not math.isfinite(r) or r <= 0 for r, q, _ in points):
+        return "a rate or quality is no number"
+    best: dict[float, tuple[float, float]] = {}
+    for rate, quality, cpu_s in points:
+        best[rate] = max((quality, -cpu_s), best.get(rate, (quality, -cpu_s)))
+    kept: list[tuple[float, float, float]] = []
+    for rate, (quality, negative) in sorted(best.items()):
         if kept and quality == kept[-1][1]:
             continue
         if kept and quality < kept[-1][1]:
             if _is_saturated(metric, kept[-1][1]):
                 break
-            return [], [], f"quality does not rise with rate at {rate:.0f} kb/s"
-        kept.append((rate, quality))
+            return f"quality does not rise with rate at {rate:.0f} kb/s"
+        kept.append((rate, quality, -negative))
     if len(kept) < MIN_POINTS:
-        return [], [], f"{len(kept)} usable points; at least {MIN_POINTS} are needed"
-    return [r for r, _ in kept], [q for _, q in kept], None
+        return f"{len(kept)} usable points; at least {MIN_POINTS} are needed"
+    rates, qualities, seconds = zip(*kept, strict=True)
+    return _Cleaned(list(rates), list(qualities), list(seconds))
+
+
+def _cpu_ratio(anchor: _Cleaned, test: _Cleaned) -> float | None:
+    if min(*anchor.cpu_s, *test.cpu_s) <= 0:
+        return None
+    return math.exp(_mean_difference(anchor.quality, _logs(anchor.cpu_s), test.quality, _logs(test.cpu_s), "pchip"))
+
+
+def _logs(values: Sequence[float]) -> list[float]:
+    return [math.log(value) for value in values]
 
 
 def _is_saturated(metric: str, quality: float) -> bool:
@@ -112,15 +141,28 @@ def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
     return shared / (max(*a, *b) - min(*a, *b))
 
 
-def _delta(
-    kind: Literal["rate", "quality"],
-    rate_a: list[float], quality_a: list[float], rate_t: list[float], quality_t: list[float],
-    method: Method,
-) -> float | None:  # fmt: skip
-    import bjontegaard
+def _mean_difference(
+    x_a: Sequence[float], y_a: Sequence[float], x_t: Sequence[float], y_t: Sequence[float], method: Method
+) -> float:
+    """Mean of test minus anchor over the range that both cover; ``x`` rises."""
+    low, high = max(x_a[0], x_t[0]), min(x_a[-1], x_t[-1])
+    anchor, test = (_curve(x, y, method).integral(low, high) for x, y in ((x_a, y_a), (x_t, y_t)))
+    return (test - anchor) / (high - low)
 
-    function = bjontegaard.bd_rate if kind == "rate" else bjontegaard.bd_psnr
-    value = float(
-        function(rate_a, quality_a, rate_t, quality_t, method=method, require_matching_points=False, min_overlap=0)
-    )
-    return value if math.isfinite(value) else None
+
+def _curve(x: Sequence[float], y: Sequence[float], method: Method) -> Pchip | _Foreign:
+    return Pchip(x, y) if method == "pchip" else _Foreign(x, y, method)
+
+
+class _Foreign:
+    """A curve of the `bjontegaard` package."""
+
+    def __init__(self, x: Sequence[float], y: Sequence[float], method: Method) -> None:
+        import numpy as np
+        from bjontegaard.interpolation import interpolate
+
+        self._curve = interpolate(np.asarray(x), np.asarray(y), method)
+
+    def integral(self, low: float, high: float) -> float:
+        """Area under the curve."""
+        return float(self._curve.integrate(low, high))

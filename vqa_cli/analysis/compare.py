@@ -7,18 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from vqa_cli.analysis.bdrate import BdResult, Method, RatePoints, bd
-from vqa_cli.analysis.curves import Curve, counterpart, curves, refuse_doubled_names
-from vqa_cli.analysis.hull import convex_hull
+from vqa_cli.analysis.curves import Curve, Point, counterpart, curves, refuse_doubled_names
+from vqa_cli.analysis.hull import HULL, codec_hulls
 from vqa_cli.analysis.spread import mean_interval
 from vqa_cli.document import Run
 from vqa_cli.errors import InputError, UsageError
 
-HULL = "all sizes (hull)"
-
 
 @dataclass(frozen=True, slots=True)
 class NamedCurve:
-    """Points of one source and codec, with the mean encode time of a rung in CPU s where it is known.
+    """Points of one source and codec.
 
     ``encoder`` and ``size`` are empty for numbers made elsewhere, where ``codec`` is all that is known.
     """
@@ -26,7 +24,6 @@ class NamedCurve:
     source: str
     codec: str
     points: RatePoints
-    cpu_s: float | None = None
     encoder: str = ""
     size: str = ""
     mode: str = ""
@@ -34,20 +31,19 @@ class NamedCurve:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One test curve against its anchor; ``time_ratio`` compares CPU seconds."""
+    """One test curve against its anchor."""
 
     source: str
     anchor: str
     test: str
     result: BdResult
-    time_ratio: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """Mean of per-source BD-rates with a 95 % t interval over the ``sources`` that have one, of ``compared``.
 
-    ``time_ratio`` is the geometric mean of the sources' ratios.
+    ``cpu_ratio`` is the geometric mean of the sources' ratios.
     """
 
     anchor: str
@@ -56,7 +52,7 @@ class Summary:
     compared: int
     bd_rate: float | None
     interval: tuple[float, float] | None
-    time_ratio: float | None = None
+    cpu_ratio: float | None = None
 
 
 def run_curves(run: Run, metric: str, label: str = "") -> list[NamedCurve]:
@@ -78,21 +74,22 @@ def run_curves(run: Run, metric: str, label: str = "") -> list[NamedCurve]:
 
 def _hulls(found: Sequence[Curve]) -> list[Curve]:
     """The hull over all sizes of each codec that has several."""
-    hulls = []
-    for codec in dict.fromkeys(curve.codec for curve in found):
-        sizes = [curve for curve in found if curve.codec == codec]
-        if len(sizes) > 1:
-            hull = convex_hull([point for curve in sizes for point in curve.points])
-            hulls.append(Curve(sizes[0].source, codec, HULL, tuple(hull)))
-    return hulls
+    several = [curve for curve in found if sum(other.codec == curve.codec for other in found) > 1]
+    hulls = codec_hulls(point for curve in several for point in curve.points)
+    return [Curve(found[0].source, codec, HULL, tuple(points)) for codec, points in hulls.items()]
 
 
 def _named(curve: Curve, label: str) -> NamedCurve:
-    points = RatePoints(tuple(p.kbps for p in curve.points), tuple(p.quality for p in curve.points))
-    seconds = sum(p.cpu_s for p in curve.points) / len(curve.points)
     name = f"{label}{curve.codec} {curve.size}"
     modes = "/".join(sorted({p.mode for p in curve.points}))
-    return NamedCurve(curve.source, name, points, seconds, curve.encoder, curve.size, modes)
+    return NamedCurve(curve.source, name, rate_points(curve.points), curve.encoder, curve.size, modes)
+
+
+def rate_points(points: Sequence[Point]) -> RatePoints:
+    """What a BD-rate needs of a curve."""
+    return RatePoints(
+        tuple(p.kbps for p in points), tuple(p.quality for p in points), tuple(p.cpu_s for p in points)
+    )  # fmt: skip
 
 
 def with_anchor(found: Sequence[NamedCurve], anchor: str) -> list[NamedCurve]:
@@ -152,12 +149,11 @@ def refuse_other_footage(baseline: Run, candidate: Run) -> None:
 
 
 def compare(anchor: NamedCurve, test: NamedCurve, metric: str, method: Method) -> Comparison:
-    """BD-rate of ``test`` against ``anchor`` with the change of encode time."""
-    ratio = test.cpu_s / anchor.cpu_s if test.cpu_s and anchor.cpu_s else None
+    """BD-rate of ``test`` against ``anchor`` with its price in encoder time."""
     result = bd(anchor.points, test.points, method=method, metric=metric)
     if anchor.mode != test.mode:
         result = replace(result, notes=(*result.notes, f"rate control differs: {anchor.mode} and {test.mode}"))
-    return Comparison(test.source, anchor.codec, test.codec, result, ratio)
+    return Comparison(test.source, anchor.codec, test.codec, result)
 
 
 def summarise(comparisons: Iterable[Comparison]) -> list[Summary]:
@@ -171,6 +167,11 @@ def summarise(comparisons: Iterable[Comparison]) -> list[Summary]:
 def _summary(anchor: str, test: str, items: Sequence[Comparison]) -> Summary:
     known = [item.result.bd_rate for item in items if item.result.bd_rate is not None]
     mean = sum(known) / len(known) if known else None
-    ratios = [item.time_ratio for item in items if item.time_ratio is not None]
-    time = math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
-    return Summary(anchor, test, len(known), len(items), mean, mean_interval(known), time)
+    ratio = mean_ratio([item.result.cpu_ratio for item in items])
+    return Summary(anchor, test, len(known), len(items), mean, mean_interval(known), ratio)
+
+
+def mean_ratio(ratios: Iterable[float | None]) -> float | None:
+    """Geometric mean of the ratios that are known."""
+    logs = [math.log(ratio) for ratio in ratios if ratio is not None]
+    return math.exp(sum(logs) / len(logs)) if logs else None

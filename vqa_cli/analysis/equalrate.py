@@ -8,11 +8,11 @@ the other's achieved bitrate.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
+from vqa_cli.analysis.pchip import Pchip
 
 RateQuality = tuple[float, float]
 
@@ -43,15 +43,12 @@ class QualityCurve:
         points = self._points
         if len(points) < 2 or not points[0][0] <= kbps <= points[-1][0]:
             return None
-        return float(self._interpolated(math.log(kbps)))
+        return self._curve(math.log(kbps))
 
     @cached_property
-    def _interpolated(self) -> Callable[[float], float]:
-        from scipy.interpolate import PchipInterpolator
-
+    def _curve(self) -> Pchip:
         rates, quality = zip(*self._points, strict=True)
-        interpolator: Callable[[float], float] = PchipInterpolator(np.log(rates), quality)
-        return interpolator
+        return Pchip([math.log(rate) for rate in rates], quality)
 
 
 def drop_at_equal_rate(

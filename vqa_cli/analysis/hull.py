@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from vqa_cli.analysis.curves import Point
 from vqa_cli.analysis.equalrate import QualityCurve
 
+HULL = "all sizes (hull)"
 _STEPS = 200
 
 
@@ -32,6 +33,14 @@ def convex_hull(points: Sequence[Point]) -> list[Point]:
         if not hull or point.quality > hull[-1].quality:
             hull.append(point)
     return hull
+
+
+def codec_hulls(points: Iterable[Point]) -> dict[str, list[Point]]:
+    """The hull over all sizes of each codec (encoder and speed), codecs by their first point."""
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        groups.setdefault(point.codec, []).append(point)
+    return {codec: convex_hull(members) for codec, members in groups.items()}
 
 
 def _below(a: Point, b: Point, c: Point) -> bool:

@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist, stdev
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vqa_cli.analysis.curves import series
+from vqa_cli.analysis.student import t_quantile
 from vqa_cli.document import RungResult
 
 DRAWS = 400
@@ -94,9 +96,7 @@ def bootstrap_interval(value: float, drawn: Sequence[float], windows: int) -> In
     """95 % interval around ``value``; ``None`` where fewer than half of the draws gave the figure."""
     if windows < MIN_WINDOWS or len(drawn) < DRAWS / 2:
         return None
-    from scipy.stats import norm, t
-
-    tail = 100 * norm.cdf(-math.sqrt(windows / (windows - 1)) * t.ppf(0.975, windows - 1))
+    tail = 100 * NormalDist().cdf(-math.sqrt(windows / (windows - 1)) * t_quantile(windows - 1))
     low, high = np.percentile(drawn, (tail, 100 - tail))
     # Where every draw lies on one side, the figure itself still belongs to its interval.
     return float(min(low, value)), float(max(high, value))
@@ -106,9 +106,7 @@ def repeat_margin(values: Sequence[float]) -> float | None:
     """Half of the 95 % t interval of a mean over repeats; ``None`` below two."""
     if len(values) < 2:
         return None
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
+    return t_quantile(len(values) - 1) * stdev(values) / math.sqrt(len(values))
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:

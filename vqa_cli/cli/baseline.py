@@ -23,7 +23,7 @@ def save(run: Path, file: Path) -> None:
     from vqa_cli.document import read_run
     from vqa_cli.files import write_text
 
-    kept = make_baseline(read_run(run / "run.json" if run.is_dir() else run))
+    kept = make_baseline(read_run(run))
     write_text(file, kept.model_dump_json(indent=1) + "\n")
     note(f"{sum(len(s.rungs) for s in kept.sources)} rungs of {len(kept.sources)} sources: {file}")
 
@@ -35,7 +35,7 @@ def show(file: Path) -> None:
     from vqa_cli.analysis.curves import default_metric, points
     from vqa_cli.document import read_run
 
-    run = read_run(file / "run.json" if file.is_dir() else file)
+    run = read_run(file)
     metric = default_metric(run)
     model = f"{run.model.name} {run.model.sha256[:12]}" if run.model else "none"
     click.echo(f"made {run.created} by vqa {run.environment.vqa}, {run.environment.ffmpeg_version}")

@@ -56,7 +56,7 @@ def _compare(
         chosen = metric or "quality"
         found = read_table(documents[0])
         return chosen, within(with_anchor(found, anchor) if anchor else found, chosen, method)
-    runs = [read_run(path / "run.json" if path.is_dir() else path) for path in documents]
+    runs = [read_run(path) for path in documents]
     chosen = metric or default_metric(runs[0])
     if len(runs) == 1:
         found = run_curves(runs[0], chosen)
@@ -104,7 +104,7 @@ def _text(found: list[Comparison], metric: str, method: str) -> str:
 
     rows = [
         [c.source, c.anchor, c.test, _signed(c.result.bd_rate, "%"), _signed(c.result.bd_quality, "", 3),
-         f"{c.result.overlap:.0%}", f"x{c.time_ratio:.2f}" if c.time_ratio else "", "; ".join(c.result.notes)]
+         f"{c.result.overlap:.0%}", f"x{c.result.cpu_ratio:.2f}" if c.result.cpu_ratio else "", "; ".join(c.result.notes)]
         for c in found
     ]  # fmt: skip
     head = f"{metric}, {method}; negative BD-rate: the test needs less bitrate for the same quality"
@@ -113,7 +113,7 @@ def _text(found: list[Comparison], metric: str, method: str) -> str:
         if s.sources > 1:
             interval = f" [{s.interval[0]:+.2f}, {s.interval[1]:+.2f}]" if s.interval else ""
             count = f"{s.sources} of {s.compared}" if s.sources < s.compared else f"{s.sources}"
-            time = f", CPU time x{s.time_ratio:.2f}" if s.time_ratio else ""
+            time = f", CPU time x{s.cpu_ratio:.2f}" if s.cpu_ratio else ""
             parts.append(f"mean of {count} sources, {s.test} against {s.anchor}: {s.bd_rate:+.2f}%{interval}{time}")
     return "\n".join(parts)
 

@@ -89,9 +89,8 @@ def _of_documents(inputs: tuple[str, ...], options: dict[str, Any]) -> Verdict:
         raise UsageError("--repeat and --save are for sources, which --preset encodes")
     if len(inputs) != 2:
         raise UsageError("give two run documents, or sources with --preset")
-    paths = [Path(name) / "run.json" if Path(name).is_dir() else Path(name) for name in inputs]
-    runs = [read_run(path) for path in paths]
-    frames = [read_frames(path, run) for path, run in zip(paths, runs, strict=True)]
+    runs = [read_run(name) for name in inputs]
+    frames = [read_frames(name, run) for name, run in zip(inputs, runs, strict=True)]
     return judge(runs[0], runs[1], _policy(options, default_metric(runs[0])), (frames[0], frames[1]))
 
 

@@ -55,7 +55,7 @@ def command(
     from vqa_cli.analysis.recommend import recommend
     from vqa_cli.document import read_run
 
-    run = read_run(document / "run.json" if document.is_dir() else document)
+    run = read_run(document)
     given = {key: value for key, value in limits.items() if value is not None}
     constraints = run.settings.recommend.model_copy(update=given)
     found = recommend(_only(run, source, codec), constraints, metric, across=across_codecs)

@@ -51,9 +51,9 @@ def command(
 
     RUN.json is what `vqa ladder` wrote, or the directory that holds it. frames.csv beside it is used when it is there.
     """
-    from vqa_cli.document import read_run
+    from vqa_cli.document import read_run, run_file
 
-    paths = [path / "run.json" if path.is_dir() else path for path in documents]
+    paths = [run_file(path) for path in documents]
     wanted = form or _form_of(output)
     target = output or paths[0].with_name(f"report.{wanted}")
     if target.resolve() in {path.resolve() for path in paths}:

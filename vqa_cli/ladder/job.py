@@ -52,11 +52,15 @@ class LadderJob:
     scratch: StrPath | None = None
     encode_ffmpeg: str | None = None
 
+    def __post_init__(self) -> None:
+        # One name is one source: else its letters would be sources.
+        if isinstance(self.sources, (str, os.PathLike)):
+            object.__setattr__(self, "sources", (self.sources,))
+
     @property
     def paths(self) -> tuple[Path, ...]:
         """The sources as paths."""
-        given = (self.sources,) if isinstance(self.sources, (str, os.PathLike)) else self.sources
-        return tuple(Path(source) for source in given)
+        return tuple(Path(source) for source in self.sources)  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from vqa_cli.document import Run, RungResult, SourceResult
+from vqa_cli.document import RUN_FILE, Run, RungResult, SourceResult
 from vqa_cli.files import write_text
 from vqa_cli.ladder.pipeline import LadderOutcome
 from vqa_cli.store.rungs import FrameValues
@@ -23,7 +23,7 @@ def write_outcome(outcome: LadderOutcome, folder: Path) -> Path:
     """
     write_text(folder / "rungs.csv", rungs_csv(outcome.run))
     write_text(folder / "frames.csv", frames_csv(outcome))
-    path = folder / "run.json"
+    path = folder / RUN_FILE
     write_text(path, outcome.run.model_dump_json(indent=1))
     return path
 

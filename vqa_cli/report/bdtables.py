@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from vqa_cli.analysis.bdrate import RatePoints, bd
-from vqa_cli.analysis.compare import HULL
+from vqa_cli.analysis.compare import rate_points
 from vqa_cli.analysis.curves import Point, codec_name, curves, points
-from vqa_cli.analysis.hull import convex_hull
-from vqa_cli.document import RungResult, SourceResult
+from vqa_cli.analysis.hull import HULL, codec_hulls
+from vqa_cli.document import SourceResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class BdCell:
     Attributes:
         percent: negative needs less bitrate; ``None`` where none is defined.
         quality: mean difference in the metric's unit.
-        cpu_ratio: mean encoder CPU time per rung against the row's; ``None`` where it was not measured.
+        cpu_ratio: encoder CPU time at equal quality against the row's, see :func:`vqa_cli.analysis.bdrate.bd`.
         notes: why there is no number, or what to beware of.
     """
 
@@ -67,14 +67,6 @@ class BdTable:
         return same or [(self.names[0], name) for name in self.names[1:]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A codec's curve and the CPU seconds that each of its rungs took."""
-
-    points: RatePoints
-    cpu_s: tuple[float, ...]
-
-
 def bd_tables(entries: Sequence[tuple[str, SourceResult]], metrics: Sequence[str]) -> list[BdTable]:
     """All tables that have at least two curves, hulls before single sizes.
 
@@ -100,34 +92,22 @@ def _bases(entries: Sequence[tuple[str, SourceResult]], metric: str) -> list[str
     return [HULL, *sizes] if len(sizes) > 1 else sizes
 
 
-def _lines(source: SourceResult, metric: str, basis: str) -> dict[str, _Line]:
+def _lines(source: SourceResult, metric: str, basis: str) -> dict[str, RatePoints]:
     """Curve of each codec in the run's order: its points of that size, or the hull of all its sizes."""
-    measured = {point.rung: point for _, point in points(source, metric)}
-    groups: dict[str, list[RungResult]] = {}
-    for rung in source.rungs:
-        if rung.id in measured and basis in (HULL, f"{measured[rung.id].height}p"):
-            groups.setdefault(codec_name(rung), []).append(rung)
-    return {codec: _line(rungs, measured, on_hull=basis == HULL) for codec, rungs in groups.items()}
+    measured = [point for _, point in points(source, metric)]
+    hulls = codec_hulls(measured) if basis == HULL else {}
+    found: dict[str, Sequence[Point]] = {}
+    for codec in dict.fromkeys(map(codec_name, source.rungs)):
+        members = hulls.get(codec) or [p for p in measured if p.codec == codec and f"{p.height}p" == basis]
+        if members:
+            found[codec] = members
+    return {codec: rate_points(members) for codec, members in found.items()}
 
 
-def _line(rungs: Sequence[RungResult], measured: Mapping[str, Point], *, on_hull: bool) -> _Line:
-    members = [measured[rung.id] for rung in rungs]
-    kept = convex_hull(members) if on_hull else members
-    cpu = tuple(rung.encode.cpu_s for rung in rungs if rung.encode)
-    return _Line(RatePoints(tuple(p.kbps for p in kept), tuple(p.quality for p in kept)), cpu)
-
-
-def _rows(lines: list[_Line], metric: str) -> tuple[tuple[BdCell | None, ...], ...]:
+def _rows(lines: list[RatePoints], metric: str) -> tuple[tuple[BdCell | None, ...], ...]:
     return tuple(tuple(None if a is t else _cell(a, t, metric) for t in lines) for a in lines)
 
 
-def _cell(anchor: _Line, test: _Line, metric: str) -> BdCell:
-    result = bd(anchor.points, test.points, metric=metric)
-    return BdCell(result.bd_rate, result.bd_quality, _ratio(anchor.cpu_s, test.cpu_s), result.notes)
-
-
-def _ratio(anchor: tuple[float, ...], test: tuple[float, ...]) -> float | None:
-    """Ratio of the means; ``None`` where the curves have different numbers of rungs or nothing was measured."""
-    if len(anchor) != len(test) or sum(anchor) <= 0 or sum(test) <= 0:
-        return None
-    return sum(test) / sum(anchor)
+def _cell(anchor: RatePoints, test: RatePoints, metric: str) -> BdCell:
+    result = bd(anchor, test, metric=metric)
+    return BdCell(result.bd_rate, result.bd_quality, result.cpu_ratio, result.notes)

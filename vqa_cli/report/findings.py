@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from vqa_cli.analysis.curves import (
 )
 from vqa_cli.analysis.hull import convex_hull
 from vqa_cli.analysis.recommend import Recommendation, recommend
+from vqa_cli.analysis.student import spearman
 from vqa_cli.document import Run, RungResult, SourceResult
 from vqa_cli.report.bdtables import BdCell, BdTable, CurveName, bd_tables
 from vqa_cli.report.labels import MetricLabel, join_words, plural, show_rate
@@ -198,11 +198,9 @@ def _agreement(entry: Entry, labels: dict[str, MetricLabel]) -> Iterator[str]:
     known = [(model, vmaf) for model, vmaf in pairs if model is not None and vmaf is not None]
     if len(known) < _LEAST_RANKED:
         return
-    from scipy.stats import spearmanr
-
     models, vmafs = zip(*known, strict=True)
-    correlation = float(spearmanr(list(models), list(vmafs)).statistic)
-    if math.isfinite(correlation):
+    correlation = spearman(models, vmafs)
+    if correlation is not None:
         where = f" in {entry.run_key}" if entry.prefix else ""
         ranked = f"{plural(len(known), 'rung')} like {labels['vmaf'].name}"
         yield f"{labels['model'].name} ranks the {ranked} with a correlation of {correlation:.2f}{where} (Spearman)."

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vqa_cli.document import Run, RungResult, Series, SourceResult
+from vqa_cli.document import Run, RungResult, Series, SourceResult, run_file
 from vqa_cli.errors import StorageError
+from vqa_cli.values import StrPath
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
 # Per metric an array of shape (frames,), and that by (source index, rung id); "source" is the source itself.
 FrameTable = Mapping[str, "NDArray[np.float64]"]
 Frames = Mapping[tuple[int, str], FrameTable]
+Columns = dict[str, "NDArray[np.float64]"]
 
 FRAMES_FILE = "frames.csv"
 SOURCE_RUNG = "source"
 MAX_POINTS = 2000
 _MIN_POINTS = 100
 _PAGE_POINTS = 250_000  # about 3 MB of the page
-_KEYS = ("source", "rung", "frame")
+FRAME = "frame"
+_KEYS = ("source", "rung", FRAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,43 +80,71 @@ def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
     return tuple(float(f"{value:.5g}") for value in values)
 
 
-def read_frames(run_file: Path, run: Run) -> Frames | None:
-    """The values in ``frames.csv`` beside a run document, ``None`` when there is no such file.
+def read_frames(document: StrPath, run: Run) -> Frames | None:
+    """The values in ``frames.csv`` beside a run document or in its folder, ``None`` when there is no such file.
 
     Raises:
         StorageError: the file is there and cannot be understood.
     """
-    path = run_file.with_name(FRAMES_FILE)
+    path = run_file(document).with_name(FRAMES_FILE)
     if not path.exists():
         return None
-    import pandas as pd
-
     try:
-        table = pd.read_csv(path, dtype={"source": str, "rung": str}, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as err:
-        raise StorageError(f"cannot read frame values: {path}", detail=str(err).splitlines()[0]) from err
-    return frames_from_table(table, run, str(path))
+        with path.open(encoding="utf-8", newline="") as file:
+            return frames_from_rows(csv.reader(file), run, str(path))
+    except (OSError, UnicodeDecodeError, csv.Error) as err:
+        raise StorageError(f"cannot read frame values: {path}", detail=str(err)) from err
 
 
-def frames_from_table(table: pd.DataFrame, run: Run, name: str = FRAMES_FILE) -> Frames:
-    """Frame values by (source index, rung id) from rows of source, rung, frame and one column per metric.
+def frames_from_rows(rows: Iterator[list[str]], run: Run, name: str = FRAMES_FILE) -> Frames:
+    """Frame values by (source index, rung id) from a header and rows of source, rung, frame and one column per metric.
 
     Sources of the same name follow each other in the order of the document; a frame number that does not rise starts
-    the next one.
+    the next one. A metric that lacks a frame is left out.
 
     Raises:
         StorageError: a column is missing or the values are no numbers.
     """
-    missing = [key for key in _KEYS if key not in table.columns]
+    header = next(rows, [])
+    missing = [key for key in _KEYS if key not in header]
     if missing:
         raise StorageError(f"no column {', '.join(missing)} in frame values: {name}")
+    source, rung = header.index("source"), header.index("rung")
+    clips: dict[tuple[str, str], list[Columns]] = defaultdict(list)
+    for key, block in groupby(rows, key=lambda row: (row[source], row[rung]) if len(row) == len(header) else None):
+        if key is None:
+            raise StorageError(f"a line with other columns than the first in frame values: {name}")
+        clips[key].append(_columns(header, block, name))
     result: dict[tuple[int, str], FrameTable] = {}
-    for (source, rung), rows in table.groupby(["source", "rung"], sort=False):
-        owners = _owners(run, str(source), str(rung))
-        starts = np.flatnonzero(np.diff(rows["frame"].to_numpy(), prepend=np.inf) <= 0)
-        for index, part in zip(owners, np.split(np.arange(len(rows)), starts[1:]), strict=False):
-            result[index, str(rung)] = _columns(rows.iloc[part], name)
+    for (title, rung_id), parts in clips.items():
+        for index, table in zip(_owners(run, title, rung_id), _takes(parts), strict=False):
+            result[index, rung_id] = table
     return result
+
+
+def _columns(header: list[str], block: Iterable[list[str]], name: str) -> Columns:
+    """Every column of numbers that has one in each row; empty cells are the source's, which the model alone judges."""
+    columns: Columns = {}
+    for key, cells in zip(header, zip(*block, strict=True), strict=True):
+        if key in ("source", "rung") or not all(cells):
+            continue
+        try:
+            columns[key] = np.fromiter(map(float, cells), np.float64, len(cells))
+        except ValueError as err:
+            raise StorageError(f"not a number in column {key} of frame values: {name}", detail=str(err)) from err
+    return columns
+
+
+def _takes(parts: list[Columns]) -> Iterator[FrameTable]:
+    """The clips that a rung's rows belong to: each begins where the frame number does not rise."""
+    shared = set.intersection(*(set(part) for part in parts))
+    whole = {key: np.concatenate([part[key] for part in parts]) for key in parts[0] if key in shared}
+    if FRAME not in whole:
+        return
+    starts = np.flatnonzero(np.diff(whole[FRAME], prepend=np.inf) <= 0)[1:]
+    split = {key: np.split(values, starts) for key, values in whole.items() if key != FRAME}
+    for index in range(len(starts) + 1):
+        yield {key: clips[index] for key, clips in split.items() if np.isfinite(clips[index]).all()}
 
 
 def _owners(run: Run, source: str, rung: str) -> list[int]:
@@ -124,20 +156,6 @@ def _measured(entry: SourceResult, rung: str) -> bool:
     if rung == SOURCE_RUNG:
         return entry.score is not None
     return any(r.id == rung and r.status == "ok" for r in entry.rungs)
-
-
-def _columns(rows: pd.DataFrame, name: str) -> FrameTable:
-    columns: dict[str, NDArray[np.float64]] = {}
-    for column in rows.columns:
-        if column in _KEYS:
-            continue
-        try:
-            values = rows[column].to_numpy(dtype=np.float64)
-        except ValueError as err:
-            raise StorageError(f"not a number in column {column} of frame values: {name}", detail=str(err)) from err
-        if np.isfinite(values).all():
-            columns[str(column)] = values
-    return columns
 
 
 def rung_traces(frames: FrameTable | None, rung: RungResult, fps: float, limit: int) -> dict[str, Trace]:
