@@ -6,10 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Vqa
+from documents import ladder, make_run
 
-from vqa_cli.errors import StorageError
+from vqa_cli.analysis.policy import read_policy
+from vqa_cli.document import read_run
+from vqa_cli.errors import StorageError, UsageError
 from vqa_cli.files import replacing, write_text
 from vqa_cli.report.html import write_file
+from vqa_cli.resources import preset_dir
 from vqa_cli.train.features import Provenance, open_features, write_features
 
 
@@ -71,3 +76,22 @@ def test_a_target_that_cannot_be_replaced_is_one_error_and_leaves_nothing(tmp_pa
 def test_features_come_back(tmp_path: Path) -> None:
     features(tmp_path / "below" / "v.safetensors")
     assert open_features(tmp_path / "below" / "v.safetensors").tolist() == [[1, 1]] * 3
+
+
+def test_documents_with_a_byte_order_mark_are_read_and_endless_nesting_is_refused(vqa: Vqa, tmp_path: Path) -> None:
+    preset = (preset_dir() / "mobile.toml").read_bytes()
+    (tmp_path / "p.toml").write_bytes(b"\xef\xbb\xbf" + preset)
+    assert vqa("presets", "validate", "p.toml", cwd=tmp_path).stdout == "p.toml: valid\n"
+    assert vqa("presets", "show", "p.toml", cwd=tmp_path).stdout == preset.decode()
+    (tmp_path / "p.toml").write_bytes("name = 'Größe'".encode("latin-1"))
+    assert vqa("presets", "show", "p.toml", cwd=tmp_path).returncode == 2
+    run = make_run(ladder()).model_dump_json()
+    for encoding in ("utf-8-sig", "utf-16"):  # PowerShell's
+        (tmp_path / "run.json").write_text(run, encoding=encoding)
+        assert read_run(tmp_path / "run.json").model_dump_json() == run
+    (tmp_path / "run.json").write_text("[" * 100_000)
+    with pytest.raises(StorageError, match="not a JSON document"):
+        read_run(tmp_path / "run.json")
+    (tmp_path / "deep.toml").write_text("a = " + "[" * 100_000)
+    with pytest.raises(UsageError, match=r"not a TOML file: .*deep\.toml"):
+        read_policy(tmp_path / "deep.toml")

@@ -77,15 +77,15 @@ def test_numbers_say_which_videos_of_lsvq_are_for_the_test(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,mos,is_test\na,1,1\nb,2,\n", "split is train, val or test, not is_test nan"),
+        ("name,mos,is_test\na,1,1\nb,2,\n", "split is train, val or test, not is_test empty in line 3"),
         ("video,mos\na,1\na,2\n", "a video is listed twice: a"),
-        ("video,mos\na,1\n,2\n", "a line names no video"),
-        ("video,mos,ref_id\na,1,x\nb,2,\nc,3,\n", "a ref_id is missing: b"),
-        ("video,mos\na,1\nb,\n", "a rating is missing or no number: b"),
-        ("video,mos\na,1\nb,good\n", "a rating is missing or no number: b"),
+        ("video,mos\na,1\n,2\n", "no video in line 3"),
+        ("video,mos,ref_id\na,1,x\nb,2,\nc,3,\n", "no ref_id in line 3"),
+        ("video,mos\na,1\nb,\n", "no number in line 3, column mos"),
+        ("video,mos\na,1\nb,good\n", "no number in line 3, column mos"),
         ("video,mos\n../a,1\n", "not a path below the folder of videos"),
         ("video,rating\na,1\n", "no column mos"),
-        ("video,mos,split\na,1,dev\n", "split is train, val or test, not dev"),
+        ("video,mos,split\na,1,dev\n", "split is train, val or test, not dev in line 2"),
         ("video,mos\n", "no video in dataset"),
     ],
 )

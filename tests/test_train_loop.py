@@ -336,8 +336,8 @@ def test_correlate_prints_figures_and_undefined_ones_as_null(vqa: Vqa, tmp_path:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("1,2\n,3\n", "no number in row 2 of column score"),
-        ("1,2\n2,x\n", "no number in row 2 of column mos"),
+        ("1,2\n,3\n", "no number in line 3, column score"),
+        ("1,2\n2,x\n", "no number in line 3, column mos"),
         ("", "no row in table"),
     ],
 )

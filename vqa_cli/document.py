@@ -262,10 +262,10 @@ def read_run(path: StrPath) -> Run:
     """
     path = run_file(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_bytes())  # in whichever Unicode encoding a shell wrote it
     except OSError as err:
         raise StorageError(f"cannot read run document: {path}", detail=str(err.strerror)) from err
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise StorageError(f"not a JSON document: {path}", hint="give the run.json that `vqa ladder` wrote") from err
     version = data.get("schema_version") if isinstance(data, dict) else None
     if version != SCHEMA_VERSION:

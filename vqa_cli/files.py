@@ -1,15 +1,18 @@
-"""Files that are whole or not there (written under another name in the same folder, then renamed), and their hashes."""
+"""Files that are whole or not there (written under another name in the same folder, then renamed), their hashes, and
+settings that people write."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from vqa_cli.errors import StorageError
+from vqa_cli.errors import StorageError, UsageError
 
 
 @contextmanager
@@ -60,3 +63,22 @@ def check_room(path: Path) -> None:
         trial.unlink()
     except OSError as err:
         raise StorageError(f"cannot write output directory: {path}", detail=err.strerror, hint="-o DIR") from err
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The values of a settings file, also of one that begins with a byte order mark, as editors on Windows write it.
+
+    Args:
+        what: the kind of file, for the message.
+
+    Raises:
+        UsageError: unreadable or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as err:
+        raise UsageError(f"cannot read {what}: {path}", detail=err.strerror) from err
+    except RecursionError as err:
+        raise UsageError(f"not a TOML file: {path}", detail="nested too deeply") from err
+    except ValueError as err:
+        raise UsageError(f"not a TOML file: {path}", detail=str(err)) from err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vqa_cli.errors import UsageError
+from vqa_cli.files import read_toml
 from vqa_cli.metrics import METRICS
 
 
@@ -108,12 +108,9 @@ def read_policy(path: Path) -> Policy:
     Raises:
         UsageError: unreadable, an unknown key (with the nearest known one), or a value that cannot be meant.
     """
+    values = read_toml(path, "policy")
     try:
-        return Policy.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as err:
-        raise UsageError(f"cannot read policy: {path}", detail=err.strerror) from err
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-        raise UsageError(f"not a TOML file: {path}", detail=str(err)) from err
+        return Policy.model_validate(values)
     except ValidationError as err:
         first = err.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 import traceback
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from vqa_cli._version import __version__
+from vqa_cli.cli.streams import open_streams
 from vqa_cli.errors import ExitCode, VqaError
 
 # name: (module below vqa_cli.cli, attribute, one line for `vqa --help`)
@@ -87,42 +89,53 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
 def run_command(command: click.Command, name: str, argv: list[str] | None = None) -> NoReturn:
     """Run a command and exit with a documented code; the one place where errors become exits."""
-    # `timeout`, a container or a CI job that is ended leaves nothing behind either.
-    signal.signal(signal.SIGTERM, _interrupt)
+    streams = open_streams()
+    # `timeout`, a container, a CI job or a terminal that is ended leaves nothing behind either.
+    for signal_name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, signal_name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+    code = _run(command, name, sys.argv[1:] if argv is None else argv)
+    if (lost := streams.lost) is not None:
+        _complain(f"cannot write to standard output: {lost.strerror}", None, None)
+        # What was measured stays true: only an "all is well" is not.
+        code = code or ExitCode.STORAGE
+    sys.exit(code)
+
+
+def _run(command: click.Command, name: str, args: list[str]) -> int:
+    """Carry out one command line; whatever goes wrong becomes a message and a code."""
     try:
-        result: Any = command.main(args=argv, prog_name=name, standalone_mode=False)
-        sys.stdout.flush()
-        sys.exit(result if isinstance(result, int) else ExitCode.OK)
+        # Not click's main(), which makes exit 1, "below the bar", of a broken pipe.
+        with command.make_context(name, list(args)) as ctx:
+            result = command.invoke(ctx)
+        return int(result) if isinstance(result, int) else ExitCode.OK
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except VqaError as err:
         _complain(err.message, err.detail, err.hint)
         if os.environ.get("VQA_DEBUG") == "1":
             traceback.print_exc()
-        sys.exit(err.exit_code)
+        return err.exit_code
     except click.ClickException as err:
         where = err.ctx.command_path if isinstance(err, click.UsageError) and err.ctx else name
         _complain(err.format_message(), None, f"see {where} --help")
-        sys.exit(ExitCode.USAGE)
-    except BrokenPipeError:
-        # The reader of our output has gone (`vqa score … | head`); there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.OK)
+        return ExitCode.USAGE
     except (KeyboardInterrupt, click.Abort):
-        args = sys.argv[1:] if argv is None else argv
         cached = args[:1] and args[0] in _REMEMBER and "--no-cache" not in args
         _complain("interrupted" + ("; what was finished is in the cache" if cached else ""), None, None)
-        sys.exit(ExitCode.INTERRUPTED)
+        return ExitCode.INTERRUPTED
     except Exception as err:
-        full = getattr(err, "errno", None) in (28, 122)
-        if full:
+        if getattr(err, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             _complain(f"no space left: {err}", None, "free some, or point TMPDIR, -o and --cache-dir elsewhere")
-            sys.exit(ExitCode.STORAGE)
+            return ExitCode.STORAGE
         traceback.print_exc()
         _complain(
             f"this is a bug in vqa {__version__}: {type(err).__name__}: {err}",
             None,
             "please report it with the lines above",
         )
-        sys.exit(ExitCode.BUG)
+        return ExitCode.BUG
 
 
 def _interrupt(*_: object) -> NoReturn:

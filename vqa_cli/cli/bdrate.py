@@ -11,6 +11,7 @@ import click
 
 from vqa_cli.cli.console import table
 from vqa_cli.errors import ExitCode, InputError, UsageError
+from vqa_cli.tables import is_table
 
 if TYPE_CHECKING:
     from vqa_cli.analysis.compare import Comparison, NamedCurve
@@ -50,11 +51,11 @@ def _compare(
     from vqa_cli.analysis.curves import default_metric
     from vqa_cli.document import read_run
 
-    if documents[0].suffix == ".csv":
+    if any(map(is_table, documents)):
         if len(documents) > 1:
             raise UsageError("a table holds all its curves: give one")
         chosen = metric or "quality"
-        found = read_table(documents[0])
+        found = read_curves(documents[0])
         return chosen, within(with_anchor(found, anchor) if anchor else found, chosen, method)
     runs = [read_run(path) for path in documents]
     chosen = metric or default_metric(runs[0])
@@ -70,32 +71,30 @@ def _compare(
     return chosen, between(run_curves(runs[0], chosen), run_curves(runs[1], chosen), chosen, method)
 
 
-def read_table(path: Path) -> list[NamedCurve]:
-    """Curves from a CSV.
+def read_curves(path: Path) -> list[NamedCurve]:
+    """The curves of a table with the columns source, codec, bitrate (kb/s) and quality.
 
     Raises:
-        InputError: a column is missing or a cell is no number.
+        InputError: see :func:`vqa_cli.tables.read_table`; a cell is empty or no number, or a bitrate is not above zero.
     """
-    import csv
-
     from vqa_cli.analysis.bdrate import RatePoints
     from vqa_cli.analysis.compare import NamedCurve
+    from vqa_cli.tables import read_table
 
-    rows: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                rows.setdefault((row["source"], row["codec"]), []).append(
-                    (float(row["bitrate"]), float(row["quality"]))
-                )
-    except OSError as err:
-        raise InputError(f"cannot read: {path}", detail=err.strerror) from err
-    except (KeyError, ValueError, TypeError) as err:
-        raise InputError(f"not a table of curves: {path}", detail=f"{type(err).__name__}: {err}",
-                         hint="columns: source, codec, bitrate (kb/s), quality") from err  # fmt: skip
+    table = read_table(path)
+    if not table.rows:
+        raise InputError(f"no row in table: {path}")
+    names = zip(table.filled("source"), table.filled("codec"), strict=True)
+    rates, qualities = table.numbers("bitrate"), table.numbers("quality")
+    if min(rates) <= 0:
+        line = next(row.line for row, rate in zip(table.rows, rates, strict=True) if rate <= 0)
+        raise InputError(f"no bitrate above 0 in line {line}: {path}")
+    curves: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for name, rate, quality in zip(names, rates, qualities, strict=True):
+        curves.setdefault(name, []).append((rate, quality))
     return [
         NamedCurve(source, codec, RatePoints(tuple(r for r, _ in points), tuple(q for _, q in points)))
-        for (source, codec), points in rows.items()
+        for (source, codec), points in curves.items()
     ]
 
 

@@ -257,10 +257,10 @@ def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
     finally:
         progress.close()
     document = write_outcome(outcome, folder)
-    click.echo(format_run(outcome.run, options["output_format"]))
-    code = exit_code(outcome)
     note(f"run document: {document}")
-    return code if _write_report(outcome, folder / "report.html") else ExitCode.STORAGE
+    reported = _write_report(outcome, folder / "report.html")
+    click.echo(format_run(outcome.run, options["output_format"]))
+    return exit_code(outcome) if reported else ExitCode.STORAGE
 
 
 def _write_report(outcome: Any, path: Path) -> bool:

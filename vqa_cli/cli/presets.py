@@ -27,9 +27,11 @@ def list_() -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Print a preset's file."""
-    from vqa_cli.ladder.preset import find_preset
+    from vqa_cli.ladder.preset import find_preset, read_preset
 
-    click.echo(find_preset(name).read_text(encoding="utf-8").rstrip())
+    path = find_preset(name)
+    read_preset(path)  # what cannot be read is refused by name
+    click.echo(path.read_text(encoding="utf-8-sig").rstrip())
 
 
 @command.command()

@@ -144,6 +144,8 @@ def _standard_input(files: tuple[str, ...], scratch: Path) -> list[Path]:
     with target.open("wb") as out:
         while block := sys.stdin.buffer.read(1 << 20):
             out.write(block)
+    if not target.stat().st_size:
+        raise InputError("standard input is empty or closed", hint="pipe a video into it, or name a file")
     return [target]
 
 

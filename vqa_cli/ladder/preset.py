@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from vqa_cli.errors import UsageError
+from vqa_cli.files import read_toml
 from vqa_cli.resources import preset_dir
 from vqa_cli.settings import CodecSettings, Constraints, FixedRung, LadderSettings
 
@@ -54,13 +54,7 @@ def read_preset(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: unreadable or not TOML.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as err:
-        raise UsageError(f"cannot read preset: {path}", detail=err.strerror) from err
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-        raise UsageError(f"not a TOML file: {path}", detail=str(err)) from err
-    return {"name": path.stem, **values}
+    return {"name": path.stem, **read_toml(path, "preset")}
 
 
 def build_settings(values: dict[str, Any], origin: str) -> LadderSettings:

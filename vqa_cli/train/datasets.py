@@ -11,6 +11,7 @@ import numpy as np
 
 from vqa_cli.errors import InputError, first_line
 from vqa_cli.media.raw import RawFormat
+from vqa_cli.tables import Table, read_table
 from vqa_cli.values import Size
 
 if TYPE_CHECKING:
@@ -119,35 +120,28 @@ def _raw_format(file: Any) -> RawFormat | None:
 
 
 def _read_table(path: Path) -> dict[str, Any]:
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, skipinitialspace=True, dtype={"video": str, "path": str, "ref_id": str, "name": str})
-        if not set(_NAME_COLUMNS) & set(table.columns) and len(table.columns) == len(_HEADERLESS):
-            table = pd.read_csv(path, skipinitialspace=True, header=None, names=list(_HEADERLESS), dtype={"path": str})
-    except (ValueError, OSError) as err:
-        raise InputError(f"not a table: {path}", detail=first_line(err)) from err
-    names = _column(table, _NAME_COLUMNS, path)
-    if names.isna().any():
-        raise InputError(f"a line names no video: {path}")
-    if names.name == "name":
-        names = names.map(lambda name: name if PurePosixPath(name).suffix.lower() in _VIDEO_SUFFIXES else f"{name}.mp4")
-    mos = pd.to_numeric(_column(table, _SCORE_COLUMNS, path), errors="coerce").to_numpy(float)
-    refs = table.get("ref_id", names)
-    if refs.isna().any():  # together they would be taken for one footage
-        raise InputError(f"a ref_id is missing: {names[refs.isna()].iloc[0]} in {path}")
-    codes = np.unique(refs.astype(str).to_numpy(str), return_inverse=True)[1].astype(np.int64) + 1
-    parts = tuple(table["split"].astype(str)) if "split" in table else None
-    if names.name == "name" and "is_test" in table:  # LSVQ, which has no validation part
-        parts = tuple(_FLAGS.get(str(flag).lower(), f"is_test {flag}") for flag in table["is_test"])
-    wrong = sorted(set(parts or ()) - {"train", "val", "test"})
-    if wrong:
-        raise InputError(f"split is train, val or test, not {wrong[0]}: {path}")
-    return {"names": tuple(names.astype(str)), "mos": mos, "ref_ids": codes, "permutations": None, "parts": parts}
+    table = read_table(path)
+    if not set(_NAME_COLUMNS) & set(table.columns) and len(table.header.cells) == len(_HEADERLESS):
+        table = table.without_header(_HEADERLESS)
+    name_column = _column(table, _NAME_COLUMNS)
+    names = table.filled(name_column)
+    if name_column == "name":
+        names = [name if PurePosixPath(name).suffix.lower() in _VIDEO_SUFFIXES else f"{name}.mp4" for name in names]
+    mos = np.array(table.numbers(_column(table, _SCORE_COLUMNS)))
+    # Those without a reference would be taken for one footage.
+    refs = table.filled("ref_id") if "ref_id" in table.columns else names
+    codes = np.unique(np.array(refs, dtype=str), return_inverse=True)[1].astype(np.int64) + 1
+    parts = tuple(table.texts("split")) if "split" in table.columns else None
+    if name_column == "name" and "is_test" in table.columns:  # LSVQ, which has no validation part
+        parts = tuple(_FLAGS.get(flag.lower(), f"is_test {flag or 'empty'}") for flag in table.texts("is_test"))
+    for row, part in zip(table.rows, parts or (), strict=False):
+        if part not in ("train", "val", "test"):
+            raise InputError(f"split is train, val or test, not {part or 'empty'} in line {row.line}: {path}")
+    return {"names": tuple(names), "mos": mos, "ref_ids": codes, "permutations": None, "parts": parts}
 
 
-def _column(table: Any, names: tuple[str, ...], path: Path) -> Any:
+def _column(table: Table, names: tuple[str, ...]) -> str:
     for name in names:
-        if name in table:
-            return table[name]
-    raise InputError(f"no column {names[0]}: {path}", hint="columns are video,mos[,ref_id][,split]")
+        if name in table.columns:
+            return name
+    raise InputError(f"no column {names[0]}: {table.path}", hint="columns are video,mos[,ref_id][,split]")
