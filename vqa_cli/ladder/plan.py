@@ -13,6 +13,7 @@ from vqa_cli.media.command import EncodeOrder
 from vqa_cli.media.decode import Preparation
 from vqa_cli.media.encoders import Encoder, find_encoder
 from vqa_cli.media.graph import SourceView, rate_text
+from vqa_cli.media.pixels import bit_depth
 from vqa_cli.media.probe import HDR_TRANSFERS
 from vqa_cli.settings import CodecSettings, FixedRung, LadderSettings
 from vqa_cli.values import ColourTags, MediaInfo, Size
@@ -70,8 +71,9 @@ def prepared_colour(steps: Preparation, colour: ColourTags) -> ColourTags:
 
 def expect_prepared(info: MediaInfo, steps: Preparation, path: Path) -> MediaInfo:
     """What a source is expected to be once it is prepared as ``path``, before it is."""
-    depth = 10 if "10" in steps.pix_fmt else 8
-    made = replace(info, path=path, stream_index=0, pix_fmt=steps.pix_fmt, bit_depth=depth, interlaced=False)
+    made = replace(
+        info, path=path, stream_index=0, pix_fmt=steps.pix_fmt, bit_depth=bit_depth(steps.pix_fmt), interlaced=False
+    )
     ready = as_prepared(info, made, steps)
     frames = round(info.duration_s * ready.fps)
     return replace(ready, frames=frames, duration_s=float(frames / ready.fps))
