@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -161,6 +162,10 @@ def _order(
     low, high = encoder.quality_range
     if rate.crf is not None and not low <= rate.crf <= high:
         raise UsageError(f"CRF out of range for {encoder.name}: {rate.crf:g} (it takes {low:g} to {high:g})")
+    if rate.crf is not None and encoder.whole_quality and rate.crf % 1:
+        raise UsageError(
+            f"{encoder.name} takes whole CRFs: {rate.crf:g}", hint=f"{math.floor(rate.crf)} or {math.ceil(rate.crf)}"
+        )
     if rate.mode == "capped-crf" and encoder.capped is None:
         raise UsageError(f"{encoder.name} has no capped CRF", hint="leave maxrate out, or use bitrate")
     if len(codec.extra) % 2 or any(not flag.startswith("-") for flag in codec.extra[::2]):

@@ -20,8 +20,8 @@ Over = Literal["crf", "bitrate"]
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What every trial has in common.
+class Trials:
+    """What every trial of a search has in common.
 
     Attributes:
         job: sources and settings; the one codec of the settings gets the rate point of each trial.
@@ -35,8 +35,8 @@ class Bench:
     weights: tuple[int, ...] = (1,)
 
     @contextmanager
-    def ready(self) -> Iterator[Bench]:
-        """The same bench with sources that were made ready, so that no trial does it again."""
+    def ready(self) -> Iterator[Trials]:
+        """The same with sources that were made ready, so that no trial does it again."""
         with made_ready(self.job) as job:
             yield replace(self, job=job)
 

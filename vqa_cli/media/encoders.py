@@ -23,6 +23,8 @@ class Encoder:
     Attributes:
         quality: options of constant quality at a given value; with a cap, maxrate and bufsize come on top.
         quality_range: least and greatest value that the encoder takes.
+        whole_quality: it takes no value between whole ones; ffmpeg rounds such a value silently.
+        lower_is_better: a low value is good quality.
         gop: options for closed GOPs of exactly this many frames.
         threads: options that pin the thread count; empty for hardware.
         two_pass: whether ``-pass 1``/``-pass 2`` work; else a target bitrate is one-pass VBR, which results say.
@@ -46,6 +48,8 @@ class Encoder:
     maxrate_with_bitrate: bool = True
     capped: Callable[[float, float], Options] | None = None
     fixed: Mapping[str, str] = field(default_factory=dict)
+    whole_quality: bool = True
+    lower_is_better: bool = True
     gop_multiple: int = 1
     tag: str | None = None
     upload: str | None = None
@@ -125,10 +129,13 @@ def _no_threads(_threads: int) -> Options:
 
 
 _SOFTWARE = (
-    Encoder("libx264", "h264", _crf, (0, 51), _x264_gop, "medium", threads=_x264_threads, capped=_with_maxrate(_crf)),
+    Encoder(
+        "libx264", "h264", _crf, (0, 51), _x264_gop, "medium", threads=_x264_threads, whole_quality=False,
+        capped=_with_maxrate(_crf),
+    ),
     Encoder(
         "libx265", "hevc", _crf, (0, 51), _x265_gop, "medium", threads=_x265_threads, tag="hvc1",
-        capped=_with_maxrate(_crf),
+        whole_quality=False, capped=_with_maxrate(_crf),
     ),
     Encoder(
         "libsvtav1", "av1", _crf, (1, 63), _svt_gop, "8",
@@ -160,7 +167,7 @@ def _nvenc(codec: str, tag: str | None = None) -> Encoder:
 
     return Encoder(
         f"{codec}_nvenc", codec, quality, (1, top), _nvenc_gop, "p5", threads=_no_threads, two_pass=False,
-        capped=_with_maxrate(quality), fixed={"multipass": "fullres"}, tag=tag,
+        capped=_with_maxrate(quality), fixed={"multipass": "fullres"}, tag=tag, whole_quality=False,
     )  # fmt: skip
 
 
@@ -181,10 +188,9 @@ def _vaapi(codec: str, tag: str | None = None) -> Encoder:
 
 
 def _videotoolbox(codec: str, tag: str | None = None) -> Encoder:
-    # Here a higher number is better; nothing downstream assumes a direction, curves are ordered by achieved bitrate.
     return Encoder(
         f"{codec}_videotoolbox", codec, lambda q: {"q:v": _number(q)}, (1, 100), _simple_gop, "",
-        threads=_no_threads, two_pass=False, tag=tag,
+        threads=_no_threads, two_pass=False, tag=tag, whole_quality=False, lower_is_better=False,
     )  # fmt: skip
 
 
