@@ -47,7 +47,7 @@ def _compare(
     documents: tuple[Path, ...], metric: str | None, method: Any, anchor: str | None
 ) -> tuple[str, list[Comparison]]:
     from vqa_cli.analysis.comparable import refuse_other_judging
-    from vqa_cli.analysis.compare import between, refuse_other_footage, run_curves, with_anchor, within
+    from vqa_cli.analysis.compare import between, refuse_other_footage, run_curves, within
     from vqa_cli.analysis.curves import default_metric
     from vqa_cli.document import read_run
 
@@ -56,12 +56,12 @@ def _compare(
             raise UsageError("a table holds all its curves: give one")
         chosen = metric or "quality"
         found = read_curves(documents[0])
-        return chosen, within(with_anchor(found, anchor) if anchor else found, chosen, method)
+        return chosen, within(_anchored(found, anchor), chosen, method)
     runs = [read_run(path) for path in documents]
     chosen = metric or default_metric(runs[0])
     if len(runs) == 1:
         found = run_curves(runs[0], chosen)
-        return chosen, within(with_anchor(found, anchor) if anchor else found, chosen, method)
+        return chosen, within(_anchored(found, anchor), chosen, method)
     if anchor:
         raise UsageError("--anchor chooses within one run or table; of two runs the first is the anchor")
     if len(runs) > 2:
@@ -69,6 +69,15 @@ def _compare(
     refuse_other_footage(*runs)
     refuse_other_judging([chosen], *runs)
     return chosen, between(run_curves(runs[0], chosen), run_curves(runs[1], chosen), chosen, method)
+
+
+def _anchored(found: list[NamedCurve], anchor: str | None) -> list[NamedCurve]:
+    """The curves with those of the anchor, if one is named, first."""
+    from vqa_cli.analysis.compare import with_anchor
+    from vqa_cli.media.encoders import full_name
+
+    known = {name for curve in found for name in (curve.codec, curve.encoder) if name}
+    return with_anchor(found, full_name(anchor, known)) if anchor else found
 
 
 def read_curves(path: Path) -> list[NamedCurve]:

@@ -39,7 +39,7 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 @click.option("--max-encode-s-per-s", type=_ABOVE_ZERO, help="Dearest encode, in CPU seconds per second of video.")
 @click.option("--across-codecs", is_flag=True, help="One ladder per source over all codecs, not one per codec.")
 @click.option("--source", metavar="NAME", help="Only this source.")
-@click.option("--codec", metavar="NAME", help='Only this codec, e.g. libx264 or "libx264 medium".')
+@click.option("--codec", metavar="NAME", help='Only this codec, e.g. x264 or "x264 medium".')
 @click.option(
     "--format",
     "output_format",
@@ -65,14 +65,16 @@ def command(
 def _only(run: Run, source: str | None, codec: str | None) -> Run:
     """The run without other sources and codecs."""
     from vqa_cli.analysis.curves import codec_name
+    from vqa_cli.media.encoders import full_name
 
     kept = [s for s in run.sources if source in (None, s.source.name)]
     if not kept:
         raise UsageError(f"no such source: {source}", hint=", ".join(s.source.name for s in run.sources))
     if codec is not None:
         known = dict.fromkeys(codec_name(rung) for s in kept for rung in s.rungs)
+        wanted, codec = codec, full_name(codec)
         if not any(codec in (name, name.split()[0]) for name in known):
-            raise UsageError(f"no such codec: {codec}", hint=", ".join(known))
+            raise UsageError(f"no such codec: {wanted}", hint=", ".join(known))
         kept = [
             s.model_copy(update={"rungs": tuple(r for r in s.rungs if codec in (r.encoder, codec_name(r)))})
             for s in kept

@@ -8,6 +8,9 @@ from vqa_cli.cli.console import table
 from vqa_cli.document import Run, RungResult, SourceResult
 from vqa_cli.metrics import METRICS
 
+# Rungs that a warning names at most.
+_NAMED = 4
+
 
 def format_run(run: Run, output_format: str) -> str:
     """A run's rungs as a table for people (``table``), or for programs (``json``, ``csv``)."""
@@ -24,6 +27,7 @@ def format_run(run: Run, output_format: str) -> str:
             header += f"  source scores {source.score.score:.2f} ({run.model.name}, {run.model.scale.name})"
         parts.append(header)
         parts.append(_rung_table(run, source) if source.rungs else f"failed: {source.reason}")
+        parts += ["\n".join(warned)] if (warned := _warnings(source)) else []
     return "\n\n".join(parts)
 
 
@@ -54,6 +58,19 @@ def _rung_table(run: Run, source: SourceResult) -> str:
             ]
         )
     return table(headers, rows)
+
+
+def _warnings(source: SourceResult) -> list[str]:
+    """What is to be known of single rungs, each text once with the rungs that it is about."""
+    about: dict[str, list[str]] = {}
+    for rung in sorted(source.rungs, key=_order):
+        for text in rung.warnings:
+            about.setdefault(text, []).append(rung.id)
+    return [f"warning: {', '.join(_shortened(rungs))}: {text}" for text, rungs in about.items()]
+
+
+def _shortened(names: list[str]) -> list[str]:
+    return names if len(names) <= _NAMED else [*names[: _NAMED - 1], f"{len(names) - _NAMED + 1} more"]
 
 
 def _inversion(metrics: Sequence[str]) -> str:

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vqa_cli.cli.console import note, table
+from vqa_cli.cli.console import note
 from vqa_cli.cli.options import FFMPEG_OPTION, cache_dir, cache_options, load_chosen_scorer, model_options
 from vqa_cli.errors import ExitCode, UsageError
 from vqa_cli.metrics import METRICS
 
 if TYPE_CHECKING:
     from vqa_cli.ladder.samples import SampledSource
-    from vqa_cli.ladder.search import Found
+    from vqa_cli.ladder.search import Found, Goal
     from vqa_cli.ladder.trials import Question
     from vqa_cli.measure.source import Source
-    from vqa_cli.media.encoders import Encoder
     from vqa_cli.settings import LadderSettings
     from vqa_cli.values import MediaInfo
 
 _SAMPLED_POOLINGS = ("mean", "harmonic_mean")
-# Bitrates that are looked at without --min-kbps and --max-kbps, in bits per pixel.
-_LEAST_BPP, _MOST_BPP = 0.01, 0.4
 
 
 @click.command(name="search")
@@ -45,13 +42,22 @@ _LEAST_BPP, _MOST_BPP = 0.01, 0.4
     "--over", type=click.Choice(["crf", "bitrate"]), default="crf", show_default=True,
     help="Find the highest CRF, or the lowest bitrate (two-pass VBR).",
 )  # fmt: skip
-@click.option("--codec", default="libx264", show_default=True, help="Encoder.")
-@click.option("--encoder-preset", help="Speed preset.")
-@click.option("--pix-fmt", default="yuv420p", show_default=True, help="Pixel format of the encodes.")
-@click.option("--height", type=int, help="Coded short side [the source's].")
-@click.option("--display", type=int, help="Short side of the picture that is judged [the coded one].")
-@click.option("--min-crf", type=float, help="Best CRF allowed.")
-@click.option("--max-crf", type=float, help="Worst CRF allowed.")
+@click.option(
+    "--preset", default="mobile", show_default=True, metavar="NAME|FILE.toml",
+    help="Everything that is not said here is as in `vqa ladder` with this preset, the display too.",
+)  # fmt: skip
+@click.option("--codec", default="libx264", show_default=True, help="Encoder, e.g. libx264 or x264.")
+@click.option("--encoder-preset", metavar="NAME", help="Speed preset.")
+@click.option("--tune", metavar="NAME", help="Encoder tune.")
+@click.option("--pix-fmt", metavar="NAME", help="Pixel format of the encodes.")
+@click.option("--extra", metavar="ARGS", help='More encoder options in pairs: "-aq-mode 3".')
+@click.option("--height", type=click.IntRange(64, 8640), metavar="P", help="Coded short side [the source's].")
+@click.option(
+    "--judged-at", metavar="P|source|coded",
+    help="Short side of the picture that is judged [the preset's display].",
+)  # fmt: skip
+@click.option("--min-crf", type=float, help="Best CRF allowed [the encoder's best].")
+@click.option("--max-crf", type=float, help="Worst CRF allowed [the encoder's worst].")
 @click.option("--min-kbps", type=click.FloatRange(min=0, min_open=True), help="Lowest bitrate allowed.")
 @click.option("--max-kbps", type=click.FloatRange(min=0, min_open=True), help="Highest bitrate allowed.")
 @click.option("--step", type=click.FloatRange(min=0.1, max=50), help="CRF steps [1], or percent of bitrate [3].")
@@ -68,34 +74,43 @@ _LEAST_BPP, _MOST_BPP = 0.01, 0.4
 @cache_options
 @FFMPEG_OPTION
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(source: Path, target: float, output_format: str, **options: Any) -> int:
+def command(source: Path, output_format: str, **options: Any) -> int:
     """Find the highest CRF or lowest bitrate at which SOURCE still reaches a target; exit 1 when none does."""
+    from vqa_cli.cli.found import Answer
     from vqa_cli.cli.ladder import command_lines
+    from vqa_cli.ladder.plan import plan_ladder
     from vqa_cli.ladder.search import search
     from vqa_cli.media.probe import probe
 
     _check(options)
-    info = probe(source)
-    question, scale = _question(info, options)
-    with _maybe_sampled(source, question, options) as sampled:
-        asked = question if sampled is None else _on_samples(question, sampled)
-        with asked.open() as trials:
+    task = _task(probe(source), options)
+    with _maybe_sampled(source, task.question, options) as sampled:
+        used = task.question if sampled is None else _on_samples(task.question, sampled)
+        with used.open() as trials:
             original = trials.look() if sampled is None else sampled.source
-            _tell(original, question.settings_at(scale[0]))
-            estimate = _told(search(trials.measure, target, scale), options)
+            _tell(original, task.question.settings_at(task.scale[0]))
+            estimate = _told(search(trials.measure, task.goal, task.scale), options)
     found, whole = estimate, sampled is None
     if options["confirm"] and sampled is not None and estimate.best is not None:
         note("over the whole source:")
-        found, whole = _confirm(question, target, scale, estimate, options), True
-    lines = command_lines([source], question.settings_at(found.nearest.point), options["ffmpeg"])
-    used_samples = None if whole else sampled
-    answer = _Answer(options, target, original, found, used_samples, estimate if whole and sampled else None)
+        found, whole = _confirm(task, estimate, options), True
+    settings = task.question.settings_at(found.nearest.point)
+    answer = Answer(
+        question=task.question, goal=task.goal, scale=task.scale, source=original,
+        plan=plan_ladder(original.info, settings), found=found,
+        sampled=None if whole else sampled, estimate=estimate if whole and sampled else None,
+    )  # fmt: skip
+    lines = command_lines([source], settings, options["ffmpeg"])
     click.echo(answer.as_json(lines) if output_format == "json" else answer.as_text(lines))
     return ExitCode.OK if found.best else ExitCode.BELOW_BAR
 
 
 def _check(options: dict[str, Any]) -> None:
+    """What can be refused before the source is opened."""
     metric, over = options["metric"], options["over"]
+    for name, value in options.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"--{name.replace('_', '-')} is no finite number: {value}")
     if metric != "model" and metric not in METRICS:
         raise UsageError(f"unknown metric: {metric}", hint=f"model, {', '.join(METRICS)}")
     if options["samples"] and options["statistic"] not in _SAMPLED_POOLINGS:
@@ -111,63 +126,73 @@ def _check(options: dict[str, Any]) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is not for --over {over}")
 
 
-def _question(info: MediaInfo, options: dict[str, Any]) -> tuple[Question, list[float]]:
-    """What trials of the whole source have in common, and the points that may be tried, best first."""
+@dataclass(frozen=True)
+class _Task:
+    """Trials of the whole source, the points that may be tried, best first, and what is to be reached."""
+
+    question: Question
+    scale: list[float]
+    goal: Goal
+
+
+def _task(info: MediaInfo, options: dict[str, Any]) -> _Task:
     from vqa_cli.ladder.job import LadderJob
-    from vqa_cli.ladder.preset import build_settings
+    from vqa_cli.ladder.scales import crfs_of, goal_of, rates_of
     from vqa_cli.ladder.trials import Question
     from vqa_cli.media.encoders import find_encoder
+    from vqa_cli.media.pixels import bit_depth
 
-    encoder = find_encoder(options["codec"])
-    most = info.size.short_side // 2 * 2
-    height = options["height"] or most
-    scale = _crfs(encoder, options) if options["over"] == "crf" else _bitrates(info, height, options)
-    codec = {
-        "encoder": encoder.name,
-        "preset": options["encoder_preset"],
-        "pix_fmt": options["pix_fmt"],
-        options["over"]: (scale[0],),
-    }
-    metrics = () if options["metric"] == "model" else (options["metric"],)
-    values = {
-        "name": "search",
-        "display": options["display"] or min(height, most),
-        "heights": (height,),
-        "codecs": (codec,),
-    }
-    values |= {"metrics": metrics, "tonemap": options["tonemap"], "deinterlace": options["deinterlace"]}
-    scorer = load_chosen_scorer(options["model"] or "vsfa-lite", options, threads=2) if not metrics else None
+    height = options["height"] or _most(info)
+    step = options["step"]
+    if options["over"] == "crf":
+        scale = crfs_of(find_encoder(options["codec"]), options["min_crf"], options["max_crf"], step)
+    else:
+        scale = rates_of(info, min(height, _most(info)), options["min_kbps"], options["max_kbps"], step)
+    settings = _settings(info, height, scale[0], options)
+    depth = max(info.bit_depth, bit_depth(settings.codecs[0].pix_fmt))
+    if options["metric"] == "model":
+        scorer = load_chosen_scorer(options["model"] or settings.model, options, threads=settings.threads)
+        if scorer is None:
+            raise UsageError("--metric model with --model none leaves nothing to measure")
+        goal = goal_of("model", options["target"], depth, scorer.identity.scale)
+    else:
+        scorer, goal = None, goal_of(options["metric"], options["target"], depth, None)
     job = LadderJob(
-        sources=(info.path,), settings=build_settings(values, "search"), scorer=scorer, ffmpeg=options["ffmpeg"],
-        cache_dir=cache_dir(options),
+        sources=(info.path,), settings=settings, scorer=scorer, ffmpeg=options["ffmpeg"], cache_dir=cache_dir(options),
         command=("vqa", *sys.argv[1:]),
     )  # fmt: skip
-    return Question(job, options["over"], options["metric"], options["statistic"]), scale
+    return _Task(Question(job, options["over"], options["metric"], options["statistic"]), scale, goal)
 
 
-def _crfs(encoder: Encoder, options: dict[str, Any]) -> list[float]:
-    """The usual working range unless flags say otherwise: nobody looks for CRF 0."""
-    from vqa_cli.ladder.search import crf_scale
+def _settings(info: MediaInfo, height: int, point: float, options: dict[str, Any]) -> LadderSettings:
+    """The ladder of one rung as `vqa ladder` would read it from the same preset and flags."""
+    from vqa_cli.ladder.overrides import Overrides, apply_overrides
+    from vqa_cli.ladder.preset import build_settings, find_preset, read_preset
 
-    least, most = encoder.quality_range
-    low = options["min_crf"] if options["min_crf"] is not None else max(least, round(most * 0.2))
-    high = options["max_crf"] if options["max_crf"] is not None else round(most * 0.9)
-    if not least <= low < high <= most:
-        raise UsageError(f"CRF bounds must lie in {least:g} to {most:g}, the lower one first")
-    scale = crf_scale(low, high, options["step"] or 1.0)
-    # VideoToolbox counts the other way round.
-    return scale[::-1] if encoder.name.endswith("_videotoolbox") else scale
+    preset = read_preset(find_preset(options["preset"]))
+    flags = Overrides(
+        codecs=(options["codec"],), heights=(height,), speed=options["encoder_preset"], tune=options["tune"],
+        pix_fmt=options["pix_fmt"], extra=options["extra"],
+        crf=(point,) if options["over"] == "crf" else None, bitrate=(point,) if options["over"] == "bitrate" else None,
+    )  # fmt: skip
+    values = apply_overrides(preset, flags)
+    values["metrics"] = () if options["metric"] == "model" else (options["metric"],)
+    values |= {name: True for name in ("tonemap", "deinterlace") if options[name]}
+    if options["judged_at"]:
+        values["display"] = _judged_at(options["judged_at"], info, height)
+    return build_settings(values, f"preset {options['preset']}")
 
 
-def _bitrates(info: MediaInfo, height: int, options: dict[str, Any]) -> list[float]:
-    from vqa_cli.ladder.search import bitrate_scale
+def _judged_at(text: str, info: MediaInfo, height: int) -> int:
+    known = {"source": _most(info), "coded": min(height, _most(info))}
+    if text not in known and not text.removesuffix("p").isdecimal():
+        raise UsageError(f"--judged-at is no size: {text}", hint="a short side such as 720, source, or coded")
+    return known[text] if text in known else int(text.removesuffix("p"))
 
-    size = info.size.with_short_side(min(height, info.size.short_side // 2 * 2))
-    pixels_per_ms = float(size.width * size.height * info.fps) / 1000
-    low, high = options["min_kbps"] or _LEAST_BPP * pixels_per_ms, options["max_kbps"] or _MOST_BPP * pixels_per_ms
-    if not low < high:
-        raise UsageError(f"no bitrate between {low:.0f} and {high:.0f} kb/s", hint="--min-kbps and --max-kbps")
-    return bitrate_scale(low, high, options["step"] or 3.0)
+
+def _most(info: MediaInfo) -> int:
+    """The largest coded short side: the source's, but even."""
+    return info.size.short_side // 2 * 2
 
 
 @contextmanager
@@ -201,11 +226,11 @@ def _tell(source: Source, settings: LadderSettings) -> None:
         note(f"warning: {text}")
 
 
-def _confirm(question: Question, target: float, scale: list[float], estimate: Found, options: dict[str, Any]) -> Found:
+def _confirm(task: _Task, estimate: Found, options: dict[str, Any]) -> Found:
     from vqa_cli.ladder.search import confirm
 
-    with question.open() as trials:
-        return _told(confirm(trials.measure, target, scale, estimate.nearest.point), options)
+    with task.question.open() as trials:
+        return _told(confirm(trials.measure, task.goal, task.scale, estimate.nearest.point), options)
 
 
 def _told(states: Iterator[Found], options: dict[str, Any]) -> Found:
@@ -215,64 +240,3 @@ def _told(states: Iterator[Found], options: dict[str, Any]) -> Found:
         note(f"{options['over']} {last.point:g}: {options['metric']} {last.quality:.3f}, {last.kbps:.0f} kb/s")
     assert found is not None
     return found
-
-
-class _Answer:
-    """The result in words and as JSON."""
-
-    def __init__(
-        self, options: dict[str, Any], target: float, source: Source, found: Found, sampled: SampledSource | None,
-        estimate: Found | None,
-    ) -> None:  # fmt: skip
-        self._over, self._metric, self._target = options["over"], options["metric"], target
-        pooling = "" if options["statistic"] == "mean" else f" {options['statistic']}"
-        self._what = f"{self._metric}{pooling}"
-        self._options, self._source, self._found = options, source, found
-        self._sampled, self._estimate = sampled, estimate
-
-    def as_json(self, lines: list[str]) -> str:
-        document = {
-            "metric": self._metric, "statistic": self._options["statistic"], "target": self._target, "over": self._over,
-            "encoder": self._options["codec"], **asdict(self._found), "video_mb": self._megabytes,
-            "estimated": self._sampled is not None, "samples": self._sampled and [asdict(s) for s in self._sampled.samples],
-            "estimate": self._estimate and asdict(self._estimate), "commands": lines,
-        }  # fmt: skip
-        return json.dumps(document, indent=1)
-
-    def as_text(self, lines: list[str]) -> str:
-        trials = sorted(self._found.trials, key=lambda trial: trial.point)
-        rows = [[f"{t.point:g}", f"{t.quality:.3f}", f"{t.kbps:.0f}"] for t in trials]
-        head = [self._over if self._over == "crf" else "target", self._what, "kb/s"]
-        return "\n".join([table(head, rows), self._said, *self._caveats(), *lines])
-
-    @property
-    def _megabytes(self) -> float:
-        return self._found.nearest.kbps * float(self._source.frames / self._source.view.fps) / 8000
-
-    @property
-    def _said(self) -> str:
-        at = self._found.nearest
-        point = f"{self._over} {at.point:g}{'k' if self._over == 'bitrate' else ''}"
-        if self._found.best is None:
-            return f"nothing reaches {self._what} {self._target:g}; nearest: {point} with {at.quality:.3f} at {at.kbps:.0f} kb/s"
-        share = 100 * self._megabytes * 1e6 / self._source.info.video_bytes
-        about = "about " if self._sampled else ""
-        return (
-            f"{point} reaches {self._what} {at.quality:.3f} at {about}{at.kbps:.0f} kb/s: "
-            f"{about}{self._megabytes:.3g} MB, {share:.0f}% of the source's video"
-        )
-
-    def _caveats(self) -> Iterator[str]:
-        if not self._found.settled and self._found.best is not None:
-            yield f"stopped after {len(self._found.trials)} encodes: a cheaper point may do"
-        if self._sampled is not None:
-            yield (
-                f"an estimate from {self._sampled.sampled_s:.0f} of {self._sampled.duration_s:.0f} s: each sample starts a "
-                "fresh encoder, which knows nothing of what comes before and after; --confirm measures the whole"
-            )
-        if self._estimate is not None:
-            said, true = self._estimate.nearest, self._found.trials[0]
-            yield (
-                f"the samples' bias at {self._over} {said.point:g}: {self._what} {said.quality - true.quality:+.3f}, "
-                f"bitrate {100 * (said.kbps / true.kbps - 1):+.1f}%"
-            )

@@ -66,11 +66,11 @@ def apply_overrides(preset: dict[str, Any], flags: Overrides) -> dict[str, Any]:
 
 def _entry(name: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
     """The preset's entry for an encoder, or a new one that takes rate points from nobody."""
-    full = find_encoder(name).name
+    encoder = find_encoder(name)
     for entry in entries:
-        if find_encoder(str(entry.get("encoder", ""))).name == full:
+        if find_encoder(str(entry.get("encoder", ""))).name == encoder.name:
             return entry
-    return {"encoder": full}
+    return {"encoder": encoder.name, "pix_fmt": encoder.pix_fmt}
 
 
 def _with_flags(entry: dict[str, Any], flags: Overrides, *, free: bool) -> dict[str, Any]:
@@ -96,9 +96,17 @@ def _with_flags(entry: dict[str, Any], flags: Overrides, *, free: bool) -> dict[
 
 
 def _for_encoder(text: str, encoder: str) -> str | None:
-    """``slow`` for all, or ``libx264=slow,libsvtav1=6`` for some."""
+    """``slow`` for all, or ``libx264=slow,libsvtav1=6`` for some.
+
+    Raises:
+        UsageError: a part of the latter that names no encoder.
+    """
     if "=" not in text:
         return text
-    pairs = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
-    named = {find_encoder(name).name: value for name, value in pairs.items()}
+    parts = [part.partition("=") for part in text.split(",")]
+    if lost := [name for name, given, _ in parts if not given]:
+        raise UsageError(
+            f"{lost[0]} is for no encoder: {text}", hint="ENCODER=VALUE,…; several tunes of one are joined by +"
+        )
+    named = {find_encoder(name.strip()).name: value for name, _, value in parts}
     return named.get(find_encoder(encoder).name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,10 +11,13 @@ from vqa_cli.document import RateMode, RatePoint
 from vqa_cli.errors import UsageError
 from vqa_cli.media.command import EncodeOrder
 from vqa_cli.media.encoders import Encoder, find_encoder
+from vqa_cli.media.extra import parse_extra
+from vqa_cli.media.grain import synthesises_grain
 from vqa_cli.settings import CodecSettings, FixedRung, LadderSettings
 from vqa_cli.values import MediaInfo, Size
 
 _SHORT_CLIP_S = 5.0
+GRAIN = "film grain is synthesised: decoded with grain on, and full-reference metrics fall because no grain equals the source's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +121,12 @@ def _order(
     low, high = encoder.quality_range
     if rate.crf is not None and not low <= rate.crf <= high:
         raise UsageError(f"CRF out of range for {encoder.name}: {rate.crf:g} (it takes {low:g} to {high:g})")
+    if rate.crf is not None and encoder.whole_quality and rate.crf % 1:
+        raise UsageError(
+            f"{encoder.name} takes whole CRFs: {rate.crf:g}", hint=f"{math.floor(rate.crf)} or {math.ceil(rate.crf)}"
+        )
     if rate.mode == "capped-crf" and encoder.capped is None:
         raise UsageError(f"{encoder.name} has no capped CRF", hint="leave maxrate out, or use bitrate")
-    if len(codec.extra) % 2 or any(not flag.startswith("-") for flag in codec.extra[::2]):
-        raise UsageError(f"extra of {encoder.name} must be pairs of -option and value: {' '.join(codec.extra)}")
     return EncodeOrder(
         encoder=encoder,
         speed=codec.preset,
@@ -132,7 +138,7 @@ def _order(
         threads=settings.threads,
         downscale=settings.downscale,
         upscale=settings.upscale,
-        extra=codec.extra,
+        extra=parse_extra(encoder.name, codec.extra),
     )
 
 
@@ -178,5 +184,7 @@ def _rung_warnings(order: EncodeOrder) -> Iterator[str]:
         yield f"{order.encoder.name} has no two-pass mode in ffmpeg: one-pass VBR"
     if order.rate.mode == "bitrate" and not order.encoder.maxrate_with_bitrate:
         yield f"{order.encoder.name} takes no maxrate with a target bitrate: plain VBR"
+    if synthesises_grain(order.encoder.name, order.extra):
+        yield GRAIN
     if order.encoder.gop_multiple > 1:
         yield f"GOP of {order.gop_frames} frames: {order.encoder.name} needs multiples of {order.encoder.gop_multiple}"

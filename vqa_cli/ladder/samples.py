@@ -102,7 +102,8 @@ def sampled(
         if not samples:
             yield None
             return
-        names = [f"{path.stem}-frame{sample.start}.mkv" for sample in samples]
+        # Of the source's own name nothing: it may be as long as a name can be.
+        names = [f"frame{sample.start}.mkv" for sample in samples]
         spans = [(sample.start, sample.frames) for sample in samples]
         argv = build_cut_argv(ffmpeg.path, source.view, spans, names)
         runner.run(argv, cwd=folder, on_line=lambda line: line.startswith("frame="))

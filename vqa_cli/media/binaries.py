@@ -94,12 +94,17 @@ def _names(listing: str, pattern: str) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class EncoderCheck:
-    """Whether an encoder really runs here: hardware encoders are often compiled in and then find no device."""
+    """Whether an encoder really runs here: hardware encoders are often compiled in and then find no device.
+
+    Attributes:
+        log: what ffmpeg said, where it works.
+    """
 
     encoder: str
     works: bool
     library: str
     reason: str = ""
+    log: str = ""
 
 
 def check_encoder(runner: Runner, ffmpeg: Ffmpeg, encoder: str, argv: list[str]) -> EncoderCheck:
@@ -112,7 +117,7 @@ def check_encoder(runner: Runner, ffmpeg: Ffmpeg, encoder: str, argv: list[str])
         return EncoderCheck(encoder, False, "", err.detail or err.message)
     # x264 signs the bitstream, the others write to the log.
     match = _LIBRARY.search(done.stderr + done.stdout)
-    return EncoderCheck(encoder, True, match[0].strip() if match else f"ffmpeg {ffmpeg.version}")
+    return EncoderCheck(encoder, True, match[0].strip() if match else f"ffmpeg {ffmpeg.version}", log=done.stderr)
 
 
 def cpu_count() -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vqa_cli.document import RatePoint
 from vqa_cli.media.encoders import Encoder, Options
+from vqa_cli.media.extra import Pairs
 from vqa_cli.media.graph import GLOBAL, PROGRESS, SourceView, by_index, compile_argv, prepared, rate_text, to_size
+from vqa_cli.media.pixels import bit_depth
 from vqa_cli.values import ColourTags, Size
 
 PASS_LOG = "pass"
@@ -29,7 +30,7 @@ class EncodeOrder:
     threads: int
     downscale: str
     upscale: str
-    extra: tuple[str, ...] = ()
+    extra: Pairs = ()
 
 
 def build_encode_argv(ffmpeg: Path, source: SourceView, order: EncodeOrder, output: str) -> tuple[tuple[str, ...], ...]:
@@ -48,20 +49,20 @@ def _encode_argv(ffmpeg: Path, source: SourceView, order: EncodeOrder, output: s
     stream = by_index(prepared(source), source.fps)
     stream = to_size(stream, source, order.size, downscale=order.downscale, upscale=order.upscale)
     stream = stream.filter("format", order.pix_fmt)
-    for part in (order.encoder.upload or "").split(","):
+    for part in upload_filters(order.encoder, order.pix_fmt).split(","):
         if part:
             name, _, value = part.partition("=")
             stream = stream.filter(name, value) if value else stream.filter(name)
     options = merge_options(
         {"c:v": order.encoder.name},
-        _speed(order),
+        speed_options(order.encoder, order.speed, order.tune),
         order.encoder.fixed,
         rate_options(order.encoder, order.rate),
         order.encoder.gop(order.gop_frames),
         order.encoder.threads(order.threads),
         _colour_options(source.colour),
         {"tag:v": order.encoder.tag} if order.encoder.tag and "pass" not in more else {},
-        _extra_options(order.extra),
+        *({name: value} for name, value in order.extra),
         # The frames are already numbered at this rate; saying it gives encoders their rate-control clock.
         {"r": rate_text(source.fps), "fps_mode": "cfr"},
         {"map_metadata": "-1"},
@@ -69,6 +70,11 @@ def _encode_argv(ffmpeg: Path, source: SourceView, order: EncodeOrder, output: s
     )
     argv = compile_argv(ffmpeg, stream.output(output, **options))
     return (*argv[:1], *GLOBAL, *PROGRESS, *order.encoder.device, *argv[1:], "-y")
+
+
+def upload_filters(encoder: Encoder, pix_fmt: str) -> str:
+    """The filters that carry frames of this format to the encoder's device; empty where it has none."""
+    return (encoder.upload or "").replace("nv12", "nv12" if bit_depth(pix_fmt) == 8 else "p010le")
 
 
 def rate_options(encoder: Encoder, rate: RatePoint) -> Options:
@@ -89,12 +95,19 @@ def rate_options(encoder: Encoder, rate: RatePoint) -> Options:
     return options
 
 
-def build_check_argv(ffmpeg: Path, encoder: Encoder) -> list[str]:
-    """A quarter of a second through ``encoder``, to learn whether it really runs here and which version it is."""
-    chain = ["-vf", encoder.upload] if encoder.upload else ["-pix_fmt", "yuv420p"]
+def build_check_argv(
+    ffmpeg: Path, encoder: Encoder, options: Options | None = None, pix_fmt: str | None = None
+) -> list[str]:
+    """Two frames through ``encoder``, to learn whether it really runs here, which version it is, and whether it
+    takes these options and this pixel format.
+    """
+    pix_fmt = pix_fmt or encoder.pix_fmt
+    chain = ["-vf", upload_filters(encoder, pix_fmt)] if encoder.upload else ["-pix_fmt", pix_fmt]
+    options = speed_options(encoder, None, None) if options is None else options
+    told = [word for name, value in options.items() for word in (f"-{name}", value)]
     return [
-        str(ffmpeg), *GLOBAL, *encoder.device, "-f", "lavfi", "-i", "testsrc2=size=256x144:rate=25:duration=0.25",
-        *chain, "-c:v", encoder.name, "-f", "mp4",
+        str(ffmpeg), *GLOBAL, *encoder.device, "-f", "lavfi", "-i", "testsrc2=size=256x144:rate=25:duration=0.08",
+        *chain, "-c:v", encoder.name, *told, "-f", "mp4",
         "-movflags", "frag_keyframe+empty_moov", "pipe:1",
     ]  # fmt: skip
 
@@ -108,20 +121,13 @@ def merge_options(*layers: Any) -> Options:
     return merged
 
 
-def _speed(order: EncodeOrder) -> Options:
-    speed = order.speed or order.encoder.default_speed
-    options = {order.encoder.speed_key: speed} if speed else {}
-    if order.tune:
-        options |= (
-            {"svtav1-params": f"tune={order.tune}"} if order.encoder.name == "libsvtav1" else {"tune": order.tune}
-        )
+def speed_options(encoder: Encoder, speed: str | None, tune: str | None) -> Options:
+    """Options of a speed preset, the encoder's default where none is named, and of a tune."""
+    speed = speed or encoder.default_speed
+    options = {encoder.speed_key: speed} if speed else {}
+    if tune:
+        options |= {"svtav1-params": f"tune={tune}"} if encoder.name == "libsvtav1" else {"tune": tune}
     return options
-
-
-def _extra_options(extra: Iterable[str]) -> Options:
-    """``("-bf", "3", "-x265-params", "aq-mode=3")`` as options."""
-    items = list(extra)
-    return {key.lstrip("-"): value for key, value in zip(items[::2], items[1::2], strict=True)}
 
 
 def _colour_options(colour: ColourTags) -> Options:

@@ -6,7 +6,8 @@ number: CRF, CQ, ICQ or QP. Flags whose reason is not plain carry it beside them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from vqa_cli.errors import UsageError
@@ -23,15 +24,20 @@ class Encoder:
     Attributes:
         quality: options of constant quality at a given value; with a cap, maxrate and bufsize come on top.
         quality_range: least and greatest value that the encoder takes.
+        whole_quality: it takes no value between whole ones; ffmpeg rounds such a value silently.
+        lower_is_better: a low value is good quality.
         gop: options for closed GOPs of exactly this many frames.
         threads: options that pin the thread count; empty for hardware.
         two_pass: whether ``-pass 1``/``-pass 2`` work; else a target bitrate is one-pass VBR, which results say.
         maxrate_with_bitrate: whether a target bitrate may carry maxrate and bufsize.
         capped: options of constant quality under a maximum rate in bit/s; ``None`` where the encoder has no such mode.
         speed_key: option that holds the speed preset.
+        pix_fmt: of its encodes where nothing else is said.
+        speeds, tunes: their names, where ffmpeg does not list them; tunes may then be joined by a plus sign.
         fixed: options that are always there.
         tag: MP4 sample entry, where the default one does not play everywhere.
-        upload: filter that carries frames to the device, and the global options that open the device.
+        upload: filters that carry 8-bit frames to the device; those of 10 bit go as p010le.
+        device: the global options that open it.
     """
 
     name: str
@@ -41,11 +47,16 @@ class Encoder:
     gop: Callable[[int], Options]
     default_speed: str
     speed_key: str = "preset"
+    pix_fmt: str = "yuv420p"
+    speeds: tuple[str, ...] = ()
+    tunes: tuple[str, ...] = ()
     threads: Callable[[int], Options] = field(default=lambda n: {"threads": str(n)})
     two_pass: bool = True
     maxrate_with_bitrate: bool = True
     capped: Callable[[float, float], Options] | None = None
     fixed: Mapping[str, str] = field(default_factory=dict)
+    whole_quality: bool = True
+    lower_is_better: bool = True
     gop_multiple: int = 1
     tag: str | None = None
     upload: str | None = None
@@ -124,11 +135,22 @@ def _no_threads(_threads: int) -> Options:
     return {}
 
 
+# Numbers do, too: 0 is ultrafast.
+_X26X_SPEEDS = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
+    *"0123456789",
+)  # fmt: skip
+_X264_TUNES = ("film", "animation", "grain", "stillimage", "psnr", "ssim", "fastdecode", "zerolatency")
+_X265_TUNES = ("psnr", "ssim", "grain", "fastdecode", "zerolatency", "animation")
+
 _SOFTWARE = (
-    Encoder("libx264", "h264", _crf, (0, 51), _x264_gop, "medium", threads=_x264_threads, capped=_with_maxrate(_crf)),
+    Encoder(
+        "libx264", "h264", _crf, (0, 51), _x264_gop, "medium", threads=_x264_threads, whole_quality=False,
+        capped=_with_maxrate(_crf), speeds=_X26X_SPEEDS, tunes=_X264_TUNES,
+    ),
     Encoder(
         "libx265", "hevc", _crf, (0, 51), _x265_gop, "medium", threads=_x265_threads, tag="hvc1",
-        capped=_with_maxrate(_crf),
+        whole_quality=False, capped=_with_maxrate(_crf), speeds=_X26X_SPEEDS, tunes=_X265_TUNES,
     ),
     Encoder(
         "libsvtav1", "av1", _crf, (1, 63), _svt_gop, "8",
@@ -147,7 +169,7 @@ _SOFTWARE = (
     ),
     Encoder(
         "libvvenc", "vvc", lambda q: {"qp": _number(q)}, (0, 63), _vvenc_gop, "faster",
-        gop_multiple=32,
+        gop_multiple=32, pix_fmt="yuv420p10le",
     ),
 )  # fmt: skip
 
@@ -160,7 +182,7 @@ def _nvenc(codec: str, tag: str | None = None) -> Encoder:
 
     return Encoder(
         f"{codec}_nvenc", codec, quality, (1, top), _nvenc_gop, "p5", threads=_no_threads, two_pass=False,
-        capped=_with_maxrate(quality), fixed={"multipass": "fullres"}, tag=tag,
+        capped=_with_maxrate(quality), fixed={"multipass": "fullres"}, tag=tag, whole_quality=False,
     )  # fmt: skip
 
 
@@ -181,10 +203,9 @@ def _vaapi(codec: str, tag: str | None = None) -> Encoder:
 
 
 def _videotoolbox(codec: str, tag: str | None = None) -> Encoder:
-    # Here a higher number is better; nothing downstream assumes a direction, curves are ordered by achieved bitrate.
     return Encoder(
         f"{codec}_videotoolbox", codec, lambda q: {"q:v": _number(q)}, (1, 100), _simple_gop, "",
-        threads=_no_threads, two_pass=False, tag=tag,
+        threads=_no_threads, two_pass=False, tag=tag, whole_quality=False, lower_is_better=False,
     )  # fmt: skip
 
 
@@ -198,9 +219,16 @@ ENCODERS: Mapping[str, Encoder] = {encoder.name: encoder for encoder in (*_SOFTW
 
 _SHORT = {
     "x264": "libx264", "h264": "libx264", "avc": "libx264", "x265": "libx265", "h265": "libx265", "hevc": "libx265",
-    "av1": "libsvtav1", "svtav1": "libsvtav1", "svt-av1": "libsvtav1", "vp9": "libvpx-vp9", "aom": "libaom-av1",
+    "av1": "libsvtav1", "svtav1": "libsvtav1", "svt-av1": "libsvtav1", "vp9": "libvpx-vp9", "vpx-vp9": "libvpx-vp9", "aom": "libaom-av1", "aom-av1": "libaom-av1",
     "vvc": "libvvenc", "h266": "libvvenc", "vvenc": "libvvenc",
 }  # fmt: skip
+
+
+def full_name(name: str, known: Collection[str] = ()) -> str:
+    """``x264``, or ``x264 medium``, by ffmpeg's name of the encoder: ``libx264 medium``. What is ``known`` stays as it is."""
+    first, _, rest = name.partition(" ")
+    full = name if name in known else f"{_SHORT.get(first.lower(), first)} {rest}"
+    return full.rstrip()
 
 
 def find_encoder(name: str) -> Encoder:
@@ -209,7 +237,9 @@ def find_encoder(name: str) -> Encoder:
     Raises:
         UsageError: no such encoder here.
     """
-    full = _SHORT.get(name.lower(), name)
+    full = full_name(name)
     if full not in ENCODERS:
-        raise UsageError(f"unknown encoder: {name}", hint=f"one of {', '.join(ENCODERS)}")
+        near = difflib.get_close_matches(name, [*_SHORT, *ENCODERS], n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"unknown encoder: {name}", hint=f"{meant}one of {', '.join(ENCODERS)}")
     return ENCODERS[full]
