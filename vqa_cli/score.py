@@ -16,13 +16,16 @@ from vqa_cli.document import Series
 from vqa_cli.errors import InputError, ToolError
 from vqa_cli.files import file_sha256
 from vqa_cli.media.binaries import Ffmpeg, find_ffmpeg
+from vqa_cli.media.changes import refuse_logged_change
+from vqa_cli.media.colour import HDR_TRANSFERS
 from vqa_cli.media.decode import MeasureOrder, build_count_argv, build_frames_argv, build_measure_argv, compared_depth
+from vqa_cli.media.delivery import probe_source
 from vqa_cli.media.encode import count_frames
 from vqa_cli.media.fidelity import read_logs
 from vqa_cli.media.frames import FrameStream, frame_format, open_frames
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.prefetch import prefetch
-from vqa_cli.media.probe import HDR_TRANSFERS, packet_rates, probe
+from vqa_cli.media.probe import check_unchanged, packet_rates
 from vqa_cli.media.process import Runner
 from vqa_cli.series import make_series
 from vqa_cli.store.content import without_paths
@@ -121,7 +124,7 @@ def score_file(
         with Runner() as own:
             return score_file(path, request, scorer=scorer, runner=own, ffmpeg=ffmpeg, cache=cache)
     request, ffmpeg = request or ScoreRequest(), ffmpeg or find_ffmpeg(runner)
-    info, reference = _probed(Path(path)), read_reference(request, ffmpeg)
+    info, reference = _probed(runner, ffmpeg, Path(path)), read_reference(request, runner, ffmpeg)
     size = _judged_size(reference or info, request)
     every = request.every or (1 if reference else scorer.identity.every)
     seen = Seen(optional_path(cache))
@@ -144,7 +147,7 @@ def score_file(
     return FileScore(clip, fidelity, values, size, frames.frames, fps)
 
 
-def read_reference(request: ScoreRequest, ffmpeg: Ffmpeg) -> MediaInfo | None:
+def read_reference(request: ScoreRequest, runner: Runner, ffmpeg: Ffmpeg) -> MediaInfo | None:
     """The reference, if there is one. What is wrong with it is wrong for every file that is compared with it.
 
     Raises:
@@ -156,11 +159,11 @@ def read_reference(request: ScoreRequest, ffmpeg: Ffmpeg) -> MediaInfo | None:
     missing = [name for name in request.metrics if name not in ffmpeg.metrics]
     if missing:
         raise ToolError(f"this ffmpeg cannot measure {', '.join(missing)}: {ffmpeg.path}", hint="leave --ffmpeg out")
-    return _probed(Path(request.reference))
+    return _probed(runner, ffmpeg, Path(request.reference))
 
 
-def _probed(path: Path) -> MediaInfo:
-    info = probe(path)
+def _probed(runner: Runner, ffmpeg: Ffmpeg, path: Path) -> MediaInfo:
+    info = probe_source(runner, ffmpeg, path)
     if info.colour.transfer in HDR_TRANSFERS:
         raise InputError(
             f"HDR video ({info.colour.transfer}): {path}",
@@ -219,7 +222,9 @@ def _command(
     view = SourceView.of(info)
     if reference is None:
         return build_frames_argv(ffmpeg.path, view, order), 8
-    theirs, ours = (count_frames(runner, build_count_argv(ffmpeg.path, SourceView.of(i)))[0] for i in (reference, info))
+    theirs, ours = (
+        count_frames(runner, build_count_argv(ffmpeg.path, SourceView.of(i)), i)[0] for i in (reference, info)
+    )
     if theirs != ours:
         raise InputError(
             f"frames do not match: {info.path} has {ours}, reference {reference.path} has {theirs}",
@@ -231,6 +236,8 @@ def _command(
 
 def _check_complete(info: MediaInfo, request: ScoreRequest, every: int, frames: FrameStream) -> None:
     """A decoder that complains and gives fewer frames than there are packets has met damage."""
+    refuse_logged_change(info, frames.log)
+    check_unchanged(info)
     if request.start_s is not None or request.duration_s is not None:
         if not frames.frames:
             raise InputError(f"nothing to score in the part asked for: {info.path} lasts {info.duration_s:.2f} s")

@@ -214,15 +214,15 @@ def command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> 
     from vqa_cli.media.binaries import find_ffmpeg
     from vqa_cli.media.command import build_encode_argv
     from vqa_cli.media.decode import build_prepare_argv
+    from vqa_cli.media.delivery import probe_source
     from vqa_cli.media.graph import SourceView
-    from vqa_cli.media.probe import probe
     from vqa_cli.media.process import Runner
 
     lines = []
     with Runner() as runner:
         ffmpeg = find_ffmpeg(runner, ffmpeg_name)
-    for path in paths:
-        info = probe(path)
+        found = [probe_source(runner, ffmpeg, path) for path in paths]
+    for info in found:
         view = SourceView.of(info)
         if steps := plan_preparation(info, settings):
             prepared = Path("prepared.mkv")

@@ -107,7 +107,7 @@ def command(
             at=_parse_at(options["score_at"]),
         )  # fmt: skip
         if len(paths) > 1:
-            read_reference(request, ffmpeg)
+            read_reference(request, runner, ffmpeg)
         cache = cache_dir(options)
         for path in paths:
             try:

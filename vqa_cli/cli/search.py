@@ -73,10 +73,13 @@ def command(source: Path, target: float, output_format: str, **options: Any) -> 
     from vqa_cli.cli.ladder import command_lines
     from vqa_cli.ladder.search import search
     from vqa_cli.ladder.source import ReadySource
-    from vqa_cli.media.probe import probe
+    from vqa_cli.media.binaries import find_ffmpeg
+    from vqa_cli.media.delivery import probe_source
+    from vqa_cli.media.process import Runner
 
     _check(options)
-    info = probe(source)
+    with Runner() as runner:
+        info = probe_source(runner, find_ffmpeg(runner, options["ffmpeg"]), source)
     bench, scale = _bench(info, options)
     with _maybe_sampled(source, bench, options) as sampled:
         used = bench if sampled is None else _on_samples(bench, sampled)

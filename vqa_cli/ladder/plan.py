@@ -9,11 +9,11 @@ from pathlib import Path
 
 from vqa_cli.document import RateMode, RatePoint
 from vqa_cli.errors import InputError, UsageError
+from vqa_cli.media.colour import HDR_TRANSFERS
 from vqa_cli.media.command import EncodeOrder
 from vqa_cli.media.decode import Preparation
 from vqa_cli.media.encoders import Encoder, find_encoder
 from vqa_cli.media.graph import SourceView, rate_text
-from vqa_cli.media.probe import HDR_TRANSFERS
 from vqa_cli.settings import CodecSettings, FixedRung, LadderSettings
 from vqa_cli.values import ColourTags, MediaInfo, Size
 
@@ -211,6 +211,9 @@ def _source_warnings(info: MediaInfo, display: Size) -> Iterator[str]:
         yield f"the clip lasts {info.duration_s:.1f} s: bitrates of so short a clip are dominated by its first frame"
     if info.colour.range == "pc":
         yield "full-range source: encoded and compared in limited range"
+    if info.crowded_frames:
+        rate = f"{float(info.steady_fps or info.fps):.6g}"
+        yield f"{info.crowded_frames} of {info.frames} frames lie too close together for {rate} fps and are dropped"
     if info.alpha:
         yield "transparency is dropped"
 

@@ -13,9 +13,10 @@ from vqa_cli.files import file_sha256
 from vqa_cli.ladder.plan import LadderPlan, as_prepared, plan_preparation
 from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.decode import Preparation, build_inspect_argv, build_prepare_argv
+from vqa_cli.media.delivery import probe_source
 from vqa_cli.media.encode import count_frames
 from vqa_cli.media.graph import SourceView
-from vqa_cli.media.probe import probe
+from vqa_cli.media.probe import check_unchanged, probe
 from vqa_cli.media.process import Runner
 from vqa_cli.settings import LadderSettings
 from vqa_cli.values import MediaInfo
@@ -95,7 +96,7 @@ def ready_source(runner: Runner, ffmpeg: Ffmpeg, path: Path, settings: LadderSet
         InputError: the file is no usable video, is damaged, or needs a treatment that was not asked for.
         ToolError: ffmpeg failed.
     """
-    info = probe(path)
+    info = probe_source(runner, ffmpeg, path)
     plan_preparation(info, settings)  # what is refused by its header need not be decoded
     frames, fields, notes = _decoded_frames(runner, ffmpeg, info, workdir)
     info = replace(info, interlaced=info.interlaced or fields)
@@ -111,7 +112,9 @@ def ready_source(runner: Runner, ffmpeg: Ffmpeg, path: Path, settings: LadderSet
         frames = made.frames
     # The rest of the work goes by the rate that is worked at.
     info = replace(info, frames=frames, fps=view.fps)
-    return ReadySource(info, view, frames, file_sha256(path), steps, argv, notes)
+    sha256 = file_sha256(path)
+    check_unchanged(info)
+    return ReadySource(info, view, frames, sha256, steps, argv, (*info.remarks, *notes))
 
 
 def _decoded_frames(
@@ -124,7 +127,7 @@ def _decoded_frames(
     log = workdir / _FIELDS_LOG
     log.unlink(missing_ok=True)
     argv = build_inspect_argv(ffmpeg.path, SourceView.of(info), log.name)
-    frames, complaint = count_frames(runner, argv, cwd=workdir)
+    frames, complaint = count_frames(runner, argv, info, cwd=workdir)
     if frames < 2:
         raise InputError(f"only {frames} of {info.frames} frames can be decoded: {info.path}", detail=complaint)
     if frames < info.frames and complaint:

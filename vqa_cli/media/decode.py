@@ -145,7 +145,7 @@ def build_prepare_argv(ffmpeg: Path, source: SourceView, steps: Preparation, out
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     if steps.constant_rate:
         stream = stream.filter("fps", fps=steps.constant_rate)
-    stream = _tonemapped(stream) if steps.tonemap else to_limited_yuv(stream, source)
+    stream = _tonemapped(stream, source) if steps.tonemap else to_limited_yuv(stream, source)
     stream = stream.filter("format", steps.pix_fmt)
     options = {"c:v": "ffv1", "level": "3", "g": "1", "slices": "12", "map_metadata": "-1"}
     if not steps.constant_rate:
@@ -154,10 +154,19 @@ def build_prepare_argv(ffmpeg: Path, source: SourceView, steps: Preparation, out
     return (*argv[:1], *GLOBAL, *PROGRESS, *argv[1:], "-y")
 
 
-def _tonemapped(stream: Any) -> Any:
-    """HDR (PQ or HLG) to BT.709 SDR: linear light, Hable curve, back to BT.709. An approximation of a viewer's display."""
+def _tonemapped(stream: Any, source: SourceView) -> Any:
+    """HDR (PQ or HLG) to BT.709 SDR: linear light, Hable curve, back to BT.709. An approximation of a viewer's display.
+
+    The frames are told what the file says: tags of the container alone do not reach them.
+    """
+    tags = {
+        "colorspace": source.colour.matrix or "bt2020nc",
+        "color_primaries": source.colour.primaries or "bt2020",
+        "color_trc": source.colour.transfer,
+    }
     return (
-        stream.filter("zscale", transfer="linear", npl=100)
+        stream.filter("setparams", **tags)
+        .filter("zscale", transfer="linear", npl=100)
         .filter("format", "gbrpf32le")
         .filter("zscale", primaries="bt709")
         .filter("tonemap", tonemap="hable", desat=0)

@@ -13,9 +13,11 @@ import numpy as np
 from vqa_cli.document import EncodeResult
 from vqa_cli.errors import ToolError
 from vqa_cli.files import file_sha256
+from vqa_cli.media.changes import refuse_logged_change
 from vqa_cli.media.probe import packet_rates
 from vqa_cli.media.process import Runner
 from vqa_cli.series import segment_means
+from vqa_cli.values import MediaInfo
 
 _CPU = re.compile(r"bench: utime=([\d.]+)s stime=([\d.]+)s")
 
@@ -94,8 +96,14 @@ def _segment_rates(sizes: Sequence[int], fps: Fraction) -> tuple[float, ...]:
     return segment_means(np.array(sizes, dtype=np.float64) * 8 * float(fps) / 1000, fps)
 
 
-def count_frames(runner: Runner, argv: Sequence[str], *, cwd: Path | None = None) -> tuple[int, str | None]:
-    """Run a null decode (``build_count_argv``): frames that come out, and the decoder's first complaint if any."""
+def count_frames(
+    runner: Runner, argv: Sequence[str], info: MediaInfo, *, cwd: Path | None = None
+) -> tuple[int, str | None]:
+    """Run a null decode (``build_count_argv``): frames that come out, and the decoder's first complaint if any.
+
+    Raises:
+        InputError: the picture changes in mid-file.
+    """
     frames = 0
 
     def on_line(line: str) -> bool:
@@ -106,6 +114,7 @@ def count_frames(runner: Runner, argv: Sequence[str], *, cwd: Path | None = None
         return key == "frame"
 
     done = runner.run(argv, cwd=cwd, on_line=on_line)
+    refuse_logged_change(info, done.stderr)
     complaints = [line for line in done.stderr.splitlines() if "[error]" in line]
     return frames, complaints[0].replace("[error] ", "") if complaints else None
 
