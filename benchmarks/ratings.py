@@ -29,7 +29,8 @@ import pandas as pd
 from vqa_cli.cli.inputs import VIDEO_SUFFIXES
 from vqa_cli.errors import InputError, VqaError
 from vqa_cli.media.binaries import find_ffmpeg
-from vqa_cli.media.probe import HDR_TRANSFERS, probe
+from vqa_cli.media.colour import HDR_TRANSFERS
+from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
 
 PICTURES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"])

@@ -58,11 +58,13 @@ class ColourTags:
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """What probing found in the first video stream of a file.
+    """What probing found in the video stream of a file.
 
-    ``coded`` is the stored size; ``size`` is the size to be shown, after rotation and pixel aspect ratio.
-    ``frames`` counts packets; a few codecs carry packets that are never shown, so a decode may give fewer.
-    ``fps`` is the mean where the rate varies (``vfr``); ``steady_fps`` is then the constant rate that keeps its frames.
+    ``coded`` is the stored size, cropped as decoding crops it; ``size`` is the size to be shown, after rotation and pixel
+    aspect ratio. ``frames`` counts packets that are shown; a few codecs carry some that never are, so a decode may give fewer.
+    ``fps`` is the mean where the rate varies (``vfr``); ``steady_fps`` is then the constant rate that keeps its frames, but
+    for ``crowded_frames``. ``modified_ns`` is the file's time, by which a later change is noticed. ``remarks`` are what users
+    should hear of the file.
     """
 
     path: Path
@@ -85,6 +87,9 @@ class MediaInfo:
     size_bytes: int
     video_bytes: int
     steady_fps: Fraction | None = None
+    crowded_frames: int = 0
+    modified_ns: int = 0
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +109,14 @@ class Preparation:
     """What must happen to a file's frames before anything can be compared with them; false where nothing must.
 
     ``constant_rate`` is the rate that they are brought to in frames/s, as ffmpeg writes it: ``30000/1001``.
-    ``full_range`` and ``rgb`` say what they are before.
+    ``colour``, ``full_range`` and ``rgb`` say what they are before.
     """
 
     constant_rate: str | None = None
     deinterlace: bool = False
     tonemap: bool = False
     pix_fmt: str = "yuv420p"
+    colour: ColourTags = ColourTags()
     full_range: bool = False
     rgb: bool = False
 

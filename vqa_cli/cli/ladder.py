@@ -217,10 +217,11 @@ def command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> 
     from vqa_cli.media.process import Runner
 
     with Runner() as runner:
-        ffmpeg = find_ffmpeg(runner, ffmpeg_name).path
+        program = find_ffmpeg(runner, ffmpeg_name)
+        sources = [header_only(runner, program, path, settings.treatment) for path in paths]
+    ffmpeg = program.path
     lines: list[tuple[str, ...]] = []
-    for path in paths:
-        source = header_only(path, settings.treatment)
+    for path, source in zip(paths, sources, strict=True):
         read = Path(PREPARED) if source.steps else path.absolute()
         if source.steps:
             lines.append(fill(source.prepare_argv, {FFMPEG: ffmpeg, SOURCE: path.absolute()}))

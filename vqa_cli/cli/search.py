@@ -80,10 +80,14 @@ def command(source: Path, output_format: str, **options: Any) -> int:
     from vqa_cli.cli.ladder import command_lines
     from vqa_cli.ladder.plan import plan_ladder
     from vqa_cli.ladder.search import search
-    from vqa_cli.media.probe import probe
+    from vqa_cli.media.binaries import find_ffmpeg
+    from vqa_cli.media.delivery import probe_source
+    from vqa_cli.media.process import Runner
 
     _check(options)
-    task = _task(probe(source), options)
+    with Runner() as runner:
+        info = probe_source(runner, find_ffmpeg(runner, options["ffmpeg"]), source)
+    task = _task(info, options)
     with _maybe_sampled(source, task.question, options) as sampled:
         used = task.question if sampled is None else _on_samples(task.question, sampled)
         with used.open() as trials:

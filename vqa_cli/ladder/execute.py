@@ -109,7 +109,7 @@ def _score_source(task: SourceTask, site: Site, folder: Path) -> SourceOutcome:
     if clip is None:
         with site.sources.path(source) as path:
             argv = fill(task.viewing.argv, {FFMPEG: site.ffmpeg.path, SOURCE: path})
-            clip = viewer.view(task.viewing, argv, task.content, folder, source.path).clip
+            clip = viewer.view(task.viewing, argv, task.content, folder).clip
     assert clip is not None  # there are no such tasks without a scorer
     return SourceOutcome(task, _model_score(clip, task), {"model": clip.frame_scores})
 
@@ -124,7 +124,7 @@ def _measure(task: RungTask, site: Site, folder: Path, on_share: OnShare) -> Run
         job = EncodeJob(encode_argv, folder, output, task.source.frames, task.source.fps)
         encode = run_encode(site.runner, job, lambda share: on_share(share * _ENCODING))
         _check_coded(output, task)
-        viewed = site.viewer.view(task.viewing, argv, encode.sha256, folder, task.output)
+        viewed = site.viewer.view(task.viewing, argv, encode.sha256, folder)
     fidelity = {name: make_series(values, task.source.fps) for name, values in viewed.fidelity.values.items()}
     found = _Found(Measured(encode=encode, fidelity=fidelity), viewed.clip, viewed.fidelity.values)
     if not viewed.fidelity.faults:

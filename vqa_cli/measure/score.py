@@ -170,7 +170,9 @@ class FileScorer:
         treatment = self.request.treatment
         if not self.request.is_part:
             return self.inspector.look(path, treatment)
-        source = header_only(path, treatment)  # of a long film nobody decodes the rest to see a part
+        source = header_only(
+            self.runner, self.ffmpeg, path, treatment
+        )  # of a long film nobody decodes the rest to see a part
         return replace(source, sha256=file_sha256(path)) if self.hashed else source
 
     def _plan(self, source: Source, reference: Source | None) -> tuple[Viewing, Size]:
@@ -190,7 +192,7 @@ class FileScorer:
         names = {SOURCE: file} if reference is None else {ENCODE: file, SOURCE: reference.view.path}
         argv = fill(viewing.argv, {FFMPEG: self.ffmpeg.path, **names})
         with tempfile.TemporaryDirectory(prefix="vqa-", dir=self.inspector.workdir) as folder:
-            return viewer.view(viewing, argv, content, Path(folder), str(source.info.path))
+            return viewer.view(viewing, argv, content, Path(folder), source.info)
 
 
 @contextmanager
@@ -293,7 +295,9 @@ def _differ_in_shape(a: Size, b: Size) -> bool:
 
 def _remarks(source: Source, reference: Source | None, viewed: Viewed) -> tuple[str, ...]:
     notes = list(source.remarks)
-    if viewed.complaint and not source.notes:  # else a look at the whole has told it
+    if viewed.complaint and not any(
+        viewed.complaint.split("]")[-1] in text for text in source.notes
+    ):  # else a look at the whole has told it
         notes.append(f"the decoder complained: {viewed.complaint}")
     if reference is not None:
         notes += [f"reference: {text}" for text in reference.remarks]

@@ -13,9 +13,10 @@ from vqa_cli.measure.template import FFMPEG, SOURCE, fill
 from vqa_cli.measure.treatment import describe, plan_preparation, prepared_view
 from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.decode import build_count_argv, build_inspect_argv, build_prepare_argv
+from vqa_cli.media.delivery import probe_source
 from vqa_cli.media.encode import count_frames
 from vqa_cli.media.graph import SourceView
-from vqa_cli.media.probe import probe
+from vqa_cli.media.probe import check_unchanged
 from vqa_cli.media.process import Runner
 from vqa_cli.store.content import content_key
 from vqa_cli.store.inspections import Inspection, Inspections
@@ -111,14 +112,11 @@ class Inspector:
         return self.seen[path, treatment]
 
     def _look(self, path: Path, treatment: Treatment) -> Source:
-        info = probe(path)
+        info = probe_source(self.runner, self.ffmpeg, path)
         plan_preparation(info, treatment)  # what is refused by its header need not be decoded
-        before = path.stat()
         content = file_sha256(path)
         found = self._inspect(info, content, treatment)
-        after = path.stat()
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            raise InputError(f"changed while it was read: {path}", hint="wait until it is written whole")
+        check_unchanged(info)
         _check_whole(info, found)
         notes = _notes(info, found)
         info = replace(info, interlaced=info.interlaced or found.interlaced_from is not None)
@@ -135,7 +133,7 @@ class Inspector:
         log = self.workdir / _FIELDS_LOG
         log.unlink(missing_ok=True)
         paths = {FFMPEG: self.ffmpeg.path, SOURCE: view.path}
-        frames, complaint = count_frames(self.runner, fill(argv, paths), cwd=self.workdir)
+        frames, complaint = count_frames(self.runner, fill(argv, paths), info, cwd=self.workdir)
         first = _LOGGED.search(log.read_text(encoding="utf-8")) if log.exists() else None
         prepared = self._at_constant_rate(info) if steady else frames
         found = Inspection(
@@ -147,19 +145,19 @@ class Inspector:
     def _at_constant_rate(self, info: MediaInfo) -> int:
         """Frames after a variable rate was made constant."""
         view = prepared_view(info, plan_preparation(info, Treatment(tonemap=True, deinterlace=True)))
-        return count_frames(self.runner, build_count_argv(self.ffmpeg.path, view), cwd=self.workdir)[0]
+        return count_frames(self.runner, build_count_argv(self.ffmpeg.path, view), info, cwd=self.workdir)[0]
 
 
-def header_only(path: Path, treatment: Treatment) -> Source:
+def header_only(runner: Runner, ffmpeg: Ffmpeg, path: Path, treatment: Treatment) -> Source:
     """The source as its header tells it, without hash and notes; frames are those that it promises.
 
     Raises:
         InputError: it is no usable video, or needs a treatment that is not allowed.
     """
-    info = probe(path)
+    info = probe_source(runner, ffmpeg, path)
     view = prepared_view(info, plan_preparation(info, treatment))
     frames = round(info.duration_s * view.fps) if view.steps.constant_rate else info.frames
-    return Source(replace(info, frames=frames, fps=view.fps), view, "")
+    return Source(replace(info, frames=frames, fps=view.fps), view, "", info.remarks)
 
 
 def _check_whole(info: MediaInfo, found: Inspection) -> None:
@@ -176,7 +174,7 @@ def _check_whole(info: MediaInfo, found: Inspection) -> None:
 
 
 def _notes(info: MediaInfo, found: Inspection) -> tuple[str, ...]:
-    notes = []
+    notes = list(info.remarks)
     if found.interlaced_from is not None and not info.interlaced:
         notes.append(f"interlaced from frame {found.interlaced_from} on")
     if found.complaint:

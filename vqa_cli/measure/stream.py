@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 
 from vqa_cli.errors import InputError
 from vqa_cli.measure.template import ENCODE, FFMPEG, SOURCE, Argv
+from vqa_cli.media.changes import refuse_logged_change
 from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv, compared_depth
 from vqa_cli.media.encode import first_complaint
 from vqa_cli.media.fidelity import Fidelity, read_logs
 from vqa_cli.media.frames import FrameStream, frame_format, open_frames
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.prefetch import prefetch
+from vqa_cli.media.probe import check_unchanged
 from vqa_cli.media.process import Runner
 from vqa_cli.store.seen import Seen, Stream
-from vqa_cli.values import ClipScore, FrameFormat, PixelWish, Scorer, Size
+from vqa_cli.values import ClipScore, FrameFormat, MediaInfo, PixelWish, Scorer, Size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,34 +111,39 @@ class Viewer:
         """The model's verdict on a file with this content, where nothing need be decoded for it."""
         return self.seen.find(viewing.stream(content, self.ffmpeg_sha256), self.scorer) if self.scorer else None
 
-    def view(self, viewing: Viewing, argv: Argv, content: str, workdir: Path, what: str) -> Viewed:
+    def view(self, viewing: Viewing, argv: Argv, content: str, workdir: Path, info: MediaInfo | None = None) -> Viewed:
         """Decode once for scorer and metrics.
 
         Args:
             argv: the viewing's command with paths filled in.
             workdir: a folder of its own, where the metrics' logs go.
-            what: names the file in errors.
+            info: of a file that somebody gave, and that may change while it is read; ``None`` for our own encodes.
 
         Raises:
-            InputError: fewer or more frames than expected, or none.
+            InputError: fewer or more frames than expected, or none; another picture in mid-file; the file has changed.
             ToolError: ffmpeg failed or fell silent.
             ModelError: the score is no number.
             StorageError: what was seen cannot be written.
         """
         clip: ClipScore | None = None
         pixels, wanted = viewing.pixels, viewing.frames
+        what = str(info.path) if info else "the encode"
         with open_frames(self.runner, argv, pixels, expected=wanted, what=what, cwd=workdir) as frames:
             if self.scorer is None:
                 for _ in frames:
                     pass
             else:
                 stream = viewing.stream(content, self.ffmpeg_sha256)
-                clip = self.seen.score(stream, self.scorer, prefetch(_some(frames, what)))
+                clip = self.seen.score(stream, self.scorer, prefetch(_whole(frames, what, info)))
         read = read_logs(workdir, viewing.metrics, frames=frames.frames * viewing.every, bit_depth=viewing.bit_depth)
         return Viewed(clip, read, first_complaint(frames.log))
 
 
-def _some(frames: FrameStream, what: str) -> Iterator[NDArray[np.uint8]]:
+def _whole(frames: FrameStream, what: str, info: MediaInfo | None) -> Iterator[NDArray[np.uint8]]:
+    """The frames; where they turn out to be wrong, an error at the end, so that nothing of them is remembered."""
     yield from frames
     if not frames.frames:
         raise InputError(f"no frame in the part asked for: {what}")
+    if info is not None:
+        refuse_logged_change(info, frames.log)
+        check_unchanged(info)

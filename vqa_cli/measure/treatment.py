@@ -7,9 +7,9 @@ from dataclasses import replace
 from fractions import Fraction
 
 from vqa_cli.errors import InputError
+from vqa_cli.media.colour import HDR_TRANSFERS
 from vqa_cli.media.graph import SourceView, rate_text
 from vqa_cli.media.pixels import bit_depth
-from vqa_cli.media.probe import HDR_TRANSFERS
 from vqa_cli.values import ColourTags, MediaInfo, Preparation, Treatment
 
 
@@ -33,6 +33,7 @@ def plan_preparation(info: MediaInfo, treatment: Treatment) -> Preparation:
         deinterlace=info.interlaced,
         tonemap=hdr,
         pix_fmt="yuv420p10le" if info.bit_depth > 8 and not hdr else "yuv420p",
+        colour=view.colour,
         full_range=view.full_range,
         rgb=view.rgb,
     )

@@ -13,9 +13,11 @@ import numpy as np
 from vqa_cli.document import EncodeResult
 from vqa_cli.errors import ToolError
 from vqa_cli.files import file_sha256
+from vqa_cli.media.changes import refuse_logged_change
 from vqa_cli.media.probe import packet_rates
 from vqa_cli.media.process import Runner
 from vqa_cli.series import segment_means
+from vqa_cli.values import MediaInfo
 
 _OF_OUTPUT = re.compile(r"^\[(?:rawvideo|null|out#\S*|vost#\S*) @")
 _CPU = re.compile(r"bench: utime=([\d.]+)s stime=([\d.]+)s")
@@ -95,18 +97,26 @@ def _segment_rates(sizes: Sequence[int], fps: Fraction) -> tuple[float, ...]:
     return segment_means(np.array(sizes, dtype=np.float64) * 8 * float(fps) / 1000, fps)
 
 
-def count_frames(runner: Runner, argv: Sequence[str], *, cwd: Path | None = None) -> tuple[int, str | None]:
-    """Run a null decode (``build_count_argv``): frames that come out, and the decoder's first complaint if any."""
+def count_frames(
+    runner: Runner, argv: Sequence[str], info: MediaInfo, *, cwd: Path | None = None
+) -> tuple[int, str | None]:
+    """Run a null decode (``build_count_argv``): frames that come out, and the decoder's first complaint if any.
+
+    Raises:
+        InputError: the picture changes in mid-file.
+    """
     frames = 0
 
     def on_line(line: str) -> bool:
         nonlocal frames
         key, _, value = line.partition("=")
-        if key == "frame":
-            frames = int(value)
-        return key == "frame"
+        if key != "frame" or not value.strip().isdigit():
+            return False
+        frames = int(value)
+        return True
 
     done = runner.run(argv, cwd=cwd, on_line=on_line)
+    refuse_logged_change(info, done.stderr)
     return frames, first_complaint(done.stderr)
 
 

@@ -66,7 +66,7 @@ def prepared(source: SourceView, **options: Any) -> Any:
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     if steps.constant_rate:
         stream = stream.filter("fps", fps=steps.constant_rate)
-    stream = _tonemapped(stream) if steps.tonemap else _to_limited_yuv(stream, source)
+    stream = _tonemapped(stream, steps.colour) if steps.tonemap else _to_limited_yuv(stream, source)
     return stream.filter("format", steps.pix_fmt)
 
 
@@ -94,10 +94,19 @@ def _to_limited_yuv(stream: Any, source: SourceView) -> Any:
     return _scaled(stream, before, "bicubic") if before.full_range or before.rgb else stream
 
 
-def _tonemapped(stream: Any) -> Any:
-    """HDR (PQ or HLG) to BT.709 SDR: linear light, Hable curve, back to BT.709. An approximation of a viewer's display."""
+def _tonemapped(stream: Any, colour: ColourTags) -> Any:
+    """HDR (PQ or HLG) to BT.709 SDR: linear light, Hable curve, back to BT.709. An approximation of a viewer's display.
+
+    The frames are told what the file says: tags of the container alone do not reach them.
+    """
+    tags = {
+        "colorspace": colour.matrix or "bt2020nc",
+        "color_primaries": colour.primaries or "bt2020",
+        "color_trc": colour.transfer,
+    }
     return (
-        stream.filter("zscale", transfer="linear", npl=100)
+        stream.filter("setparams", **tags)
+        .filter("zscale", transfer="linear", npl=100)
         .filter("format", "gbrpf32le")
         .filter("zscale", primaries="bt709")
         .filter("tonemap", tonemap="hable", desat=0)
