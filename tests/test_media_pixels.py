@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from conftest import FFMPEG
 
 from vqa_cli.errors import UsageError
-from vqa_cli.ladder.plan import expect_prepared
-from vqa_cli.media.decode import Preparation
+from vqa_cli.measure.treatment import prepared_view
 from vqa_cli.media.encoders import ENCODERS
 from vqa_cli.media.pixels import bit_depth
+from vqa_cli.values import Preparation
 
 
 def _said_by_ffmpeg() -> dict[str, int]:
@@ -54,5 +52,4 @@ def test_a_format_without_samples_is_refused(name: str) -> None:
 def test_a_source_prepared_in_12_bit_is_12_bit() -> None:
     from test_media_command import source
 
-    made = expect_prepared(source(), replace(Preparation(), pix_fmt="yuv420p12le"), Path("made.mkv"))
-    assert made.bit_depth == 12
+    assert prepared_view(source(), Preparation(deinterlace=True, pix_fmt="yuv420p12le")).bit_depth == 12

@@ -70,10 +70,10 @@ def test_a_decoder_that_fails_at_one_file_ends_no_batch(
     done = vqa("score", bad, moving, "--ffmpeg", breaks_on_bad, "--format", "csv", "--device", "cpu", "--no-cache")
     assert done.returncode == 8, done.stderr
     first, second = csv.DictReader(io.StringIO(done.stdout))
-    assert first["error"] == f"exit code 7: fussy-ffmpeg (the decoder broke): {bad}" and not first["score"]
+    assert first["error"] == f"no frame can be decoded: {bad} (the decoder broke)" and not first["score"]
     assert float(second["score"]) and not second["error"]
     alone = vqa("score", bad, "--ffmpeg", breaks_on_bad, "--device", "cpu", "--no-cache")
-    assert alone.returncode == 4 and alone.stdout == ""
+    assert alone.returncode == 3 and alone.stdout == ""
 
 
 def test_where_every_file_fails_the_first_one_says_how(vqa: Vqa, moving: Path, breaks_on_bad: Path) -> None:
@@ -82,7 +82,7 @@ def test_where_every_file_fails_the_first_one_says_how(vqa: Vqa, moving: Path, b
         names.append(moving.with_name(name))
         names[-1].write_bytes(moving.read_bytes())
     done = vqa("score", *names, "--ffmpeg", breaks_on_bad, "--device", "cpu", "--no-cache")
-    assert done.returncode == 4
+    assert done.returncode == 3
     assert len(done.stderr.splitlines()) == 2
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ class LadderJob:
             are compared by one yardstick, and one without libvmaf can still be judged.
     """
 
-    sources: tuple[StrPath, ...] | StrPath
+    sources: Sequence[StrPath] | StrPath
     settings: LadderSettings
     scorer: Scorer | None
     ffmpeg: str | None = None
@@ -54,13 +54,13 @@ class LadderJob:
 
     def __post_init__(self) -> None:
         # One name is one source: else its letters would be sources.
-        if isinstance(self.sources, (str, os.PathLike)):
-            object.__setattr__(self, "sources", (self.sources,))
+        given = self.sources
+        object.__setattr__(self, "sources", (given,) if isinstance(given, (str, os.PathLike)) else tuple(given))
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """The sources as paths."""
-        return tuple(Path(source) for source in self.sources)  # type: ignore[union-attr]
+        return tuple(map(Path, self.sources))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
