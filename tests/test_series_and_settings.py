@@ -166,30 +166,3 @@ def test_help_loads_nothing_heavy() -> None:
     code = "import sys; sys.argv=['vqa','--help']\nfrom vqa_cli.cli import main\ntry: main()\nexcept SystemExit: pass\nprint(sorted({'torch','pandas','numpy','av','altair','pydantic'} & set(sys.modules)), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
-
-
-FORBIDDEN = {
-    "media": {"torch", "vqa_cli.model", "vqa_cli.ladder", "vqa_cli.cli", "click", "tqdm"},
-    "model": {"subprocess", "vqa_cli.media", "vqa_cli.ladder", "vqa_cli.cli", "click", "tqdm"},
-    "ladder": {"torch", "subprocess", "vqa_cli.model", "vqa_cli.analysis", "vqa_cli.report", "vqa_cli.train", "vqa_cli.cli", "click", "tqdm"},
-    "analysis": {"torch", "subprocess", "vqa_cli.media", "vqa_cli.model", "vqa_cli.ladder", "vqa_cli.report", "vqa_cli.cli", "click"},
-    "report": {"torch", "subprocess", "vqa_cli.media", "vqa_cli.model", "vqa_cli.ladder", "vqa_cli.train", "vqa_cli.cli", "click"},
-    "train": {"subprocess", "vqa_cli.ladder", "vqa_cli.report", "vqa_cli.cli", "click", "tqdm"},
-    ".": {"training"},
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("package", sorted(FORBIDDEN))
-def test_arrows_point_one_way(package: str) -> None:
-    import ast
-
-    import vqa_cli
-
-    for path in sorted((Path(vqa_cli.__file__).parent / package).rglob("*.py")):
-        if path.name == "process.py":
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            bad = [n for n in names for f in FORBIDDEN[package] if n == f or n.startswith(f + ".")]
-            assert not bad, f"{path.name} imports {bad}"
