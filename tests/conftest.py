@@ -9,6 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no fault of the code's: nothing here is timed.
+settings.register_profile("vqa", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("vqa")
 
 FFMPEG = __import__("imageio_ffmpeg").get_ffmpeg_exe()
 

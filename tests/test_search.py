@@ -33,7 +33,7 @@ def bent(slope: float, bend: float) -> Callable[[float], float]:
     return lambda crf: 100 - slope * (crf - 10) - bend * (crf - 10) ** 2
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.floats(5, 99.9), st.floats(0.05, 1.0), st.floats(0.0, 0.05))
 def test_the_highest_crf_that_reaches_the_target(target: float, slope: float, bend: float) -> None:
     quality = bent(slope, bend)
@@ -43,7 +43,7 @@ def test_the_highest_crf_that_reaches_the_target(target: float, slope: float, be
     assert len(tried) == len(set(tried)) <= 12
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.floats(60, 97))
 def test_the_lowest_bitrate_that_reaches_the_target(target: float) -> None:
     scale = bitrate_scale(100, 10_000, 3)
@@ -77,7 +77,7 @@ def test_confirming_goes_up_until_the_target_is_reached() -> None:
     assert [trial.point for trial in never.trials] == [12, 11, 10] and never.best is None
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.integers(600, 20_000), st.lists(st.integers(1, 19_999), max_size=12), st.integers(1, 8), st.sampled_from([25, 48])
 )  # fmt: skip
