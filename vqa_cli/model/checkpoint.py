@@ -42,7 +42,7 @@ class Card(BaseModel):
 
     ``backbone`` is ``"lite"``, ``"resnet50"`` or ``"brisque"``; ``backbone_config`` and ``head_config`` are the constructors'
     arguments, ``head`` a name of ``heads.HEADS``. A file of a ResNet-50 model holds the head alone: its backbone is
-    torchvision's. ``use`` says in words what the score may be used for.
+    torchvision's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
@@ -59,7 +59,6 @@ class Card(BaseModel):
     training_data: str
     licence: str
     citation: str = ""
-    use: str = ""
     metrics: dict[str, float] = {}
     training: dict[str, Any] = {}
 
