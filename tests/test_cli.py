@@ -350,6 +350,9 @@ def test_models_state_what_they_are(vqa: Vqa) -> None:
     ):
         facts = vqa("models", "info", name).stdout
         assert data in facts and pixels in facts and "sha256" in facts
+    first, use, *_ = vqa("models", "info", "vsfa-lite").stdout.split(". ")
+    assert first == "No-reference estimate of VMAF: 100 looks like a clean source, 0 is ruined"
+    assert use == "Use it to order the encodes of one source and to see that an encode got worse"
 
 
 def test_weights_that_are_missing_do_not_verify(vqa: Vqa, tmp_path: Path) -> None:

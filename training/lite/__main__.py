@@ -7,7 +7,7 @@ from ast import literal_eval
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,6 +18,9 @@ from vqa_cli.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from training.lite.batches import FitSettings
     from training.lite.ladders import Part
+    from training.lite.tune import TuneSettings
+
+S = TypeVar("S", "FitSettings", "TuneSettings")
 
 
 @click.group()
@@ -109,7 +112,7 @@ def fit(
     work(data, settings, log=_logger(), start=start)
 
 
-def _changed(settings: FitSettings, changes: tuple[str, ...]) -> FitSettings:
+def _changed(settings: S, changes: tuple[str, ...]) -> S:
     for change in changes:
         name, _, value = change.partition("=")
         try:
@@ -117,7 +120,9 @@ def _changed(settings: FitSettings, changes: tuple[str, ...]) -> FitSettings:
             changed: dict[str, Any] = {name: kind(literal_eval(value))}
             settings = replace(settings, **changed)
         except (AttributeError, ValueError, SyntaxError, TypeError) as err:
-            raise UsageError(f"no such hyper-parameter or value: {change}", hint="NAME=VALUE, see FitSettings") from err
+            raise UsageError(
+                f"no such hyper-parameter or value: {change}", hint=f"NAME=VALUE, see {type(settings).__name__}"
+            ) from err
     return settings
 
 
@@ -136,6 +141,26 @@ def export(data: Path, output: Path | None, no_evaluate: bool, jobs: int) -> Non
     torch.set_num_threads(1)
     card = work(data, output or lite_path(), log=_logger(), evaluate_too=not no_evaluate, jobs=jobs)
     click.echo(card.model_dump_json(indent=1))
+
+
+@lite.command(name="tune")
+@_DATA
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write.")
+@click.option("--model", type=click.Path(path_type=Path), help="Model file to start from [the package's own].")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--threads", default=1, show_default=True)
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Another hyper-parameter, e.g. steps=600.")
+def tune(data: Path, output: Path, model: Path | None, seed: int, threads: int, changes: tuple[str, ...]) -> None:
+    """Tune the head on the training ladders: which of two encodes at equal rate is better."""
+    import torch
+
+    from training.lite.tune import TuneSettings
+    from training.lite.tune import tune as work
+    from vqa_cli.model.registry import lite_path
+
+    torch.set_num_threads(threads)
+    settings = _changed(TuneSettings(seed=seed), changes)
+    work(data, model or lite_path(), output, settings, _logger())
 
 
 if __name__ == "__main__":

@@ -19,6 +19,15 @@ from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.load import load_scorer
 from vqa_cli.model.vsfa import VsfaHead
 
+# Of the weights that ship: benchmarks/accuracy.py says so. Look at it again before new ones do.
+DESCRIPTION = (
+    "No-reference estimate of VMAF: 100 looks like a clean source, 0 is ruined. "
+    "Use it to order the encodes of one source and to see that an encode got worse. "
+    "Between encoders or sizes at equal bitrate it is a hint and no verdict: it favours x265, and between x265 and SVT-AV1 it "
+    "is little better than a coin. "
+    "Its level does not carry from one source to another, and it misses frozen, missing, banded and noisy frames as often as "
+    "it finds them."
+)
 _LICENCE = (
     "MIT; trained on pictures and clips in the public domain or under CC0, CC-BY, Apache-2.0, BSD, MIT, Unsplash, "
     "Pexels, Pixabay and Kodak terms, each named in training/lite/sources.csv"
@@ -56,7 +65,7 @@ def export(out: Path, target: Path, *, log: Log, evaluate_too: bool = True, jobs
         head_config=config,
         scale=Scale(
             name="0-100, VMAF-trained", minimum=0, maximum=100, gain=100, knee=0.05,
-            description="No-reference estimate of VMAF: 100 looks like a clean source, 0 is ruined; levels depend on content.",
+            description=DESCRIPTION,
         ),
         preprocessing="yuv420p as decoded, whole frame at the scoring size, cells of 4x4 luma pixels, change since the frame before",
         training_data=f"{saved['clips']} encodes of {len(saved['groups'])} groups of openly licensed footage, photographs and drawn pictures, VMAF v0.6.1 per frame as label",

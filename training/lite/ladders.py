@@ -34,6 +34,7 @@ _LARGEST = 288
 _FILMED = Size(480, 270)
 _PER_GROUP = 2
 _PHOTOS = 4
+_PATIENCE_S = 3600.0
 _PRESET = """display = {display}
 heights = [{heights}]
 gop_s = 1.0
@@ -115,7 +116,8 @@ def make_ladders(media: Path, out: Path, part: Part) -> Iterator[str]:
     """
     out.mkdir(parents=True, exist_ok=True)
     done = {ladder.key for ladder in read_ladders(out)} if (out / "ladders.jsonl").exists() else set()
-    with Runner() as runner:
+    # A ladder says nothing until it is done; it watches its own encoders.
+    with Runner(silence_s=_PATIENCE_S) as runner:
         for source in chosen(part):
             if source.key in done:
                 continue

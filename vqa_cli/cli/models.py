@@ -45,7 +45,7 @@ def info(name: str, model_dir: Path | None) -> None:
         from vqa_cli.model.checkpoint import load_model
 
         card, _, digest = load_model(lite_path())
-        click.echo(f"{lite_path()}\nsha256 {digest}\n{card.model_dump_json(indent=1)}")
+        click.echo(f"{card.scale.description}\n{lite_path()}\nsha256 {digest}\n{card.model_dump_json(indent=1)}")
         return
     model = _published(name)
     click.echo(
