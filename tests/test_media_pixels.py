@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from conftest import FFMPEG
 
 from vqa_cli.errors import UsageError
-from vqa_cli.ladder.plan import expect_prepared
-from vqa_cli.media.decode import Preparation
 from vqa_cli.media.encoders import ENCODERS
 from vqa_cli.media.pixels import bit_depth
 
@@ -49,10 +45,3 @@ def test_a_format_without_samples_is_refused(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         bit_depth(name)
     assert caught.value.message == f"no such pixel format: {name}"
-
-
-def test_a_source_prepared_in_12_bit_is_12_bit() -> None:
-    from test_media_command import source
-
-    made = expect_prepared(source(), replace(Preparation(), pix_fmt="yuv420p12le"), Path("made.mkv"))
-    assert made.bit_depth == 12
