@@ -273,6 +273,7 @@ def test_a_preset_file_writes_nowhere(vqa: Vqa, clip: Path, tmp_path: Path) -> N
         done = vqa("ladder", clip, "--preset", preset, "-o", tmp_path / "out")
         assert done.returncode == 2 and done.stderr.startswith("error: extra of libx264: "), done.stderr
         assert not victim.exists()
+        assert vqa("presets", "validate", preset).stderr == done.stderr
 
 
 @pytest.mark.ffmpeg
