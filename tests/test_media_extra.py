@@ -15,7 +15,7 @@ from vqa_cli.errors import UsageError
 from vqa_cli.media.command import rate_options, speed_options
 from vqa_cli.media.encoders import ENCODERS, Encoder, Options
 from vqa_cli.media.extra import nested, parse_extra
-from vqa_cli.media.grain import carries_grain, synthesises_grain
+from vqa_cli.media.grain import ADDED, SYNTHESISED, carries_grain, synthesises_grain
 from vqa_cli.media.listing import Option, parse_options
 
 ANY = st.text(max_size=40)
@@ -273,6 +273,7 @@ def test_a_preset_file_writes_nowhere(vqa: Vqa, clip: Path, tmp_path: Path) -> N
         done = vqa("ladder", clip, "--preset", preset, "-o", tmp_path / "out")
         assert done.returncode == 2 and done.stderr.startswith("error: extra of libx264: "), done.stderr
         assert not victim.exists()
+        assert vqa("presets", "validate", preset).stderr == done.stderr
 
 
 @pytest.mark.ffmpeg
@@ -319,8 +320,7 @@ def test_which_options_have_the_decoder_add_grain() -> None:
 
 @pytest.mark.ffmpeg
 def test_grain_is_said_in_table_document_and_report(vqa: Vqa, clip: Path, media: Path) -> None:
-    folder = media / "grainy"
-    said = "film grain is synthesised: decoded with grain on, and full-reference metrics fall because no grain equals the source's"
+    folder, said = media / "grainy", SYNTHESISED
     common = ("--codec", "svtav1", "--crf", "30,40", "--height", "90", "--display", "90", "--metric", "psnr", "--model", "none",
               "--encoder-preset", "10", "--keep-encodes", "-o", folder)  # fmt: skip
     done = vqa("ladder", clip, *common, "--extra", "-svtav1-params film-grain=20")
@@ -331,6 +331,10 @@ def test_grain_is_said_in_table_document_and_report(vqa: Vqa, clip: Path, media:
     assert said.replace("'", "&#39;") in (folder / "report.html").read_text()
     (grainy, _) = sorted(folder.glob("encodes/*/*.mp4"))
     assert carries_grain(grainy, 0)
+    onward = vqa("ladder", grainy, *common[:-2], "-o", media / "from grain")
+    assert onward.returncode == 0 and f"warning: libsvtav1_90p_crf30.mp4: {ADDED}" in onward.stderr
+    scored = vqa("score", grainy, "--reference", clip, "--metric", "psnr")
+    assert scored.returncode == 0 and ADDED in scored.stderr
     plain = vqa("ladder", clip, *common)
     assert plain.returncode == 0 and "grain" not in plain.stdout
     assert not carries_grain(grainy, 0) and not carries_grain(clip, 0) and not carries_grain(media / "none.mp4", 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from documents import ladder, make_run
 from vqa_cli.analysis.policy import Allowance, Policy
 from vqa_cli.cli.inputs import expand_inputs
 from vqa_cli.errors import UsageError
-from vqa_cli.names import folder_names, source_names
+from vqa_cli.names import folder_names, run_folder, source_names
 
 QUICK = ("--codec", "x264", "--height", "90", "--display", "90", "--encoder-preset", "ultrafast", "--model", "none",
          "--metric", "psnr", "-q")  # fmt: skip
@@ -98,3 +99,26 @@ def test_a_policy_finds_a_source_by_its_file_name_too() -> None:
     assert [policy.limits_for(name).max_overshoot for name in names] == [6.0, 9.0, None]
     exception = Allowance(reason="r", source="clip.mp4")
     assert exception.covers("x/clip.mp4", "", "") and not exception.covers("x/other.mp4", "", "")
+
+
+def test_the_folder_of_a_run_fits_into_a_name_whatever_its_source_is_called() -> None:
+    assert run_folder(Path("/videos/clip 1.mp4"), "mobile") == "vqa-clip 1-mobile"
+    long, other = (run_folder(Path("n" * 249 + f"{end}.mp4"), "mobile") for end in "ab")
+    assert long != other and long.startswith("vqa-nnn") and len(long) == 200
+    wide = run_folder(Path("ü" * 120 + ".mp4"), "mobile")
+    assert len(os.fsencode(wide)) <= 200 and wide.startswith("vqa-üü")
+
+
+def test_a_presets_name_leads_to_no_other_folder() -> None:
+    assert run_folder(Path("clip.mp4"), "../../elsewhere") == "vqa-clip-.._.._elsewhere"
+    assert run_folder(Path("clip.mp4"), "a\\b\nc") == "vqa-clip-a_b_c"
+
+
+@pytest.mark.ffmpeg
+def test_a_source_with_as_long_a_name_as_can_be_has_its_ladder(vqa: Vqa, media: Path, tmp_path: Path) -> None:
+    path = make_clip(media / ("l" * 251 + ".mp4"), size="128x72", rate="25", seconds=1)
+    done = vqa("ladder", path, "--codec", "x264", "--crf", "40", "--height", "72", "--display", "72", "--metric", "psnr",
+               "--model", "none", "--keep-encodes", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (folder,) = tmp_path.iterdir()
+    assert (folder / "run.json").exists() and list(folder.glob("encodes/*/libx264_72p_crf40.mp4"))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from vqa_cli.errors import UsageError
+
+_NAME_BYTES = 200  # of the 255 that file systems take, with room for what is put before and after
 
 
 def distinct_ends(paths: Sequence[PurePath], taken: Sequence[str] = ()) -> list[str | None]:
@@ -37,6 +41,20 @@ def source_names(paths: Sequence[Path]) -> list[str]:
         if name is None:
             raise UsageError(f"given twice: {path}")
     return [name for name in names if name is not None]
+
+
+def run_folder(source: PurePath, preset: str) -> str:
+    """The folder of a run that is named by nobody: its first source's name and its preset, as much as a name can hold.
+
+    A name that is cut ends in a hash of the whole one, so that two long ones do not share a folder. What a preset file
+    calls itself leads to no other folder.
+    """
+    whole = re.sub(r"[/\\\x00-\x1f]+", "_", f"vqa-{source.stem}-{preset}")
+    if len(os.fsencode(whole)) <= _NAME_BYTES:
+        return whole
+    digest = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
+    kept = os.fsencode(whole)[: _NAME_BYTES - 9].decode(errors="ignore")
+    return f"{kept}-{digest}"
 
 
 def folder_names(names: Sequence[str]) -> list[str]:

@@ -46,6 +46,7 @@ class CodecSettings(_Strict):
     """One encoder with everything that is the same for all of its rungs.
 
     Rate points are ``crf`` (constant quality), ``bitrate`` (two-pass VBR) or ``crf`` with ``maxrate`` (capped CRF).
+    ``extra`` are options of the encoder in pairs, ``["-aq-mode", "3"]``; those that the ladder sets, or that name files, are refused.
     ``maxrate_ratio`` and ``bufsize_ratio`` apply to ``bitrate``: maxrate and bufsize as multiples of the target.
     """
 

@@ -112,5 +112,5 @@ class Answer:
             said, true = self.estimate.nearest, self.found.trials[0]
             yield (
                 f"the samples' bias at {self.question.over} {said.point:g}: {self._what} {said.quality - true.quality:+.3f}, "
-                f"bitrate {100 * (said.kbps / true.kbps - 1):+.1f}%"
+                f"bitrate {100 * (said.kbps / true.kbps - 1):+.1f}%; cheaper points were not tried over the whole"
             )

@@ -236,8 +236,9 @@ def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
     from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.output import write_outcome
     from vqa_cli.ladder.repeat import run_repeated
+    from vqa_cli.names import run_folder
 
-    folder = options["output"] or Path(f"vqa-{paths[0].stem}-{settings.name}")
+    folder = options["output"] or Path(run_folder(paths[0], settings.name))
     check_room(folder)
     refuse_all_missing(paths)
     job = LadderJob(

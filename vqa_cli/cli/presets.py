@@ -40,10 +40,11 @@ def validate(names: tuple[str, ...]) -> None:
     """Check presets (names or files) without running them."""
     from vqa_cli.ladder.preset import build_settings, find_preset, read_preset
     from vqa_cli.media.encoders import find_encoder
+    from vqa_cli.media.extra import parse_extra
 
     for name in names:
         path = find_preset(name)
         settings = build_settings(read_preset(path), str(path))
         for codec in settings.codecs:
-            find_encoder(codec.encoder)
+            parse_extra(find_encoder(codec.encoder).name, codec.extra)
         click.echo(f"{name}: valid")

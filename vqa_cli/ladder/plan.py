@@ -12,12 +12,11 @@ from vqa_cli.errors import UsageError
 from vqa_cli.media.command import EncodeOrder
 from vqa_cli.media.encoders import Encoder, find_encoder
 from vqa_cli.media.extra import parse_extra
-from vqa_cli.media.grain import synthesises_grain
+from vqa_cli.media.grain import SYNTHESISED, synthesises_grain
 from vqa_cli.settings import CodecSettings, FixedRung, LadderSettings
 from vqa_cli.values import MediaInfo, Size
 
 _SHORT_CLIP_S = 5.0
-GRAIN = "film grain is synthesised: decoded with grain on, and full-reference metrics fall because no grain equals the source's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +187,6 @@ def _rung_warnings(order: EncodeOrder) -> Iterator[str]:
     if order.rate.mode == "bitrate" and not order.encoder.maxrate_with_bitrate:
         yield f"{order.encoder.name} takes no maxrate with a target bitrate: plain VBR"
     if synthesises_grain(order.encoder.name, order.extra):
-        yield GRAIN
+        yield SYNTHESISED
     if order.encoder.gop_multiple > 1:
         yield f"GOP of {order.gop_frames} frames: {order.encoder.name} needs multiples of {order.encoder.gop_multiple}"

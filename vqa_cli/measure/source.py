@@ -15,6 +15,7 @@ from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.decode import build_count_argv, build_inspect_argv, build_prepare_argv
 from vqa_cli.media.delivery import probe_source
 from vqa_cli.media.encode import count_frames
+from vqa_cli.media.grain import ADDED, carries_grain
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import check_unchanged
 from vqa_cli.media.process import Runner
@@ -118,7 +119,7 @@ class Inspector:
         found = self._inspect(info, content, treatment)
         check_unchanged(info)
         _check_whole(info, found)
-        notes = _notes(info, found)
+        notes = (*_notes(info, found), *((ADDED,) if carries_grain(path, info.stream_index) else ()))
         info = replace(info, interlaced=info.interlaced or found.interlaced_from is not None)
         view = prepared_view(info, plan_preparation(info, treatment))
         return Source(replace(info, frames=found.prepared, fps=view.fps), view, content, notes)

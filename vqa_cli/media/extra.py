@@ -18,13 +18,13 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _NESTED = re.compile(r".*[-_]params|x264opts|ts-parameters")
 
 _RATE = "sets the rate control, which the label states", "crf, bitrate or maxrate"
-_SPEED = "sets the speed or the tune, which the label states", "the preset and tune of the codec"
+_SPEED = "sets the speed or the tune, which the label states", "preset or tune"
 _GOP = "changes where key frames lie, which is the same for all rungs", "gop_s"
 _THREADS = "sets the threads, which are the same for all rungs", "threads"
-_PICTURE = "changes the size, rate or format of the frames, which the label states", "heights and pix_fmt"
+_PICTURE = "changes the size, rate or format of the frames, which the label states", "heights or pix_fmt"
 _COLOUR = "sets the colour, which is that of the source", None
 _FILE = "names a file", None
-_CODEC = "names the encoder, which the label states", "codec"
+_CODEC = "names the encoder, which the label states", "encoder (--codec)"
 _OUTPUT = "is about inputs, outputs or filters, which the ladder sets", None
 
 _Reason = tuple[str, str | None]
@@ -131,5 +131,5 @@ def _check_key(encoder: str, option: str, key: str, value: str) -> None:
 
 def _refusal(encoder: str, what: str, reason: _Reason) -> UsageError:
     why, instead = reason
-    hint = f"set {instead} instead" if instead else "leave it out"
+    hint = f"that is for {instead}, in the preset or as an option" if instead else "leave it out"
     return UsageError(f"extra of {encoder}: {what} {why}", hint=hint)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vqa_cli.errors import InputError
 from vqa_cli.media.extra import Pairs, nested
+from vqa_cli.media.opening import open_media
+
+# What is said of a rung, and of a file.
+SYNTHESISED = "film grain is synthesised: decoded with grain on, and full-reference metrics fall because no grain equals the source's"
+ADDED = "its decoder adds film grain: measured with grain on, and full-reference metrics fall where the other side's differs"
 
 # Options, and keys of the libraries' own, that have the decoder add grain where their value is above zero.
 _NAMES = frozenset(("denoise-noise-level",))
 _KEYS = frozenset(("film-grain", "film-grain-test", "denoise-noise-level", "noise", "noise-level"))
+_DECODERS = ("av1", "libdav1d")
 _LOOKED_AT = 8  # frames; the parameters come with the first one
 
 
@@ -33,17 +40,16 @@ def _above_zero(text: str) -> bool:
 
 def carries_grain(path: Path, stream_index: int) -> bool:
     """Whether the decoder of a file adds grain to its first frames; ``False`` for what cannot be decoded."""
-    import av
     from av.sidedata.sidedata import Type
 
     try:
-        with av.open(str(path)) as container:
+        with open_media(path) as container:
             stream = container.streams[stream_index]
-            if not isinstance(stream, av.VideoStream) or stream.codec_context.name not in ("av1", "libdav1d"):
+            if stream.type != "video" or stream.codec_context.name not in _DECODERS:
                 return False
             # Asked to hand the parameters on, the decoder tells of them in place of adding grain.
             stream.codec_context.options = {"export_side_data": "film_grain"}
             frames = zip(range(_LOOKED_AT), container.decode(stream), strict=False)
             return any(Type.FILM_GRAIN_PARAMS in frame.side_data for _, frame in frames)
-    except (av.error.FFmpegError, OSError):
+    except InputError:
         return False
