@@ -1,6 +1,5 @@
 // Quality over time of one rung, of another against it, and of the source.
-const traceRows = (title, trace, who) =>
-  trace ? trace.y.map((q, i) => ({ t: (trace.x ? trace.x[i] : i) / title.fps, q, who })) : [];
+const placesOf = (title, trace) => trace ? trace.y.map((q, i) => [(trace.x ? trace.x[i] : i) / title.fps, q]) : [];
 
 // Value at a frame, or at the nearest one that is kept.
 const valueAt = (trace, frame) => {
@@ -15,44 +14,78 @@ const valueAt = (trace, frame) => {
   return frame - trace.x[low] <= trace.x[high] - frame ? trace.y[low] : trace.y[high];
 };
 
+// The page comes with the chosen options alone: forty-eight times two for each source would be most of its elements.
+const fillPicks = (title, picks) => {
+  const rungs = Object.entries(title.rungs).filter(([key]) => title.traces[key]);
+  for (const pick of picks) {
+    const chosen = pick.value;
+    for (const option of [...pick.options]) if (option.value) option.remove();
+    pick.append(...rungs.map(([key, rung]) => make("option", { value: key, textContent: `${rung.label} · ${rung.rate}` })));
+    pick.value = chosen;
+  }
+};
+
 const setUpFrames = (title, root) => {
   const section = $(".frames", root);
   if (!section) return () => {};
   const [pickA, pickB, pickMetric] = [".pick-a", ".pick-b", ".pick-metric"].map((name) => $(name, section));
   const slider = $("input[type=range]", section);
-  const chart = $(".chart", section);
-  let view = null;
+  const element = $(".chart", section);
+  const names = [[pickA, `${title.key}.a`], [pickB, `${title.key}.b`], [pickMetric, `${title.key}.fm`]];
+  fillPicks(title, [pickA, pickB]);
+  const firsts = names.map(([pick]) => pick.value);
+  for (const [pick, name] of names) {
+    const kept = recall(name) === "none" ? "" : recall(name);
+    if (kept !== null && [...pick.options].some((option) => option.value === kept)) pick.value = kept;
+  }
 
   const traces = () => {
     const metric = pickMetric.value;
-    const run = title.rungs[pickA.value]?.run;
     return {
       a: title.traces[pickA.value]?.[metric],
       b: title.traces[pickB.value]?.[metric],
-      source: metric === "model" ? title.sources[run]?.model : undefined,
+      source: metric === "model" ? title.sources[title.rungs[pickA.value]?.run]?.model : undefined,
     };
   };
-  const rows = () => Object.entries(traces()).flatMap(([who, trace]) => traceRows(title, trace, who));
+  const chart = {
+    element, both: false,
+    height: (width) => Math.round(Math.max(190, Math.min(260, width * 0.3))),
+    draw: (size, zoom) => {
+      const rows = Object.entries(traces()).map(([who, trace]) => [who, placesOf(title, trace)]);
+      const scales = frameScales(rows, size, title.frames / title.fps, zoom);
+      return { markup: frameChart(rows, size, scales), scales, rows: [] };
+    },
+    title: () => `${title.name} ${title.metrics[pickMetric.value].name} over time`,
+    legend: () => [[pickA, "var(--ink)"], [pickB, "var(--rival)"]].filter(([pick]) => pick.value).map(([pick, ink]) => ({
+      markup: tag("path", { d: "M1,7H31", stroke: ink, "stroke-width": "2.5" }), indent: 38, text: title.rungs[pick.value].label,
+    })),
+    hover: (seconds) => { slider.value = Math.round(seconds * title.fps); readOut(); },
+    zoomed: () => readOut(),
+  };
 
   const readOut = () => {
     const frame = Number(slider.value);
     const metric = title.metrics[pickMetric.value];
     const { a, b, source } = traces();
     const [qa, qb, qs] = [a, b, source].map((trace) => valueAt(trace, frame));
-    const parts = [`frame ${frame} · ${(frame / title.fps).toFixed(2)} s`];
     const output = $("output", section);
-    output.textContent = parts[0];
-    const add = (name, text) => {
-      const part = document.createElement("b");
-      if (name) { const mark = document.createElement("i"); mark.className = name; part.append(mark); }
-      part.append(text);
-      output.append(part);
-    };
+    output.textContent = `frame ${frame} · ${(frame / title.fps).toFixed(2)} s`;
+    const add = (name, text) => output.append(make("b", {}, ...(name ? [make("i", { className: name })] : []), text));
     if (qa !== null) add("swatch-a", format(metric, qa));
     if (qb !== null) add("swatch-b", format(metric, qb));
     if (qa !== null && qb !== null) add("", `difference ${format(metric, qa - qb, true)}`);
     if (qs !== null) add("", `source ${format(metric, qs)}`);
-    if (view) view.data("cursor", [{ t: frame / title.fps }]).runAsync();
+    drawCursor(frame / title.fps);
+  };
+
+  const drawCursor = (seconds) => {
+    const svg = $("svg.plot", element);
+    if (!svg || !chart.scales) return;
+    const { x, y } = chart.scales;
+    const path = $(".at", svg) ?? svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "path"));
+    path.setAttribute("class", "at");
+    path.setAttribute("d", seconds < x.low || seconds > x.high ? "" : line([[x(seconds), y.start], [x(seconds), y.end]]));
+    path.setAttribute("stroke", "var(--muted)");
   };
 
   const showWorst = () => {
@@ -62,45 +95,37 @@ const setUpFrames = (title, root) => {
       if (!trace || who === "source") continue;
       const at = trace.y.indexOf(Math.min(...trace.y));
       const frame = trace.x ? trace.x[at] : at;
-      const button = document.createElement("button");
-      button.type = "button";
-      button.className = "quiet";
-      const mark = document.createElement("i");
-      mark.className = `swatch-${who}`;
-      button.append(mark, `${format(title.metrics[pickMetric.value], trace.y[at])} at ${(frame / title.fps).toFixed(2)} s`);
+      const button = make("button", { type: "button", className: "quiet" }, make("i", { className: `swatch-${who}` }),
+        `${format(title.metrics[pickMetric.value], trace.y[at])} at ${(frame / title.fps).toFixed(2)} s`);
       button.addEventListener("click", () => { slider.value = frame; readOut(); });
       box.append(button);
     }
   };
 
-  const describe = () => {
-    const names = [pickA, pickB].filter((pick) => pick.value).map((pick) => title.rungs[pick.value].label);
-    chart.setAttribute("aria-label", `${title.metrics[pickMetric.value].name} over time of ${names.join(" and ")}`);
-  };
   const update = () => {
     const shown = Object.values(traces()).filter(Boolean);
     $(".thinned", section).hidden = !shown.some((trace) => trace.thinned);
     $(".coarse", section).hidden = !shown.some((trace) => trace.coarse);
+    const rungs = [pickA, pickB].filter((pick) => pick.value).map((pick) => title.rungs[pick.value].label);
+    element.setAttribute("aria-label", `${title.metrics[pickMetric.value].name} over time of ${rungs.join(" and ")}`);
+    // What paper says in the place of the selects.
+    $("p.static", section).replaceChildren(...[["swatch-a", pickA], ["swatch-b", pickB]].filter(([, pick]) => pick.value).flatMap(
+      ([name, pick]) => [make("i", { className: name }), `${title.rungs[pick.value].label} `]), `· ${title.metrics[pickMetric.value].name}`);
     showWorst();
+    chart.redraw?.();
     readOut();
-    describe();
-    if (view) view.data("frames", rows()).runAsync();
   };
 
-  const moveTo = (event) => {
-    const left = $("svg", chart).getBoundingClientRect().left + view.origin()[0];
-    const seconds = view.scale("x").invert(event.clientX - left);
-    slider.value = Math.round(seconds * title.fps);
-    readOut();
-  };
-  whenNear(section, async () => {
-    const spec = { ...specs.frames, height: Math.min(260, 160 + innerWidth / 12), datasets: { frames: rows(), cursor: [] } };
-    view = await drawChart(chart, spec);
-    chart.addEventListener("pointermove", moveTo);
-    update();
-  });
+  whenNear(section, () => { livePlot(chart); update(); });
   slider.addEventListener("input", readOut);
-  for (const pick of [pickA, pickB, pickMetric]) pick.addEventListener("change", update);
+  names.forEach(([pick, name], i) => pick.addEventListener("change", () => {
+    remember(name, pick.value === firsts[i] ? null : pick.value || "none");
+    update();
+  }));
   update();
-  return (key, against) => { (against ? pickB : pickA).value = key; update(); };
+  return (key, against) => {
+    const pick = against ? pickB : pickA;
+    pick.value = key;
+    pick.dispatchEvent(new Event("change"));
+  };
 };

@@ -1,83 +1,81 @@
-// The table of rungs: sorting, finding, opening rows. Then everything is put together.
-const cellValue = (row, index) => {
-  const text = row.cells[index].dataset.v ?? row.cells[index].textContent.trim();
-  if (text === "") return null;
-  return Number.isNaN(Number(text)) ? text : Number(text);
+// The table of rungs: sorting, finding, and rows that unfold to what was measured and run.
+const POOLED = ["mean", "harmonic", "p10", "p5", "p1", "min", "std"];
+
+const pooledTable = (pooled) => make("table", { className: "plain pooled" },
+  make("thead", {}, make("tr", {}, make("th", { scope: "col", textContent: "frames" }),
+    ...POOLED.map((name) => make("th", { scope: "col", className: "n", textContent: name })))),
+  make("tbody", {}, ...Object.entries(pooled).map(([name, values]) => make("tr", {}, make("th", { scope: "row", textContent: name }),
+    ...values.map((value) => make("td", { className: "n", textContent: value }))))));
+
+const commandBox = ([name, command]) => {
+  const summary = make("summary", { textContent: name[0].toUpperCase() + name.slice(1) });
+  return make("details", { open: name.startsWith("encode") }, summary, codeBox(command));
 };
 
-// Rungs without a value stay last in both directions.
-const compareCells = (a, b, direction) => {
-  if (a === null || b === null) return (a === null) - (b === null);
-  if (typeof a === "number" && typeof b === "number") return direction * (a - b);
-  return direction * String(a).localeCompare(String(b), undefined, { numeric: true });
+const detailsRow = (row, rung) => {
+  const { said, beaten, facts, pooled, commands } = rung.more;
+  const inner = make("div", { className: "inner" }, ...said.map((text) => make("p", { className: "warn", textContent: text })),
+    ...(beaten ? [make("p", { textContent: `Beaten by ${beaten}.` })] : []),
+    ...(Object.keys(pooled).length ? [pooledTable(pooled)] : []),
+    ...(facts ? [make("p", { className: "sub", textContent: facts })] : []), ...commands.map(commandBox));
+  return make("tr", { className: "more", id: `${row.id}-more`, hidden: true }, make("td", { colSpan: row.cells.length }, inner));
 };
 
-const sortRows = (table, header) => {
-  const index = header.cellIndex;
-  const direction = header.getAttribute("aria-sort") === "ascending" ? -1 : 1;
-  for (const other of $$("th[aria-sort]", table)) other.removeAttribute("aria-sort");
-  header.setAttribute("aria-sort", direction > 0 ? "ascending" : "descending");
-  const body = table.tBodies[0];
-  const rows = $$("tr.rung", body);
-  rows.sort((a, b) => compareCells(cellValue(a, index), cellValue(b, index), direction));
-  for (const row of rows) body.append(row, document.getElementById(`${row.id}-more`));
-};
-
-const openRow = (row, open) => {
-  const button = $(".open", row);
-  document.getElementById(`${row.id}-more`).hidden = !open;
-  button.setAttribute("aria-expanded", String(open));
-  button.textContent = open ? "Close" : "Details";
-};
-
-const setUpRungs = (root, state, showFrames) => {
+const setUpRungs = (title, root, state, showFrames) => {
   const section = $(".rungs", root);
   const rows = $$("tr.rung", section);
   const search = $("input[type=search]", section);
+  const all = $(".all", section);
+
+  const openRow = (row, open) => {
+    const button = $(".open", row);
+    let more = document.getElementById(`${row.id}-more`);
+    if (!more && !open) return;
+    if (!more) {
+      more = detailsRow(row, title.rungs[row.id]);
+      row.after(more);
+    }
+    more.hidden = !open;
+    button.setAttribute("aria-expanded", String(open));
+    button.textContent = open ? "Close" : "Details";
+    button.setAttribute("aria-label", `${button.textContent} ${open ? "details of" : "of"} ${title.rungs[row.id].label}`);
+  };
   const filter = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const row of rows) {
-      const { codec, size, run } = row.dataset;
       const text = row.textContent.toLowerCase();
-      const on = isShown({ codec, size, run }, state) && words.every((word) => text.includes(word));
+      const on = isShown(title.rungs[row.id], state) && words.every((word) => text.includes(word));
       row.hidden = !on;
       if (!on) openRow(row, false);
       shown += on;
     }
     $(".count", section).textContent = `${shown} of ${rows.length}`;
+    remember(`${title.key}.find`, search.value);
   };
+  search.value = recall(`${title.key}.find`) ?? "";
   state.watchers.push(filter);
   search.addEventListener("input", filter);
-  for (const button of $$("thead button", section)) {
-    button.disabled = false;
-    button.addEventListener("click", () => sortRows($(".grid", section), button.closest("th")));
-  }
-  for (const row of rows) {
-    $(".open", row).addEventListener("click", (event) => openRow(row, event.target.getAttribute("aria-expanded") !== "true"));
-    $(".plot", row)?.addEventListener("click", () => {
-      state.choose(row.id, false);
-      $(".frames", root).scrollIntoView();
-    });
-  }
-  const all = $(".all", section);
+  section.addEventListener("click", (event) => {
+    const row = event.target.closest("tr.rung");
+    if (event.target.matches(".open")) openRow(row, event.target.getAttribute("aria-expanded") !== "true");
+    if (event.target.matches(".plot-frames")) {
+      state.choose(row.id, event.shiftKey);
+      goTo($(".frames", root).id);
+    }
+  });
   all.addEventListener("click", () => {
     const open = all.textContent.startsWith("Open");
     for (const row of rows) if (!row.hidden) openRow(row, open);
     all.textContent = open ? "Close all" : "Open all commands";
   });
+  const mark = (key) => { for (const row of rows) row.classList.toggle("on", row.id === key); };
   state.choose = (key, against) => {
-    for (const row of rows) row.classList.toggle("on", row.id === key);
+    mark(key);
+    remember(`${title.key}.rung`, key);
     showFrames(key, against);
   };
+  mark(recall(`${title.key}.rung`));
+  setUpSorting($(".grid", section), `${title.key}.sort`);
   filter();
 };
-
-for (const title of data.titles) {
-  const root = document.getElementById(title.key);
-  const state = setUpCurves(title, root);
-  setUpBd(root);
-  const showFrames = setUpFrames(title, root);
-  if ($(".rungs", root)) setUpRungs(root, state, showFrames);
-}
-document.documentElement.dataset.ready = "yes";

@@ -95,18 +95,29 @@ class Chromium:
                 self.problems.append(str([arg.get("value") for arg in params["args"]]))
             case "Log.entryAdded" if params["entry"]["level"] == "error":
                 self.problems.append(params["entry"]["text"])
-            case "Network.requestWillBeSent" if not params["request"]["url"].startswith(("file:", "data:", "about:")):
+            case "Network.requestWillBeSent" if not params["request"]["url"].startswith(
+                ("file:", "data:", "about:", "blob:")
+            ):
                 self.problems.append(f"request of {params['request']['url']}")
 
     def open(
-        self, path: Path, *, width: int = 1280, height: int = 900, dark: bool = False, scripts: bool = True
+        self,
+        path: Path,
+        *,
+        width: int = 1280,
+        height: int = 900,
+        dark: bool = False,
+        scripts: bool = True,
+        fragment: str = "",
     ) -> None:
         """Load a file and wait until its script has set everything up."""
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
         self.send("Emulation.setScriptExecutionDisabled", value=not scripts)
-        self.send("Page.navigate", url=path.resolve().as_uri())
+        # Another fragment alone would not load the page again.
+        self.send("Page.navigate", url="about:blank")
+        self.send("Page.navigate", url=path.resolve().as_uri() + fragment)
         self.wait("document.readyState === 'complete'")
         if scripts:
             self.wait("document.documentElement.dataset.ready === 'yes'")
@@ -125,6 +136,53 @@ class Chromium:
             if time.monotonic() > end:
                 raise TimeoutError(condition)
             time.sleep(0.05)
+
+    def mouse(self, kind: str, x: float, y: float, *, held: bool = False, clicks: int = 1) -> None:
+        """``mouseMoved``, ``mousePressed`` or ``mouseReleased`` of the left button; ``held`` while dragging."""
+        button = "left" if held or kind != "mouseMoved" else "none"
+        buttons = int(held or kind == "mousePressed")
+        self.send(
+            "Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=buttons, clickCount=clicks
+        )  # fmt: skip
+
+    def click(self, x: float, y: float, *, clicks: int = 1) -> None:
+        """Press and let go at a place."""
+        self.mouse("mousePressed", x, y, clicks=clicks)
+        self.mouse("mouseReleased", x, y, clicks=clicks)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press at one place, move, and let go at another."""
+        self.mouse("mousePressed", *start)
+        for share in (0.3, 0.7, 1.0):
+            x, y = (a + share * (b - a) for a, b in zip(start, end, strict=True))
+            self.mouse("mouseMoved", x, y, held=True)
+        self.mouse("mouseReleased", *end)
+
+    def key(self, name: str, *, shift: bool = False) -> None:
+        """Press and let go of a key, by its name in the DOM; a single character is typed."""
+        codes = {"Enter": 13, "Tab": 9, " ": 32, "Escape": 27, "Home": 36, "End": 35,
+                 "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}  # fmt: skip
+        text = {"Enter": "\r"}.get(name, name if len(name) == 1 else "")
+        given: dict[str, Any] = {
+            "key": name,
+            "modifiers": 8 if shift else 0,
+            "windowsVirtualKeyCode": codes.get(name, ord(name[0])),
+        }
+        self.send("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **given)
+        self.send("Input.dispatchKeyEvent", type="keyUp", **given)
+
+    def nodes(self) -> int:
+        """How many nodes the page has, text and all."""
+        self.send("HeapProfiler.collectGarbage")
+        return int(self.send("Memory.getDOMCounters")["nodes"])
+
+    def violations(self, script: str) -> list[str]:
+        """What axe-core finds wrong: rule and the first element of each."""
+        self.run(f"{script};0")
+        found = self.run(
+            "axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => `${v.id}: ${v.nodes[0].html.slice(0, 200)} ${v.nodes[0].failureSummary}`))"
+        )
+        return list(found)
 
     def screenshot(self, path: Path) -> None:
         """The whole page as PNG."""

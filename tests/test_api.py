@@ -85,6 +85,7 @@ def test_a_ladder_from_a_notebook(short: Path, scorer: Scorer, tmp_path: Path, m
     assert sorted(path.name for path in (tmp_path / "kept" / "short").iterdir()) == sorted(f"{r.id}.mp4" for r in rungs)
     document = write_outcome(outcome, tmp_path / "out")
     assert read_run(str(document)) == read_run(document) == read_run(document.parent) == read_run(str(document.parent))
+    assert str(outcome.run) == repr(outcome.run)
     assert len(repr(outcome.run)) < 200 > len(repr(outcome.run.sources)) and len(repr(rungs)) < 300
     assert np.isfinite([rung.quality("model") for rung in rungs]).all()
     with pytest.raises(StorageError, match="cannot read run document: nowhere"):

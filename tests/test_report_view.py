@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from report_runs import SOURCE_SCORE, make_run
 
-from vqa_cli.analysis.hull import Crossover
+from vqa_cli.analysis.curves import points
+from vqa_cli.analysis.hull import Crossover, convex_hull
 from vqa_cli.document import Run
 from vqa_cli.errors import UsageError
-from vqa_cli.report.labels import show_argv, show_duration, show_rate
+from vqa_cli.report.labels import show_argv, show_duration, show_rate, show_ratio
 from vqa_cli.report.overview import compare_over
 from vqa_cli.report.payload import frame_choice, page_data, panel_metrics, rate_data
 from vqa_cli.report.view import build_page
@@ -35,7 +36,8 @@ def test_one_run_becomes_one_title_with_all_rungs() -> None:
     assert title.measured == len(title.rungs) == 24
     assert len({view.key for view in title.rungs}) == 24
     assert title.warnings == ()
-    assert panel_metrics(title) == ["model", "vmaf"]
+    assert panel_metrics(title) == ["vmaf", "model"]
+    assert [series.text for series in title.series] == ["libx264 medium", "libx265 medium"]
 
 
 def test_runs_of_the_same_source_are_overlaid() -> None:
@@ -45,10 +47,9 @@ def test_runs_of_the_same_source_are_overlaid() -> None:
     assert [len(title.entries) for title in page.titles] == [2, 1]
     first = page.titles[0]
     assert first.run_keys == ("A", "B")
-    points = rate_data(first, "vmaf")["points"]
-    assert {(p["run"], p["codec"], p["size"]) for p in points} == {
-        (run, codec, size) for run in "AB" for codec in first.codecs for size in first.sizes
-    }
+    chart = rate_data(first, "vmaf")
+    assert chart.names == [f"{run}: {codec}" for run in "AB" for codec in first.codecs]
+    assert {(p["series"], p["shape"]) for p in chart.points} == {(a, b) for a in range(4) for b in range(3)}
 
 
 @pytest.mark.parametrize(
@@ -66,15 +67,18 @@ def test_codecs_of_one_run_are_compared_with_the_first() -> None:
     run, _ = make_run(heights=[720])
     sentence = build_page([run]).titles[0].findings.sentences[0]
     # The model of rate and quality gives both codecs the same quality at half the bitrate.
-    assert sentence == "libx265 medium needs 50 % less bitrate than libx264 medium for the same VMAF."
+    assert (
+        sentence
+        == "libx265 medium needs 50 % less bitrate than libx264 medium for the same VMAF, at 1.8 times the CPU time."
+    )
 
 
 def test_the_source_is_the_ceiling_of_the_model_alone() -> None:
     run, _ = make_run()
     title = build_page([run]).titles[0]
-    (ceiling,) = rate_data(title, "model")["ceiling"]
+    (ceiling,) = rate_data(title, "model").ceiling
     assert ceiling["q"] == pytest.approx(SOURCE_SCORE, abs=2)
-    assert rate_data(title, "vmaf")["ceiling"] == []
+    assert rate_data(title, "vmaf").ceiling == []
 
 
 def test_sources_that_two_runs_score_differently_keep_both_lines() -> None:
@@ -83,8 +87,8 @@ def test_sources_that_two_runs_score_differently_keep_both_lines() -> None:
     assert score is not None
     source = one.sources[0].model_copy(update={"score": score.model_copy(update={"score": 60.0})})
     two = one.model_copy(update={"sources": (source,)})
-    assert len(rate_data(build_page([one, one]).titles[0], "model")["ceiling"]) == 1
-    assert [c["side"] for c in rate_data(build_page([one, two]).titles[0], "model")["ceiling"]] == ["left", "right"]
+    assert len(rate_data(build_page([one, one]).titles[0], "model").ceiling) == 1
+    assert [c["side"] for c in rate_data(build_page([one, two]).titles[0], "model").ceiling] == ["left", "right"]
 
 
 def test_an_inversion_is_marked_and_told() -> None:
@@ -95,10 +99,14 @@ def test_an_inversion_is_marked_and_told() -> None:
     run = change_rung(run, 0, fidelity=run.sources[0].rungs[2].fidelity)
     title = build_page([run]).titles[0]
     assert set(title.rungs[0].inverted) == {"vmaf", "psnr", "ssim"}
-    assert any("VMAF falls by" in text and "crf 25 → libx264 medium 720p crf 20" in text for text in title.warnings)
-    marked = [p["key"] for p in rate_data(title, "vmaf")["points"] if p["inverted"]]
+    # What decides is said at the top, the other metrics below.
+    (alert,) = title.alerts
+    assert "VMAF falls by" in alert
+    assert "crf 25 → libx264 medium 720p crf 20" in alert
+    assert [text.split(" falls by ")[0] for text in title.warnings] == ["PSNR", "SSIM"]
+    marked = [p["key"] for p in rate_data(title, "vmaf").points if p["inverted"]]
     assert marked == [title.rungs[0].key]
-    assert not any(p["inverted"] for p in rate_data(title, "model")["points"])
+    assert not any(p["inverted"] for p in rate_data(title, "model").points)
 
 
 def test_failed_rungs_stay_in_the_table_and_are_told() -> None:
@@ -108,7 +116,33 @@ def test_failed_rungs_stay_in_the_table_and_are_told() -> None:
     assert title.measured == 23
     assert title.rungs[3].rung.status == "failed"
     assert "libx264 medium 360p crf 36 failed: encoder crashed" in title.warnings
-    assert title.rungs[3].key not in {p["key"] for p in rate_data(title, "vmaf")["points"]}
+    assert title.alerts == ("1 of 24 rungs failed: libx264 medium 360p crf 36, encoder crashed",)
+    assert title.rungs[3].key not in {p["key"] for p in rate_data(title, "vmaf").points}
+
+
+def test_a_ladder_above_the_source_is_told_first() -> None:
+    run, _ = make_run(heights=[720], codecs=["libx264"], crfs=(20, 25, 30, 36))
+    source = run.sources[0]
+    poor = source.model_copy(update={"source": source.source.model_copy(update={"video_bitrate_kbps": 2000.0})})
+    title = build_page([run.model_copy(update={"sources": (poor,)})]).titles[0]
+    dear = "libx264 medium 720p crf 25 at 2\u202f064 kb/s and libx264 medium 720p crf 20 at 3\u202f677 kb/s"
+    assert title.alerts == (f"The source has 2\u202f000 kb/s; the ladder goes above it: {dear}.",)
+    assert build_page([run]).titles[0].alerts == ()
+
+
+def test_every_codec_has_a_hull_whatever_the_statistic() -> None:
+    run, _ = make_run()
+    title = build_page([run]).titles[0]
+    for metric in ("model", "vmaf", "psnr", "ssim"):
+        for pooling in ("mean", "p5", "min"):
+            lines = title.findings.hulls[metric, pooling]
+            assert {line.codec for line in lines} == set(title.codecs)
+            assert len(lines) == 2
+            for line in lines:
+                mine = [point for _, point in points(run.sources[0], metric, pooling) if point.codec == line.codec]
+                assert list(line.points) == convex_hull(mine)
+    chart = rate_data(title, "vmaf")
+    assert sorted(row["series"] for row in chart.hulls) == [0, 1]
 
 
 def test_a_repeated_warning_is_told_once() -> None:
@@ -146,7 +180,7 @@ def test_runs_without_model_or_without_metrics(model: bool, metrics: list[str]) 
     run, frames = make_run(model=model, metrics=metrics)
     page = build_page([run])
     assert len(panel_metrics(page.titles[0])) == min(2, len(metrics) + model)
-    assert page_data(page, {"A": frames})["titles"][0]["traces"]
+    assert page_data(page, {"A": frames})[0]["traces"]
 
 
 def test_the_two_rungs_shown_first_are_of_different_codecs() -> None:
@@ -165,7 +199,8 @@ def test_a_source_that_failed_is_a_title_with_its_reason() -> None:
     title = build_page([run.model_copy(update={"sources": (source,)})]).titles[0]
     assert title.measured == 0
     assert title.best is None
-    assert title.warnings == ("no video stream",)
+    assert title.alerts == ("no video stream",)
+    assert title.warnings == ()
 
 
 def test_nothing_and_too_much_to_report() -> None:
@@ -182,7 +217,10 @@ def test_command_lines_lose_the_scratch_folder_only() -> None:
 
 
 def test_numbers_as_people_read_them() -> None:
-    assert [show_rate(v) for v in (None, 87.4, 847.0, 2410.0)] == ["–", "87 kb/s", "847 kb/s", "2.41 Mb/s"]
+    shown = ["–", "4.2 kb/s", "87 kb/s", "847 kb/s", "2\u202f410 kb/s"]
+    assert [show_rate(v) for v in (None, 4.21, 87.4, 847.0, 2410.0)] == shown
+    ratios = {1.04: "about the same CPU time", 0.5: "0.5 times the CPU time", 4.03: "4 times the CPU time"}
+    assert {ratio: show_ratio(ratio) for ratio in ratios} == ratios
     assert [show_duration(v) for v in (5.28, 125, 3725)] == ["5.3 s", "2:05 min", "1:02:05 h"]
 
 
@@ -217,7 +255,7 @@ def test_agreement_of_model_and_vmaf_is_told() -> None:
 def test_sizes_that_take_turns_are_not_called_a_switch() -> None:
     run, _ = make_run()
     ladder = build_page([run]).titles[0].findings.ladders[0]
-    assert ladder.switches == "Switch size at 2.11 Mb/s (360p to 720p)."
+    assert ladder.switches == "Switch size at 2\u202f112 kb/s (360p to 720p)."
     advice = dataclasses.replace(
         ladder.advice,
         crossovers=tuple(Crossover(*step, True) for step in ((540, 720, 388.0), (720, 540, 540.0), (540, 720, 757.0))),

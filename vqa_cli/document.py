@@ -33,6 +33,9 @@ RungStatus = Literal["ok", "failed", "skipped"]
 class _Document(BaseModel):
     model_config = DOCUMENT
 
+    def __str__(self) -> str:
+        return repr(self)
+
 
 class EncodeResult(_Document):
     """What the encoder gave. Rates in kb/s (1000 bit/s) from the video packets alone, sizes in bytes, times in seconds.

@@ -11,6 +11,9 @@ DOCUMENT = ConfigDict(extra="ignore", frozen=True, ser_json_inf_nan="null", prot
 class _Document(BaseModel):
     model_config = DOCUMENT
 
+    def __str__(self) -> str:
+        return repr(self)
+
 
 class Pooled(_Document):
     """Statistics over the frames of one clip, all in the metric's own unit.

@@ -51,6 +51,11 @@ class BdTable:
     names: tuple[CurveName, ...]
     rows: tuple[tuple[BdCell | None, ...], ...]
 
+    @property
+    def has_any(self) -> bool:
+        """Whether there is any BD-rate in it."""
+        return any(cell is not None and cell.percent is not None for row in self.rows for cell in row)
+
     def cell(self, anchor: CurveName, test: CurveName) -> BdCell:
         """The cell of two different curves."""
         found = self.rows[self.names.index(anchor)][self.names.index(test)]

@@ -14,12 +14,12 @@ from vqa_cli.analysis.curves import (
     inversions,
     points,
 )
-from vqa_cli.analysis.hull import convex_hull
+from vqa_cli.analysis.hull import codec_hulls
 from vqa_cli.analysis.recommend import Recommendation, recommend
 from vqa_cli.analysis.student import spearman
 from vqa_cli.document import Run, RungResult, SourceResult
 from vqa_cli.report.bdtables import BdCell, BdTable, CurveName, bd_tables
-from vqa_cli.report.labels import MetricLabel, join_words, plural, show_rate
+from vqa_cli.report.labels import POOLING_LABELS, MetricLabel, join_words, plural, show_rate, show_ratio
 
 _EVEN_PERCENT = 1.0
 _LEAST_RANKED = 5
@@ -66,11 +66,20 @@ class LadderAdvice:
 
 
 @dataclass(frozen=True, slots=True)
+class HullLine:
+    """The hull over all sizes of one codec of one run."""
+
+    run_key: str
+    codec: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
-    """All that the page says beyond the measurements; rungs are named by (run key, rung id)."""
+    """All that the page says beyond the measurements; rungs are named by (run key, rung id), hulls by (metric, pooling)."""
 
     metric: str
-    hulls: dict[str, list[tuple[str, str]]]
+    hulls: dict[tuple[str, str], list[HullLine]]
     inversions: list[tuple[Entry, Inversion]]
     ladders: list[LadderAdvice]
     bd: list[BdTable]
@@ -78,8 +87,9 @@ class Findings:
 
     @property
     def headline_table(self) -> BdTable | None:
-        """BD-rate by the primary metric, over all sizes where there are several."""
-        return next((table for table in self.bd if table.metric == self.metric), None)
+        """BD-rate by the primary metric: over all sizes where that has any, else at the largest size that has."""
+        tables = [table for table in self.bd if table.metric == self.metric]
+        return next((table for table in tables if table.has_any), tables[0] if tables else None)
 
     @property
     def has_bd(self) -> bool:
@@ -93,6 +103,12 @@ class Findings:
     @property
     def _bd_cells(self) -> list[BdCell]:
         return [cell for table in self.bd for row in table.rows for cell in row if cell is not None]
+
+    @property
+    def on_hull(self) -> set[tuple[str, str]]:
+        """Rungs on their codec's hull by the primary metric."""
+        lines = self.hulls.get((self.metric, "mean"), ())
+        return {(line.run_key, point.rung) for line in lines for point in line.points}
 
     @property
     def chosen(self) -> set[tuple[str, str]]:
@@ -121,7 +137,8 @@ def find(entries: Sequence[Entry], labels: dict[str, MetricLabel], metric: str |
     ladders = [LadderAdvice(entry, advice) for entry in entries for advice in _advice(entry, metric)]
     tables = bd_tables([(entry.prefix, entry.source) for entry in entries], names)
     turned = [(e, item) for e in entries for name in all_metrics(e.run) for item in inversions(e.alone, name)]
-    found = Findings(primary, {name: _hull(entries, name) for name in names}, turned, ladders, tables, [])
+    hulls = {(name, pooling): _hulls(entries, name, pooling) for name in names for pooling in POOLING_LABELS}
+    found = Findings(primary, hulls, turned, ladders, tables, [])
     found.sentences.extend(_sentences(entries, found, labels))
     return found
 
@@ -135,12 +152,11 @@ def _advice(entry: Entry, metric: str | None) -> list[Recommendation]:
     return [item for item in advice if len(item.hull) + len(item.wasted) > 1]
 
 
-def _hull(entries: Sequence[Entry], metric: str) -> list[tuple[str, str]]:
-    """Each run's hull over all codecs and sizes."""
+def _hulls(entries: Sequence[Entry], metric: str, pooling: str) -> list[HullLine]:
     return [
-        (entry.run_key, point.rung)
+        HullLine(entry.run_key, codec, tuple(line))
         for entry in entries
-        for point in convex_hull([point for _, point in points(entry.source, metric)])
+        for codec, line in codec_hulls(point for _, point in points(entry.source, metric, pooling)).items()
     ]
 
 
@@ -162,9 +178,9 @@ def _savings(found: Findings, label: MetricLabel) -> Iterator[str]:
     if table is None:
         return
     for anchor, test in table.comparisons():
-        percent = table.cell(anchor, test).percent
-        if percent is not None:
-            yield f"{saving(anchor, test, percent)} for the same {label.name}."
+        cell = table.cell(anchor, test)
+        if cell.percent is not None:
+            yield f"{saving(anchor, test, cell.percent)} for the same {label.name}{price(cell.cpu_ratio)}."
 
 
 def saving(anchor: CurveName, test: CurveName, percent: float) -> str:
@@ -174,6 +190,11 @@ def saving(anchor: CurveName, test: CurveName, percent: float) -> str:
     if anchor.codec == test.codec:
         return f"{test.codec} needs {amount} in {test.prefix[:-2]} {'as' if even else 'than'} in {anchor.prefix[:-2]}"
     return f"{test.text} needs {amount} {'as' if even else 'than'} {anchor.text}"
+
+
+def price(cpu_ratio: float | None) -> str:
+    """What that costs in encoder time, as the end of the sentence."""
+    return f", at {show_ratio(cpu_ratio)}" if cpu_ratio else ""
 
 
 def _best_rung(entry: Entry, metric: str, labels: dict[str, MetricLabel]) -> Iterator[str]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 import string
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +14,14 @@ from vqa_cli._version import __version__
 from vqa_cli.document import Run
 from vqa_cli.errors import StorageError
 from vqa_cli.files import replacing
-from vqa_cli.report import labels
-from vqa_cli.report.charts import DARK, LIGHT, PAGE, Palette, colour_of, frame_chart, rate_chart, with_data
+from vqa_cli.report import charts, labels
 from vqa_cli.report.findings import Entry, rung_name
 from vqa_cli.report.frames import parse_fps
 from vqa_cli.report.overview import compare_over
-from vqa_cli.report.payload import frame_choice, frame_data, page_data, panel_metrics, rate_axes, rate_data
-from vqa_cli.report.view import Page, TitleView, build_page
+from vqa_cli.report.palette import DARK, DASHES, LIGHT, PAGE, SHAPES, Palette
+from vqa_cli.report.payload import frame_choice, frame_places, page_data, panel_metrics, rate_data, title_range
+from vqa_cli.report.svg import Size
+from vqa_cli.report.view import Page, build_page
 from vqa_cli.resources import template_dir
 
 if TYPE_CHECKING:
@@ -31,11 +30,9 @@ if TYPE_CHECKING:
 
     from vqa_cli.report.frames import Frames
 
-_SCRIPTS = ("report.js", "curves.js", "frames.js", "rungs.js")
-# Charts that are drawn here, for readers without scripts and for print; each costs a twentieth of a second and 20 kB.
-_DRAWN_TITLES = 12
-_RATE_SIZE = {"width": 560, "height": 320}
-_FRAME_SIZE = {"width": 1160, "height": 260}
+_SCRIPTS = ("page.js", "chart.js", "plot.js", "curves.js", "frames.js", "rungs.js")
+_RATE_SIZE = Size(560, 330)
+_FRAME_SIZE = Size(1160, 260)
 
 
 def render(
@@ -60,24 +57,20 @@ def render(
     page = build_page(runs, labels_of_runs, metric)
     known = dict(zip(string.ascii_uppercase, frames or (), strict=False))
     data = page_data(page, {key: tables for key, tables in known.items() if tables})
-    specs = {
-        "rate": {title.key: rate_chart(rate_axes(title), PAGE, legend=False) for title in page.titles},
-        "frames": frame_chart(PAGE),
-    }
-    scripts = {"vega": _vega(), "page": _script()}
-    template = _environment().get_template("report.html.j2")
-    return template.render(
-        page=page,
-        data=data,
-        drawn=_drawn(page, data, specs),
-        specs=specs,
-        choices={title.key: frame_choice(title) for title in page.titles},
-        panels={title.key: panel_metrics(title) for title in page.titles},
-        overview_pairs=compare_over(page.titles),
-        scripts=scripts,
-        policy=_policy(scripts.values()),
-        style=_style(),
-        version=__version__,
+    script = page_script("report.js")
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            page=page,
+            data=data,
+            drawn=_drawn(page, data),
+            choices={title.key: frame_choice(title) for title in page.titles},
+            panels={title.key: panel_metrics(title) for title in page.titles},
+            bd_tables={content["key"]: content["bd"] for content in data},
+            overview_pairs=compare_over(page.titles),
+            **shell(script),
+        )
     )
 
 
@@ -112,24 +105,38 @@ def write_file(path: Path, content: bytes) -> None:
         raise StorageError(f"cannot write report: {path}", detail=err.strerror) from err
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Where templates come from, and what they may use."""
     import jinja2
 
-    environment = jinja2.Environment(
+    found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template_dir()), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["script_json"] = script_json
-    environment.globals.update(show=labels, colour_of=_colour_of, title_fps=parse_fps, show_rung=_show_rung)
-    return environment
+    found.filters["script_json"] = script_json
+    found.globals.update(show=labels, title_fps=parse_fps, show_rung=_show_rung, swatch=_swatch, mark=_mark)
+    return found
+
+
+def shell(script: str) -> dict[str, Any]:
+    """What every page has around its content."""
+    return {"script": script, "policy": _policy(script), "style": _style(), "version": __version__}
 
 
 def _show_rung(entry: Entry, rung_id: str) -> str:
     return rung_name(entry.rung(rung_id))
 
 
-def _colour_of(title: TitleView, codec: str) -> str:
-    return colour_of(title.codecs, codec, PAGE)
+def _swatch(series: int) -> Markup:
+    from markupsafe import Markup
+
+    return Markup(charts.swatch(series, PAGE))
+
+
+def _mark(size: int) -> Markup:
+    from markupsafe import Markup
+
+    return Markup(charts.mark(size, PAGE))
 
 
 def script_json(value: Any) -> Markup:
@@ -140,19 +147,11 @@ def script_json(value: Any) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-@cache
-def _vega() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script that defines ``vegaEmbed``."""
-    import vl_convert
-
-    text: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return text.replace("</script", "<\\/script")
-
-
-def _script() -> str:
-    """The page's own script, in a scope of its own: the charts' library defines short global names."""
-    parts = [(template_dir() / name).read_text(encoding="utf-8") for name in _SCRIPTS]
-    return "(() => {\n" + "\n".join(parts) + "})();"
+def page_script(main: str) -> str:
+    """The page's script, in a scope of its own: what all pages share, then ``main``."""
+    constants = f"const DASHES = {json.dumps(DASHES)};\nconst SHAPES = {json.dumps(SHAPES)};\n"
+    parts = [(template_dir() / name).read_text(encoding="utf-8") for name in (*_SCRIPTS, main)]
+    return '(() => {\n"use strict";\n' + constants + "\n".join(parts) + "})();"
 
 
 def _style() -> str:
@@ -167,41 +166,32 @@ def _style() -> str:
 
 
 def _variables(palette: Palette) -> str:
-    named = {name: getattr(palette, name) for name in ("ink", "muted", "line", "hull", "warn")}
+    named = {name: getattr(palette, name) for name in ("ink", "muted", "line", "warn", "rival")}
     named |= {f"series-{i}": colour for i, colour in enumerate(palette.series)}
     return ";".join(f"--{name}:{colour}" for name, colour in {**named, "card": palette.ground}.items())
 
 
-def _policy(scripts: Any) -> str:
-    """Content policy: these scripts and no others, nothing from anywhere else."""
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+def _policy(script: str) -> str:
+    """Content policy: this script and no other, nothing from anywhere else."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
 
 
-def _drawn(page: Page, data: Mapping[str, Any], specs: Mapping[str, Any]) -> dict[str, str]:
-    """SVG of the charts as the page opens, by title and panel; scripts replace them by live ones."""
-    found: dict[str, str] = {}
-    for title, content in zip(page.titles[:_DRAWN_TITLES], data["titles"], strict=False):
-        for number, metric in enumerate(panel_metrics(title)):
-            name = f"{title.key}-panel{number}"
-            found[name] = _svg(with_data(specs["rate"][title.key], rate_data(title, metric), **_RATE_SIZE), name)
-        rungs = [(view.key, who) for view, who in zip(frame_choice(title), "ab", strict=True) if view]
-        if rungs:
-            name = f"{title.key}-frames"
-            rows = frame_data(content, title.primary.key, rungs)
-            found[name] = _svg(with_data(specs["frames"], rows, **_FRAME_SIZE), name)
-    return found
-
-
-def _svg(spec: Mapping[str, Any], name: str) -> Markup:
-    """An SVG that takes the width of its place; its inner ids are unique on the page and the same in every rendering."""
-    import vl_convert
+def _drawn(page: Page, data: Sequence[Mapping[str, Any]]) -> dict[str, Markup]:
+    """The charts as the page opens, by title and panel; scripts draw them again at the width that there is."""
     from markupsafe import Markup
 
-    text: str = vl_convert.vegalite_to_svg(dict(spec))
-    seen: dict[str, str] = {}
-    text = re.sub(r"\bclip\d+\b", lambda match: seen.setdefault(match[0], f"{name}-clip{len(seen)}"), text)
-    return Markup(text.replace("<svg ", '<svg preserveAspectRatio="xMinYMin meet" ', 1))
+    found: dict[str, Markup] = {}
+    for title, content in zip(page.titles, data, strict=True):
+        for number, metric in enumerate(panel_metrics(title)):
+            chart = charts.rate_chart(rate_data(title, metric), title_range(title), _RATE_SIZE, PAGE)
+            found[f"{title.key}-panel{number}"] = Markup(chart)
+        rungs = [(who, view) for view, who in zip(frame_choice(title), "ab", strict=True) if view]
+        lines = [(who, frame_places(content, title.primary.key, view.key)) for who, view in rungs]
+        if lines:
+            span = title.entries[0].source.source.duration_s
+            found[f"{title.key}-frames"] = Markup(charts.frame_chart(lines, span, _FRAME_SIZE, PAGE))
+    return found

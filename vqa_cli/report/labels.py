@@ -59,15 +59,14 @@ def _signed(text: str) -> str:
 
 
 def show_rate(kbps: float | None) -> str:
-    """``847 kb/s``, ``2.41 Mb/s``."""
-    if kbps is None:
-        return "–"
-    return f"{kbps / 1000:.3g} Mb/s" if kbps >= 1000 else f"{kbps:.0f} kb/s"
+    """``847 kb/s``, ``2 410 kb/s``: one unit throughout, so that rates compare at a glance."""
+    return "–" if kbps is None else f"{show_count(kbps)} kb/s"
 
 
 def show_count(value: float) -> str:
-    """``12 345`` with narrow spaces."""
-    return f"{value:,.0f}".replace(",", _NARROW_SPACE)
+    """``12 345`` with narrow spaces; below ten with a decimal."""
+    text = f"{value:,.0f}" if abs(value) >= 9.95 or value == 0 else f"{value:.1f}"
+    return text.replace(",", _NARROW_SPACE)
 
 
 def show_bytes(count: int) -> str:
@@ -83,6 +82,11 @@ def show_bytes(count: int) -> str:
 def show_percent(value: float | None) -> str:
     """``−38.2 %`` with a sign, a dash where there is none."""
     return "–" if value is None else _signed(f"{value:+.1f}{_NARROW_SPACE}%")
+
+
+def show_ratio(ratio: float) -> str:
+    """``1.9 times the CPU time``, or that it is about the same."""
+    return "about the same CPU time" if 0.95 < ratio < 1.05 else f"{ratio:.2g} times the CPU time"
 
 
 def show_fps(fps: float) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vqa_cli.report.charts import RateAxes
+from vqa_cli.report.bdtables import BdCell, BdTable
+from vqa_cli.report.charts import RateData, rate_range
 from vqa_cli.report.findings import Entry
 from vqa_cli.report.frames import (
     SOURCE_RUNG,
@@ -16,24 +17,24 @@ from vqa_cli.report.frames import (
     rung_traces,
     source_traces,
 )
-from vqa_cli.report.labels import POOLING_LABELS, show_rate
+from vqa_cli.report.labels import show_bytes, show_percent, show_rate
 from vqa_cli.report.view import Page, RungView, TitleView
 
 Rows = list[dict[str, Any]]
 RunFrames = Mapping[str, Frames]
+_QUALITY_DIGITS = 7  # more than any metric has
 
 
-def rate_axes(title: TitleView) -> RateAxes:
-    """Axes of a title's rate charts, the same for all metrics."""
-    rates = [view.encode.bitrate_kbps for view in title.rungs if view.encode]
-    return RateAxes.around(rates, title.codecs, title.sizes, title.run_keys)
+def title_range(title: TitleView) -> tuple[float, float]:
+    """The rates that a title's charts show, the same for all metrics."""
+    return rate_range([view.encode.bitrate_kbps for view in title.rungs if view.encode])
 
 
 def panel_metrics(title: TitleView) -> list[str]:
-    """The metrics that the two rate charts start with: the model, and what the headline goes by."""
+    """The metrics that the two rate charts start with: what the headline goes by, and the model or another one."""
     keys = [label.key for label in title.metrics]
-    first = "model" if "model" in keys else title.primary.key
-    rest = [key for key in (title.primary.key, *keys) if key != first]
+    first = title.primary.key if keys else ""
+    rest = [key for key in ("model", *keys) if key != first and key in keys]
     return [first, *rest[:1]] if keys else []
 
 
@@ -47,13 +48,15 @@ def frame_choice(title: TitleView) -> tuple[RungView | None, RungView | None]:
     return title.best, max(other, key=lambda v: v.quality[title.primary.key]["mean"] or 0.0, default=None)
 
 
-def rate_data(title: TitleView, metric: str) -> dict[str, Rows]:
-    """Rows of a rate chart at the overall pooling, as the page's script makes them for any pooling."""
+def rate_data(title: TitleView, metric: str) -> RateData:
+    """A rate chart at the overall pooling, as the page's script makes it for any pooling."""
     rows = {row["key"]: row for view in title.rungs if (row := _point(title, view, metric))}
-    ids = {(view.entry.run_key, view.rung.id): view.key for view in title.rungs}
-    hull = [rows[ids[spot]] for spot in title.findings.hulls.get(metric, ()) if ids[spot] in rows]
+    hulls = [
+        {"series": line["series"], "line": [[rows[key]["kbps"], rows[key]["q"]] for key in line["keys"]]}
+        for line in _hull_keys(title, metric, "mean")
+    ]
     ceiling = [{"q": value["mean"], "text": value["text"], "side": value["side"]} for value in _ceilings(title, metric)]
-    return {"points": list(rows.values()), "hull": hull, "ceiling": ceiling}
+    return RateData([series.text for series in title.series], list(rows.values()), hulls, ceiling)
 
 
 def _point(title: TitleView, view: RungView, metric: str) -> dict[str, Any] | None:
@@ -65,17 +68,36 @@ def _point(title: TitleView, view: RungView, metric: str) -> dict[str, Any] | No
         "key": view.key,
         "kbps": view.encode.bitrate_kbps,
         "q": value,
-        "codec": view.codec,
-        "size": view.size,
-        "run": view.entry.run_key,
-        "series": f"{view.entry.run_key} {view.codec} {view.size}",
+        "series": view.series,
+        "shape": view.shape,
+        "curve": f"{view.series} {view.size}",
         "label": view.name,
         "rate": show_rate(view.encode.bitrate_kbps),
         "value": f"{label.name} {label.show(value)}",
-        "note": "",
+        "note": note(view, metric),
         "chosen": view.chosen,
         "inverted": metric in view.inverted,
+        "hollow": False,
     }
+
+
+def note(view: RungView, metric: str) -> str:
+    """What a point's tip says beside its figures."""
+    beaten = f"beaten by {view.beaten_by}" if view.beaten_by else ""
+    inverted = "costs more and scores less" if metric in view.inverted else ""
+    return "; ".join(filter(None, ("in a recommended ladder" if view.chosen else "", beaten, inverted)))
+
+
+def _hull_keys(title: TitleView, metric: str, pooling: str) -> Rows:
+    numbers = {(series.run_key, series.codec): number for number, series in enumerate(title.series)}
+    keys = {(view.entry.run_key, view.rung.id): view.key for view in title.rungs}
+    return [
+        {
+            "series": numbers[line.run_key, line.codec],
+            "keys": [keys[line.run_key, point.rung] for point in line.points],
+        }
+        for line in title.findings.hulls.get((metric, pooling), ())
+    ]
 
 
 def _ceilings(title: TitleView, metric: str) -> Rows:
@@ -92,50 +114,112 @@ def _ceilings(title: TitleView, metric: str) -> Rows:
     return list(found.values())
 
 
-def page_data(page: Page, frames: RunFrames) -> dict[str, Any]:
-    """Everything that the script needs, fit for JSON.
+def page_data(page: Page, frames: RunFrames) -> list[dict[str, Any]]:
+    """Everything that the script needs of each title, fit for JSON.
 
     Args:
         frames: by run key, frame values by (source index, rung id).
     """
     count = sum(len(view.quality) + 1 for title in page.titles for view in title.rungs)
     limit = points_per_trace(count)
-    return {
-        "poolings": POOLING_LABELS,
-        "titles": [_title_data(title, frames, limit) for title in page.titles],
-    }
+    return [_title_data(title, frames, limit) for title in page.titles]
 
 
 def _title_data(title: TitleView, frames: RunFrames, limit: int) -> dict[str, Any]:
-    ids = {(view.entry.run_key, view.rung.id): view.key for view in title.rungs}
+    poolings = dict.fromkeys(pooling for _, pooling in title.findings.hulls)
     return {
         "key": title.key,
         "name": title.name,
+        "primary": title.primary.key if title.metrics else "",
+        "range": title_range(title),
         "metrics": {
             label.key: {"name": label.name, "unit": label.unit, "decimals": label.decimals} for label in title.metrics
         },
-        "rungs": {view.key: _rung_data(view) for view in title.rungs if view.quality},
-        "hulls": {metric: [ids[spot] for spot in spots] for metric, spots in title.findings.hulls.items()},
+        "series": [{"run": s.run_key, "codec": s.codec, "text": s.text} for s in title.series],
+        "sizes": title.sizes,
+        "rungs": {view.key: _rung_data(title, view) for view in title.rungs},
+        "hulls": {
+            label.key: {pooling: _hull_keys(title, label.key, pooling) for pooling in poolings}
+            for label in title.metrics
+        },
         "ceilings": _ceilings(title, "model"),
+        "bd": [bd_data(title, table) for table in title.findings.bd],
+        "frames": title.entries[0].source.source.frames,
         "fps": parse_fps(title.entries[0].source.source.fps),
         "traces": {view.key: _shown(_rung_traces(view, frames, limit)) for view in title.rungs if view.quality},
         "sources": {entry.run_key: _shown(_source_traces(entry, frames, limit)) for entry in title.entries},
     }
 
 
-def _rung_data(view: RungView) -> dict[str, Any]:
+def _rung_data(title: TitleView, view: RungView) -> dict[str, Any]:
+    quality = {
+        metric: {pooling: _rounded(value) for pooling, value in values.items()}
+        for metric, values in view.quality.items()
+    }
     return {
         "run": view.entry.run_key,
         "codec": view.codec,
         "size": view.size,
+        "series": view.series,
+        "shape": view.shape,
         "label": view.name,
         "kbps": view.encode.bitrate_kbps if view.encode else None,
         "rate": show_rate(view.encode.bitrate_kbps if view.encode else None),
         "chosen": view.chosen,
         "inverted": view.inverted,
-        "note": f"beaten by {view.beaten_by}" if view.beaten_by else "",
-        "q": view.quality,
+        "notes": {label.key: text for label in title.metrics if (text := note(view, label.key))},
+        "q": quality,
+        "more": _details(title, view),
     }
+
+
+def bd_data(title: TitleView, table: BdTable) -> dict[str, Any]:
+    """A table of BD-rates in words; ``first`` is the one that the page opens with."""
+    return {
+        "metric": table.metric,
+        "basis": table.basis,
+        "caption": f"{title.label(table.metric).name}, {table.basis}",
+        "names": [name.text for name in table.names],
+        "rows": [[_bd_cell(cell) for cell in row] for row in table.rows],
+        "first": table is (title.findings.headline_table or title.findings.bd[0]),
+    }
+
+
+def _bd_cell(cell: BdCell | None) -> dict[str, Any]:
+    if cell is None:
+        return {"text": "·", "tone": "self", "small": [], "notes": []}
+    if cell.percent is None:
+        return {"text": "none", "tone": "none", "small": cell.notes, "notes": []}
+    small = [f"CPU ×{cell.cpu_ratio:.2g}"] if cell.cpu_ratio else []
+    return {"text": show_percent(cell.percent), "tone": tone(cell.percent), "small": small, "notes": cell.notes}
+
+
+def tone(percent: float) -> str:
+    """How a change of bitrate is coloured; less than one percent is none."""
+    return "good" if percent <= -1 else "bad" if percent >= 1 else ""
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{_QUALITY_DIGITS}g}")
+
+
+def _details(title: TitleView, view: RungView) -> dict[str, Any]:
+    """What a row of the table unfolds to."""
+    encode = view.encode
+    said = [text for text in (view.rung.reason, *view.rung.warnings) if text]
+    facts = ""
+    if encode:
+        facts = (
+            f"{show_bytes(encode.file_bytes)} file, {show_bytes(encode.video_bytes)} video, {encode.frames} frames; "
+            f"encoded in {encode.wall_s:.2f} s ({encode.cpu_s:.2f} CPU s, {encode.fps:.1f} fps); {view.rung.pix_fmt}; "
+            f"sha256 {encode.sha256[:16]}…"
+        )
+    pooled = {
+        label.name: [label.show(value) for value in (p.mean, p.harmonic_mean, p.p10, p.p5, p.p1, p.min, p.std)]
+        for label in title.metrics
+        if (p := view.pooled.get(label.key)) is not None
+    }
+    return {"said": said, "beaten": view.beaten_by, "facts": facts, "pooled": pooled, "commands": view.commands}
 
 
 def _index(entry: Entry) -> int:
@@ -161,16 +245,10 @@ def _trace_data(trace: Trace) -> dict[str, Any]:
     return {key: value for key, value in known.items() if value}
 
 
-def frame_data(data: Mapping[str, Any], metric: str, rungs: Sequence[tuple[str, str]]) -> dict[str, Rows]:
-    """Rows of the frame chart from a title's page data.
-
-    Args:
-        rungs: (rung key, ``"a"`` or ``"b"``).
-    """
-    rows = []
-    for key, who in rungs:
-        trace = data["traces"][key].get(metric)
-        if trace:
-            x = trace.get("x") or range(len(trace["y"]))
-            rows += [{"t": frame / data["fps"], "q": q, "who": who} for frame, q in zip(x, trace["y"], strict=True)]
-    return {"frames": rows, "cursor": []}
+def frame_places(data: Mapping[str, Any], metric: str, key: str) -> Sequence[tuple[float, float]]:
+    """A rung's line in the frame chart, in seconds and quality, from a title's page data."""
+    trace = data["traces"][key].get(metric)
+    if not trace:
+        return []
+    x = trace.get("x") or range(len(trace["y"]))
+    return [(frame / data["fps"], q) for frame, q in zip(x, trace["y"], strict=True)]

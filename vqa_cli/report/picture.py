@@ -4,71 +4,79 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from vqa_cli.document import Run
 from vqa_cli.errors import UsageError
-from vqa_cli.report.charts import DARK, LIGHT, rate_chart, with_data
+from vqa_cli.report import charts
 from vqa_cli.report.html import write_file
-from vqa_cli.report.payload import panel_metrics, rate_axes, rate_data
+from vqa_cli.report.palette import DARK, LIGHT, Palette
+from vqa_cli.report.payload import panel_metrics, rate_data, title_range
+from vqa_cli.report.svg import FONT, Size, label, tag
 from vqa_cli.report.view import TitleView, build_page
 
 Theme = Literal["light", "dark"]
 PictureFormat = Literal["svg", "png"]
-_SIZE = {"width": 520, "height": 320}
+_CHART = Size(560, 340)
+_PAD_PX = 18
+_HEAD_PX, _NAME_PX, _LINE_PX = 26, 20, 20
 _PNG_SCALE = 2.0
 
 
-def picture_spec(runs: Sequence[Run], *, metric: str | None = None, theme: Theme = "light") -> dict[str, Any]:
-    """One row of charts per source as Vega-Lite: the model and the headline's metric, or ``metric`` alone.
+def picture(runs: Sequence[Run], *, metric: str | None = None, theme: Theme = "light") -> str:
+    """One row of charts per source as SVG: the headline's metric and the model, or ``metric`` alone.
 
     Raises:
         UsageError: nothing was measured, or not that metric.
     """
     page = build_page(runs, metric=metric)
     palette = LIGHT if theme == "light" else DARK
-    rows = [row for title in page.titles if title.measured and (row := _row(title, metric, theme))]
+    rows = [row for title in page.titles if (row := _row(title, metric, palette)) is not None]
     if not rows:
         raise UsageError("nothing was measured that could be drawn")
-    common = {key: rows[0]["hconcat"][0][key] for key in ("$schema", "config")}
-    for row in rows:
-        row["hconcat"] = [
-            {k: v for k, v in chart.items() if k not in (*common, "background")} for chart in row["hconcat"]
-        ]
-    return {**common, "background": palette.ground, "padding": 16, "vconcat": rows}
+    content, top = [], float(_PAD_PX)
+    for markup, height in rows:
+        content.append(tag("g", {"transform": f"translate({_PAD_PX},{top:g})"}, markup))
+        top += height + _PAD_PX
+    width = 2 * _PAD_PX + _CHART.width * (1 if metric else 2)
+    ground = tag("rect", {"width": "100%", "height": "100%", "fill": palette.ground})
+    named = {"xmlns": "http://www.w3.org/2000/svg", "font-family": FONT}
+    return tag("svg", {**named, "width": width, "height": top, "viewBox": f"0 0 {width} {top:g}"}, ground, *content)
 
 
-def _row(title: TitleView, metric: str | None, theme: Theme) -> dict[str, Any] | None:
-    keys = [metric] if metric else panel_metrics(title)
-    charts = [_chart(title, key, theme, number) for number, key in enumerate(keys) if _known(title, key)]
-    return {"title": title.name, "hconcat": charts} if charts else None
+def _row(title: TitleView, metric: str | None, palette: Palette) -> tuple[str, float] | None:
+    """A title's name, charts and legend with their height."""
+    keys = [key for key in ([metric] if metric else panel_metrics(title)) if any(key in v.quality for v in title.rungs)]
+    if not keys:
+        return None
+    head = label(0.0, 16.0, title.name, palette, font_size=15, font_weight="bold", fill=palette.ink)
+    panels = [_panel(title, key, _CHART.width * number, palette) for number, key in enumerate(keys)]
+    legend, height = _legend(title, _CHART.width * len(keys), palette)
+    below = _HEAD_PX + _NAME_PX + _CHART.height
+    return head + "".join(panels) + tag("g", {"transform": f"translate(0,{below})"}, legend), below + height
 
 
-def _known(title: TitleView, metric: str) -> bool:
-    return any(metric in view.quality for view in title.rungs)
+def _panel(title: TitleView, metric: str, left: float, palette: Palette) -> str:
+    of = title.label(metric)
+    name = label(0.0, 14.0, f"{of.name}, {of.unit}" if of.unit else of.name, palette, font_size=12, fill=palette.ink)
+    chart = charts.rate_chart(rate_data(title, metric), title_range(title), _CHART, palette)
+    moved = tag("g", {"transform": f"translate(0,{_NAME_PX})"}, chart)
+    return tag("g", {"transform": f"translate({left:g},{_HEAD_PX})"}, name, moved)
 
 
-def _chart(title: TitleView, metric: str, theme: Theme, number: int) -> dict[str, Any]:
-    label = title.label(metric)
-    name = f"{label.name}, {label.unit}" if label.unit else label.name
-    spec = rate_chart(rate_axes(title), LIGHT if theme == "light" else DARK, legend=True, metric=name)
-    filled = with_data(spec, rate_data(title, metric), **_SIZE)
-    return _apart(filled, f"{title.key}-{number}")
-
-
-def _apart(spec: dict[str, Any], name: str) -> dict[str, Any]:
-    """A chart whose data lie in it, and without the pointer's selection, so that several fit into one picture."""
-    data = spec.pop("datasets")
-    spec.pop("params", None)
-    layers = []
-    for layer in spec["layer"]:
-        kept = {key: value for key, value in layer.items() if key not in ("params", "name")}
-        encoding = {key: value for key, value in kept["encoding"].items() if key not in ("opacity", "tooltip")}
-        rows = data[kept["data"]["name"]]
-        layers.append(
-            {**kept, "encoding": encoding, "data": {"name": f"{name}-{kept['data']['name']}", "values": rows}}
-        )
-    return {**spec, "layer": layers}
+def _legend(title: TitleView, width: float, palette: Palette) -> tuple[str, float]:
+    """Codecs by their lines, sizes by their shapes, in as many lines of text as they need."""
+    items = [(charts.swatch(i, palette), 38.0, series.text) for i, series in enumerate(title.series)]
+    items += [(charts.mark(i, palette), 20.0, size) for i, size in enumerate(title.sizes)]
+    parts, x, y = [], 0.0, 0.0
+    for drawn, indent, text in items:
+        wide = indent + charts.text_width(text) + 18
+        if x and x + wide > width:
+            x, y = 0.0, y + _LINE_PX
+        words = label(indent, 11.0, text, palette, fill=palette.ink)
+        parts.append(tag("g", {"transform": f"translate({x:g},{y:g})"}, drawn, words))
+        x += wide
+    return "".join(parts), y + _LINE_PX
 
 
 def write_picture(
@@ -77,13 +85,13 @@ def write_picture(
     """Draw and write, whole or not at all.
 
     Raises:
-        UsageError: as :func:`picture_spec`.
+        UsageError: as :func:`picture`.
         StorageError: the file cannot be written.
     """
-    import vl_convert
-
-    spec = picture_spec(runs, metric=metric, theme=theme)
+    text = picture(runs, metric=metric, theme=theme)
     if form == "svg":
-        write_file(path, vl_convert.vegalite_to_svg(spec).encode("utf-8"))
+        write_file(path, text.encode("utf-8", errors="replace"))
     else:
-        write_file(path, vl_convert.vegalite_to_png(spec, scale=_PNG_SCALE))
+        import vl_convert
+
+        write_file(path, vl_convert.svg_to_png(text.encode("utf-8", errors="replace").decode(), scale=_PNG_SCALE))

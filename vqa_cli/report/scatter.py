@@ -9,8 +9,9 @@ from typing import Any
 
 import altair as alt
 
-from vqa_cli.report.charts import LIGHT, chart_config
 from vqa_cli.report.html import write_file
+from vqa_cli.report.palette import LIGHT
+from vqa_cli.report.svg import FONT, TEXT_PX
 
 _COLUMNS = 3
 _SIDE_PX = 260
@@ -31,7 +32,18 @@ def scatter_spec(clouds: Sequence[Cloud]) -> dict[str, Any]:
     """All panels as Vega-Lite, each with scales of its own."""
     panels = alt.concat(*map(_panel, clouds), columns=_COLUMNS).resolve_scale(x="independent", y="independent")
     spec: dict[str, Any] = panels.to_dict(validate=False)
-    return {**spec, "config": chart_config(LIGHT), "background": LIGHT.ground, "padding": 16}
+    return {**spec, "config": _config(), "background": LIGHT.ground, "padding": 16}
+
+
+def _config() -> dict[str, Any]:
+    text = {"labelColor": LIGHT.muted, "titleColor": LIGHT.muted, "titleFontWeight": "normal"}
+    lines = {"gridColor": LIGHT.line, "domainColor": LIGHT.line, "tickColor": LIGHT.line}
+    return {
+        "font": FONT,
+        "axis": {**text, **lines, "labelFontSize": TEXT_PX, "titleFontSize": TEXT_PX, "labelFlush": False},
+        "title": {"color": LIGHT.ink, "subtitleColor": LIGHT.muted, "anchor": "start", "fontSize": 14},
+        "view": {"stroke": None},
+    }
 
 
 def _panel(cloud: Cloud) -> Any:

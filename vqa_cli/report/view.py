@@ -11,10 +11,18 @@ from vqa_cli.analysis.curves import all_metrics, codec_name
 from vqa_cli.document import EncodeResult, ModelScore, Pooled, Run, RungResult
 from vqa_cli.errors import UsageError
 from vqa_cli.report.comparability import differences
-from vqa_cli.report.findings import Entry, Findings, find, rung_name
-from vqa_cli.report.labels import MetricLabel, metric_label, show_argv
+from vqa_cli.report.findings import Entry, Findings, LadderAdvice, find, rung_name
+from vqa_cli.report.labels import POOLING_LABELS, MetricLabel, metric_label, show_argv
+from vqa_cli.report.remarks import alerts_of, warnings_of
 
-POOLINGS = ("mean", "harmonic_mean", "p10", "p5", "p1", "min")
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What has a colour and a dash of its own: a codec, in each run where there are several."""
+
+    run_key: str
+    codec: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +30,8 @@ class RungView:
     """One row of the table and one point of the charts.
 
     ``key`` is unique on the page and safe as an HTML id. ``quality`` holds a value per metric and pooling.
-    ``inverted`` names the metrics in which a cheaper rung of the same curve is better.
+    ``inverted`` names the metrics in which a cheaper rung of the same curve is better. ``series`` and ``shape`` number what
+    tells it apart in charts: its codec, and its size.
     """
 
     key: str
@@ -39,6 +48,8 @@ class RungView:
     beaten_by: str | None
     inverted: tuple[str, ...]
     commands: tuple[tuple[str, str], ...]
+    series: int = 0
+    shape: int = 0
 
     @property
     def encode(self) -> EncodeResult | None:
@@ -51,7 +62,10 @@ class RungView:
 
 @dataclass(frozen=True, slots=True)
 class TitleView:
-    """One source over all runs that measured it. ``codecs``, ``sizes``, ``run_keys`` are the values to filter by."""
+    """One source over all runs that measured it. ``codecs``, ``sizes``, ``run_keys`` are the values to filter by.
+
+    ``alerts`` are what nobody should miss who takes settings from this page; ``warnings`` is the rest.
+    """
 
     key: str
     entries: tuple[Entry, ...]
@@ -61,7 +75,9 @@ class TitleView:
     run_keys: tuple[str, ...]
     rungs: tuple[RungView, ...]
     findings: Findings
+    alerts: tuple[str, ...]
     warnings: tuple[str, ...]
+    series: tuple[Series, ...]
 
     @property
     def name(self) -> str:
@@ -81,6 +97,11 @@ class TitleView:
         known = [(e.prefix + "source itself", e.source.score) for e in self.entries if e.source.score is not None]
         agree = len({score.score for _, score in known}) == 1
         return [("source itself", known[0][1])] if agree else known
+
+    def number(self, ladder: LadderAdvice) -> int:
+        """Which series a recommended ladder belongs to."""
+        spot = ladder.entry.run_key, ladder.advice.codec
+        return [(series.run_key, series.codec) for series in self.series].index(spot)
 
     def label(self, metric: str) -> MetricLabel:
         return next(label for label in self.metrics if label.key == metric)
@@ -170,24 +191,31 @@ def _title(key: str, entries: tuple[Entry, ...], metric: str | None) -> TitleVie
     }
     ordered = dict(reversed(labels.items()))
     findings = find(entries, ordered, metric)
-    rungs = tuple(_rungs(key, entries, findings, ordered))
+    views = list(_rungs(key, entries, findings, ordered))
+    sizes = tuple(sorted({view.size for view in views}, key=lambda size: -int(size[:-1])))
+    series = dict.fromkeys((view.entry.run_key, view.codec, view.entry.prefix + view.codec) for view in views)
+    numbers = {(run_key, codec): number for number, (run_key, codec, _) in enumerate(series)}
+    alerts = tuple(alerts_of(entries, findings, ordered))
     return TitleView(
         key=key,
         entries=entries,
         metrics=tuple(ordered.values()),
-        codecs=tuple(dict.fromkeys(view.codec for view in rungs)),
-        sizes=tuple(sorted(dict.fromkeys(view.size for view in rungs), key=lambda size: -int(size[:-1]))),
+        codecs=tuple(dict.fromkeys(view.codec for view in views)),
+        sizes=sizes,
         run_keys=tuple(dict.fromkeys(entry.run_key for entry in entries)),
-        rungs=rungs,
+        rungs=tuple(replace(v, series=numbers[v.entry.run_key, v.codec], shape=sizes.index(v.size)) for v in views),
         findings=findings,
-        warnings=tuple(_title_warnings(entries, findings, ordered)),
+        alerts=alerts,
+        warnings=tuple(text for text in warnings_of(entries, findings, ordered) if text not in alerts),
+        series=tuple(Series(*names) for names in series),
     )
 
 
 def _rungs(
     title: str, entries: Sequence[Entry], findings: Findings, labels: Mapping[str, MetricLabel]
 ) -> Iterator[RungView]:
-    hull = set(findings.hulls.get(findings.metric, ()))
+    hull, inverted = findings.on_hull, findings.inverted
+    chosen, beaten = findings.chosen, findings.beaten
     for entry in entries:
         for number, rung in enumerate(entry.source.rungs):
             spot = entry.run_key, rung.id
@@ -198,13 +226,15 @@ def _rungs(
                 name=entry.prefix + rung_name(rung),
                 codec=codec_name(rung),
                 size=f"{min(rung.width, rung.height)}p",
-                quality={m: {p: rung.quality(m, p) for p in POOLINGS} for m in labels if rung.quality(m) is not None},
+                quality={
+                    m: {p: rung.quality(m, p) for p in POOLING_LABELS} for m in labels if rung.quality(m) is not None
+                },
                 pooled=_pooled(rung),
                 speed=_speed(rung, entry),
-                chosen=spot in findings.chosen,
+                chosen=spot in chosen,
                 on_hull=spot in hull,
-                beaten_by=_beaten_by(entry, findings.beaten.get(spot)),
-                inverted=tuple(m for m in labels if (*spot, m) in findings.inverted),
+                beaten_by=_beaten_by(entry, beaten.get(spot)),
+                inverted=tuple(m for m in labels if (*spot, m) in inverted),
                 commands=tuple(_commands(entry, rung)),
             )
 
@@ -233,34 +263,3 @@ def _commands(entry: Entry, rung: RungResult) -> Iterator[tuple[str, str]]:
         yield name, show_argv(argv, rung.id)
     if rung.measure_argv:
         yield "decode and measure", show_argv(rung.measure_argv, rung.id)
-
-
-def _title_warnings(entries: Sequence[Entry], findings: Findings, labels: Mapping[str, MetricLabel]) -> Iterator[str]:
-    for entry in entries:
-        source = entry.source
-        if source.status != "ok" and source.reason:
-            yield f"{entry.prefix}{source.reason}"
-        for text in (*source.source.preparation, *source.source.notes, *source.warnings):
-            yield f"{entry.prefix}{text}"
-        for rung in source.rungs:
-            if rung.status != "ok":
-                yield f"{entry.prefix}{rung_name(rung)} {rung.status}: {rung.reason or 'no reason recorded'}"
-    for entry, item in findings.inversions:
-        label = labels[item.metric]
-        yield (
-            f"{entry.prefix}{label.name} falls by {label.show(item.drop)} although bitrate rises: "
-            f"{rung_name(entry.rung(item.lower))} → {rung_name(entry.rung(item.higher))}. "
-            "Read this as the metric's limit, not as a gain."
-        )
-    yield from _per_rung_warnings(entries)
-
-
-def _per_rung_warnings(entries: Sequence[Entry]) -> Iterator[str]:
-    """Each text once, with the number of rungs that it applies to."""
-    for entry in entries:
-        counts: dict[str, int] = defaultdict(int)
-        for rung in entry.source.rungs:
-            for text in rung.warnings:
-                counts[text] += 1
-        for text, count in counts.items():
-            yield f"{entry.prefix}{text} ({count} rung{'' if count == 1 else 's'})"

@@ -1,0 +1,64 @@
+"""What there is to beware of on one title: first what touches the settings that a reader will take away. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from vqa_cli.analysis.curves import Inversion
+from vqa_cli.report.findings import Entry, Findings, rung_name
+from vqa_cli.report.labels import MetricLabel, join_words, plural, show_rate
+
+
+def alerts_of(entries: Sequence[Entry], findings: Findings, labels: Mapping[str, MetricLabel]) -> Iterator[str]:
+    """Failures, rungs of the ladder that cost more than the source, inversions that decide, and how the source was taken."""
+    for entry in entries:
+        if entry.source.status != "ok" and entry.source.reason:
+            yield f"{entry.prefix}{entry.source.reason}"
+        yield from _failures(entry)
+        yield from _above_source(entry, findings)
+        for text in entry.source.warnings:
+            yield f"{entry.prefix}{text}"
+    yield from _inversions([pair for pair in findings.inversions if pair[1].metric == findings.metric], labels)
+
+
+def _failures(entry: Entry) -> Iterator[str]:
+    lost = [rung for rung in entry.source.rungs if rung.status == "failed"]
+    if lost:
+        counts = f"{len(lost)} of {plural(len(entry.source.rungs), 'rung')} failed"
+        yield f"{entry.prefix}{counts}: {rung_name(lost[0])}, {lost[0].reason or 'no reason recorded'}"
+
+
+def _above_source(entry: Entry, findings: Findings) -> Iterator[str]:
+    """Rungs that are to be shipped at more bitrate than the source itself has."""
+    limit = entry.source.source.video_bitrate_kbps
+    for item in findings.ladders:
+        dear = [point for point in item.advice.chosen if point.kbps > limit > 0]
+        if item.entry is entry and dear:
+            names = join_words([f"{rung_name(entry.rung(point.rung))} at {show_rate(point.kbps)}" for point in dear])
+            yield f"{entry.prefix}The source has {show_rate(limit)}; the ladder goes above it: {names}."
+
+
+def _inversions(found: Sequence[tuple[Entry, Inversion]], labels: Mapping[str, MetricLabel]) -> Iterator[str]:
+    for entry, item in found:
+        label = labels[item.metric]
+        yield (
+            f"{entry.prefix}{label.name} falls by {label.show(item.drop)} although bitrate rises: "
+            f"{rung_name(entry.rung(item.lower))} → {rung_name(entry.rung(item.higher))}. "
+            "Read this as the metric's limit, not as a gain."
+        )
+
+
+def warnings_of(entries: Sequence[Entry], findings: Findings, labels: Mapping[str, MetricLabel]) -> Iterator[str]:
+    """Everything that was remarked on; a text that holds for several rungs once, with their number."""
+    for entry in entries:
+        for text in (*entry.source.source.preparation, *entry.source.source.notes):
+            yield f"{entry.prefix}{text}"
+        for rung in entry.source.rungs:
+            if rung.status != "ok":
+                yield f"{entry.prefix}{rung_name(rung)} {rung.status}: {rung.reason or 'no reason recorded'}"
+    yield from _inversions(findings.inversions, labels)
+    for entry in entries:
+        counts = Counter(text for rung in entry.source.rungs for text in rung.warnings)
+        for text, count in counts.items():
+            yield f"{entry.prefix}{text} ({plural(count, 'rung')})"
