@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from vqa_cli._version import __version__
+from vqa_cli.cli.console import note
 from vqa_cli.cli.streams import open_streams
 from vqa_cli.errors import ExitCode, VqaError
 
@@ -143,8 +144,8 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def _complain(message: str, detail: str | None, hint: str | None) -> None:
-    click.echo(f"error: {message}", err=True)
+    note(f"error: {message}")
     if detail:
-        click.echo(f"  {detail}", err=True)
+        note(f"  {detail}")
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        note(f"hint: {hint}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vqa_cli.cli.agreements import FORMATS, render
+from vqa_cli.cli.agreements import FORMATS, print_agreements
 from vqa_cli.errors import InputError
 
 
@@ -24,4 +24,4 @@ def command(file: Path, predicted: str, rated: str, output_format: str) -> None:
     if not table.rows:
         raise InputError(f"no row in table: {file}")
     figures = agreement(table.numbers(predicted), table.numbers(rated))
-    click.echo(render([({"name": file.stem}, figures)], output_format))
+    print_agreements([({"name": file.stem}, figures)], output_format)

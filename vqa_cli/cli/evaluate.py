@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vqa_cli.cli.agreements import FORMATS, Labels, Row, render
+from vqa_cli.cli.agreements import FORMATS, Labels, Row, print_agreements
 from vqa_cli.cli.databases import SKIP_MISSING_OPTION, read_databases
 from vqa_cli.cli.options import MODEL_DIR_OPTION, IdList
 from vqa_cli.cli.weights import with_weights
@@ -64,7 +64,7 @@ def command(
 
         write_scatter([_cloud(each) for each in judged], plot)
     rows = [(_labels(each, count_missing=skip_missing), each.agreement) for each in judged]
-    click.echo(render(rows, output_format, _groups(rows)))
+    print_agreements(rows, output_format, _groups(rows))
 
 
 def _labels(judged: Judgement, *, count_missing: bool) -> Labels:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vqa_cli.cli.console import note
+from vqa_cli.cli.console import note, say
 from vqa_cli.cli.options import FFMPEG_OPTION, load_chosen_scorer, model_options
 from vqa_cli.errors import ExitCode, Stopped, UsageError
 from vqa_cli.values import Size
@@ -78,7 +78,7 @@ def command(
         ) from None
     if failed:
         note("hint: `vqa train` and `vqa evaluate` go on without the failed ones by --skip-missing")
-    click.echo(f"{done - kept} extracted, {kept} were there, {failed} failed")
+    say(f"{done - kept} extracted, {kept} were there, {failed} failed")
     return int(ExitCode.PARTIAL if failed else ExitCode.OK)
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from vqa_cli.cli.console import Progress, note
+from vqa_cli.cli.console import emit, note, tell, window
 from vqa_cli.cli.inputs import expand_inputs, refuse_all_missing
 from vqa_cli.cli.options import FFMPEG_OPTION, JOBS_OPTION, REPEAT_OPTION, cache_dir, cache_options, load_chosen_scorer
-from vqa_cli.cli.verdicts import FORMATS, counts
+from vqa_cli.cli.progress import Progress
+from vqa_cli.cli.verdicts import FORMATS, as_table, counts
 from vqa_cli.errors import ExitCode, UsageError
 from vqa_cli.metrics import METRICS
 
@@ -62,9 +63,10 @@ def command(inputs: tuple[str, ...], output_format: str, output: Path | None, **
     """
     encoding = any(options[name] is not None for name in _ENCODING_OPTIONS)
     verdict = _of_sources(inputs, options) if encoding else _of_documents(inputs, options)
-    text = FORMATS[output_format](verdict)
+    fitted = output_format == "table" and output is None
+    text = as_table(verdict, window()) if fitted else FORMATS[output_format](verdict)
     if output is None:
-        click.echo(text)
+        (tell if output_format == "table" else emit)(text)
     else:
         from vqa_cli.files import write_text
 
@@ -167,7 +169,7 @@ def _measured(side: _Side, sources: list[Path], policy: Policy, options: dict[st
     )  # fmt: skip
     if not options["quiet"]:
         note(f"{side.name}:")
-    progress = Progress(quiet=options["quiet"])
+    progress = Progress(quiet=options["quiet"], times=options["repeat"])
     try:
         return run_repeated(job, options["repeat"], progress)
     finally:

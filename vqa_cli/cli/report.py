@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from vqa_cli.cli.console import say
 from vqa_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def command(
         from vqa_cli.report.picture import write_picture
 
         write_picture(runs, target, wanted, metric=metric, theme=theme)
-    click.echo(target)
+    say(target)
 
 
 def _form_of(output: Path | None) -> Literal["html", "svg", "png"]:
