@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from vqa_cli.cli.command import Group
 from vqa_cli.cli.console import note, say, table, tell, window
 
 
-@click.group(name="baseline")
+@click.group(name="baseline", cls=Group)
 def command() -> None:
     """Baselines of the gate: run documents as plain files, fit for git."""
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from vqa_cli.cli.command import Group
 from vqa_cli.cli.console import say, table, tell, window
 
 
-@click.group(name="cache")
+@click.group(name="cache", cls=Group)
 def command() -> None:
     """Encodes, scores and frame features are remembered by content, so that nothing is measured twice."""
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from vqa_cli.cli.agreements import FORMATS, print_agreements
+from vqa_cli.cli.command import Command
 from vqa_cli.errors import InputError
 
 
-@click.command(name="correlate")
+@click.command(name="correlate", cls=Command)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--predicted", default="score", show_default=True, metavar="COLUMN", help="Column of scores.")
 @click.option("--rated", default="mos", show_default=True, metavar="COLUMN", help="Column of ratings.")

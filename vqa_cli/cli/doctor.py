@@ -12,12 +12,13 @@ from typing import Any
 import click
 
 from vqa_cli._version import __version__
+from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, say
 from vqa_cli.cli.options import FFMPEG_OPTION
 from vqa_cli.errors import ExitCode, VqaError, first_line
 
 
-@click.command(name="doctor")
+@click.command(name="doctor", cls=Command)
 @FFMPEG_OPTION
 @click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(ffmpeg: str | None, output_format: str) -> int:

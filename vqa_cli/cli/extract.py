@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import note, say
 from vqa_cli.cli.options import FFMPEG_OPTION, load_chosen_scorer, model_options
 from vqa_cli.errors import ExitCode, Stopped, UsageError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from vqa_cli.values import ModelIdentity
 
 
-@click.command(name="extract")
+@click.command(name="extract", cls=Command)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--videos", type=click.Path(path_type=Path), required=True, help="Folder that the dataset's names are below."
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--yuv-size", metavar="WxH", help="Frame size of headerless .yuv files [the info.mat's].")
 @click.option(
     "--yuv-pix-fmt",
-    help="Pixel format of .yuv files [yuv420p; yuvj420p, its full range, by --color reference for models that see RGB].",
+    help="Pixel format of .yuv files [yuv420p; yuvj420p, its full range, by --matrix reference for models that see RGB].",
 )
 @model_options
 @FFMPEG_OPTION

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, note, table, tell, window
 from vqa_cli.cli.inputs import expand_inputs, refuse_all_missing
 from vqa_cli.cli.options import (
@@ -49,7 +50,7 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
     return name
 
 
-@click.command(name="ladder")
+@click.command(name="ladder", cls=Command)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option(
     "--preset",

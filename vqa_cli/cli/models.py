@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from vqa_cli.cli.command import Group
 from vqa_cli.cli.console import note, say, table, tell, window
 from vqa_cli.cli.options import MODEL_DIR_OPTION
 from vqa_cli.cli.weights import download
 from vqa_cli.errors import ModelError, UsageError
 
 
-@click.group(name="models")
+@click.group(name="models", cls=Group)
 def command() -> None:
     """Quality models: vsfa-lite ships with vqa; vsfa and mdtvsfa need published weights."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from vqa_cli.cli.command import Group
 from vqa_cli.cli.console import say, table, tell, window
 
 
-@click.group(name="presets")
+@click.group(name="presets", cls=Group)
 def command() -> None:
     """Presets are TOML files; those in your own folder win over bundled ones of the same name."""
 

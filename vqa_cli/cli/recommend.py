@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, table, tell, window
 from vqa_cli.errors import UsageError
 from vqa_cli.text import shell, visible
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 
 
-@click.command(name="recommend")
+@click.command(name="recommend", cls=Command)
 @click.argument("document", type=click.Path(path_type=Path), metavar="RUN.json")
 @click.option("--metric", help="model, vmaf, … [vmaf where it was measured].")
 @click.option("--max-rungs", type=click.IntRange(1), help="Most rungs per encoder.")

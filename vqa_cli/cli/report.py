@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import say
 from vqa_cli.errors import UsageError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from vqa_cli.document import Run
 
 
-@click.command(name="report")
+@click.command(name="report", cls=Command)
 @click.argument("documents", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN.json...")
 @click.option(
     "-o",

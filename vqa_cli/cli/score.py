@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, table, tell, window
 from vqa_cli.cli.inputs import expand_inputs, refuse_all_missing
 from vqa_cli.cli.options import (
@@ -56,7 +57,7 @@ class _Row:
         return text if self.file in text else f"{text}: {self.file}"
 
 
-@click.command(name="score")
+@click.command(name="score", cls=Command)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @model_options
 @click.option("--reference", type=click.Path(path_type=Path), help="Also measure full-reference metrics against this.")

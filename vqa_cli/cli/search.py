@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, note, tell
 from vqa_cli.cli.options import FFMPEG_OPTION, cache_dir, cache_options, load_chosen_scorer, model_options
 from vqa_cli.errors import ExitCode, UsageError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _SAMPLED_POOLINGS = ("mean", "harmonic_mean")
 
 
-@click.command(name="search")
+@click.command(name="search", cls=Command)
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--target", type=float, required=True, help="Quality to reach.")
 @click.option("--metric", default="vmaf", show_default=True, help=f"model, {', '.join(METRICS)}.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from vqa_cli.cli.agreements import print_agreements
+from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import note
 from vqa_cli.cli.databases import SKIP_MISSING_OPTION, read_databases
 from vqa_cli.cli.progress import Countdown
@@ -75,7 +76,7 @@ def _train_options(command: F) -> F:
     return command
 
 
-@click.command(name="train")
+@click.command(name="train", cls=Command)
 @_train_options
 def command(
     datasets: tuple[Path, ...], features: tuple[Path, ...], output: Path | None,
