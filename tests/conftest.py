@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -18,6 +19,10 @@ settings.load_profile("vqa")
 # `training` is run from the checkout. Last on the path, so that `vqa_cli` is the installed one.
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))
+
+# A busy machine is slow, not wrong.
+hypothesis.settings.register_profile("vqa", deadline=None)
+hypothesis.settings.load_profile("vqa")
 
 FFMPEG = __import__("imageio_ffmpeg").get_ffmpeg_exe()
 
@@ -67,7 +72,8 @@ def vqa(tmp_path_factory: pytest.TempPathFactory) -> Vqa:
     """The installed program, away from any checkout, with a cache of its own."""
     home = tmp_path_factory.mktemp("home")
     program = Path(sys.executable).with_name("vqa")
-    base = {k: v for k, v in os.environ.items() if not k.startswith("VQA_")}
+    told = ("COLUMNS", "NO_COLOR", "FORCE_COLOR")  # xdist sets the first
+    base = {k: v for k, v in os.environ.items() if not k.startswith("VQA_") and k not in told}
     base |= {
         "XDG_CACHE_HOME": str(home / "cache"),
         "XDG_CONFIG_HOME": str(home / "config"),

@@ -226,7 +226,7 @@ def test_ugly_words_break_no_format(vqa: Vqa, crashed: tuple[Path, Path], tmp_pa
     assert all(line.startswith(("::error ", "::warning ")) for line in annotations) and last.startswith(
         "vqa gate: fail"
     )
-    assert "line one [31m100%25 broken" in annotations[0]
+    assert "line one \\x1b[31m100%25 broken | really\\x00" in annotations[0]
     rows = [row for row in vqa("gate", *crashed, "--format", "markdown").stdout.splitlines() if row.startswith("|")]
     assert len(rows) > 3 and len({row.replace("\\|", "").count("|") for row in rows}) == 1
     vqa("gate", *crashed, "--format", "junit", "-o", tmp_path / "junit.xml")

@@ -109,7 +109,7 @@ def random_vsfa(folder: Path) -> tuple[object, ...]:
 
 @pytest.mark.ffmpeg
 def test_a_ladder_records_how_untagged_video_was_read(vqa: Vqa, tmp_path: Path) -> None:
-    done = vqa("ladder", noise(tmp_path / "clip.mkv", "yuv420p"), "--model", "vsfa", *random_vsfa(tmp_path), "--color", "reference",
+    done = vqa("ladder", noise(tmp_path / "clip.mkv", "yuv420p"), "--model", "vsfa", *random_vsfa(tmp_path), "--matrix", "reference",
                "--codec", "x264", "--crf", "30", "--height", "96", "--display", "96", "--metric", "psnr", "-o", tmp_path / "run")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "read as BT.601" in json.loads((tmp_path / "run" / "run.json").read_text())["model"]["preprocessing"]

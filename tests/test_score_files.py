@@ -53,13 +53,13 @@ def overflowing(moving: Path) -> Path:
 
 def test_a_score_that_is_no_number_ends_no_batch(vqa: Vqa, moving: Path, grey: Path, overflowing: Path) -> None:
     run = ("score", moving, grey, "--model", overflowing, "--precision", "fp32", "--device", "cpu")
-    done = vqa(*run, "--format", "json")
+    done = vqa(*run, "--format", "json", "-q")
     assert done.returncode == 8, done.stderr
     bad, good = json.loads(done.stdout)
     reason = f"the model gave a score that is no number: frame 0: {moving}"
     assert (bad["error"], bad["exit_code"]) == (reason, 5)
     assert good["file"] == str(grey) and good["frames"] == 5
-    assert done.stderr.splitlines() == [f"error: {reason}"]
+    assert done.stderr.splitlines() == [f"[1/2] FAILED: {reason}"]  # also to those who want no progress
 
 
 def test_a_decoder_that_fails_at_one_file_ends_no_batch(

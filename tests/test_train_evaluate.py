@@ -157,7 +157,7 @@ def test_features_unlike_those_of_the_training_are_remarked_on(bench: Bench, tmp
     assert judged.split == 0
     assert judged.remarks == (
         "trained on 1 in 1 frames, judged on 1 in 8",
-        "features of other pixels than it was trained on (--color)",
+        "features of other pixels than it was trained on (--matrix)",
     )
 
 

@@ -106,7 +106,7 @@ def test_headerless_files_are_shown_to_resnet_as_rgb(vqa: Vqa, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     ours, theirs = (open_features(features_path(tmp_path / "f", name)) for name in ("a.yuv", "a.mkv"))
     assert ours.shape == (3, 4096) and np.array_equal(ours, theirs)
-    done = vqa("extract", table, "--videos", tmp_path, "-o", tmp_path / "f", *told, "--color", "reference")
+    done = vqa("extract", table, "--videos", tmp_path, "-o", tmp_path / "f", *told, "--matrix", "reference")
     assert done.stdout == "2 extracted, 0 were there, 0 failed\n"
     assert done.stderr.splitlines()[0].startswith("note: .yuv files are read at full range, as the authors' code does")
     assert read_provenance(features_path(tmp_path / "f", "a.yuv")).raw == "128x96 yuvj420p"

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The ladder is known: how many rungs, over all sources."""
+    """What is to be done for one source. The whole is known once each has told its plan, in any order.
 
-    rungs: int
+    Attributes:
+        work: cost of each rung, by its id: pixels to encode and to judge, over all frames; a rung that will not be tried
+            is left out, and a source that cannot be begun has none.
+        sources: how many there are.
+    """
+
+    source: str
+    work: Mapping[str, float]
     sources: int
 
 
@@ -41,7 +48,13 @@ class SourceScored:
 
 @dataclass(frozen=True, slots=True)
 class RungDone:
-    """One rung is finished, measured or failed."""
+    """One rung is finished, measured or failed.
+
+    Attributes:
+        score: the model's.
+        quality: name and mean of the full-reference metric that decides: VMAF where it was measured.
+        cached: it was known already.
+    """
 
     source: str
     rung: str
@@ -49,6 +62,7 @@ class RungDone:
     score: float | None
     reason: str | None
     cached: bool
+    quality: tuple[str, float] | None = None
 
 
 Event = Planned | Note | EncodeProgress | SourceScored | RungDone

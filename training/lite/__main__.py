@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vqa_cli.cli import run_command
+from vqa_cli.cli.boundary import run_command
+from vqa_cli.cli.command import Group
 from vqa_cli.cli.console import note
 from vqa_cli.errors import ExitCode, UsageError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", "FitSettings", "TuneSettings")
 
 
-@click.group()
+@click.group(cls=Group)
 def lite() -> None:
     """Make the bundled vsfa-lite again: data, fit, export."""
 

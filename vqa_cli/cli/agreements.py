@@ -9,14 +9,25 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vqa_cli.cli.console import table
+from vqa_cli.cli.console import emit, table, tell, window
+from vqa_cli.text import csv_cell, markdown
 
 if TYPE_CHECKING:
     from vqa_cli.train.correlation import Agreement
 
+# What a narrow window goes without.
+_LEAVE = ("rmse_fit", "rmse", "krocc", "srocc 95 %", "plcc")
 FORMATS = ("text", "json", "csv", "markdown")
 Labels = dict[str, Any]
 Row = tuple[Labels, "Agreement"]
+
+
+def print_agreements(
+    rows: Sequence[Row], output_format: str, groups: Sequence[tuple[Labels, Sequence[Row]]] = ()
+) -> None:
+    """Print what :func:`render` makes."""
+    text = render(rows, output_format, groups)
+    (tell if output_format == "text" else emit)(text)
 
 
 def render(rows: Sequence[Row], output_format: str, groups: Sequence[tuple[Labels, Sequence[Row]]] = ()) -> str:
@@ -39,14 +50,20 @@ def render(rows: Sequence[Row], output_format: str, groups: Sequence[tuple[Label
     lines = [_line(labels, row) for labels, row in rows]
     if output_format == "csv":
         buffer = io.StringIO()
-        csv.writer(buffer, lineterminator="\n").writerows([headers, *lines])
+        csv.writer(buffer, lineterminator="\n").writerows([headers, *_csv_rows(lines, len(rows[0][0]))])
         return buffer.getvalue().rstrip("\n")
     for labels, count, figures in spreads:
         values = [f"{mean:.4f} ± {deviation:.4f}" for mean, deviation in figures.values()]
         lines.append([*map(_cell, labels.values()), "", *values, "", f"mean ± std of {count}"])
     if output_format == "markdown":
-        return "\n".join("| " + " | ".join(line) + " |" for line in (headers, ["---"] * len(headers), *lines))
-    return table(headers, lines)
+        shown = (headers, ["---"] * len(headers), *(list(map(markdown, line)) for line in lines))
+        return "\n".join("| " + " | ".join(line) + " |" for line in shown)
+    return table(headers, lines, leave=_LEAVE, width=window())
+
+
+def _csv_rows(lines: Sequence[list[str]], labels: int) -> list[list[str]]:
+    """Labels and the note, at the end, are text; a figure below zero is not."""
+    return [[*map(csv_cell, line[:labels]), *line[labels:-1], csv_cell(line[-1])] for line in lines]
 
 
 def _line(labels: Labels, row: Agreement) -> list[str]:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from vqa_cli.cli.console import note, table
+from vqa_cli.cli.command import Group
+from vqa_cli.cli.console import note, say, table, tell, window
 
 
-@click.group(name="baseline")
+@click.group(name="baseline", cls=Group)
 def command() -> None:
     """Baselines of the gate: run documents as plain files, fit for git."""
 
@@ -38,8 +39,8 @@ def show(file: Path) -> None:
     run = read_run(file)
     metric = default_metric(run)
     model = f"{run.model.name} {run.model.sha256[:12]}" if run.model else "none"
-    click.echo(f"made {run.created} by vqa {run.environment.vqa}, {run.environment.ffmpeg_version}")
-    click.echo(f"preset {run.settings.name}, model {model}, metrics {', '.join(run.metrics) or 'none'}\n")
+    say(f"made {run.created} by vqa {run.environment.vqa}, {run.environment.ffmpeg_version}")
+    say(f"preset {run.settings.name}, model {model}, metrics {', '.join(run.metrics) or 'none'}")
     rows = []
     for source in run.sources:
         found = [point for _, point in points(source, metric)]
@@ -48,4 +49,5 @@ def show(file: Path) -> None:
         ends = f"{min(quality):.2f} to {max(quality):.2f}" if found else "-"
         size = f"{source.display_width}x{source.display_height}"
         rows.append([source.source.name, source.source.sha256[:12], size, str(len(source.rungs)), rates, ends])
-    click.echo(table(["source", "sha256", "judged at", "rungs", "kb/s", metric], rows))
+    headers = ["source", "sha256", "judged at", "rungs", "kb/s", metric]
+    tell("\n" + table(headers, rows, leave=("sha256", "judged at"), width=window()))

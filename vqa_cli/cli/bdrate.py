@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vqa_cli.cli.console import table
+from vqa_cli.cli.command import Command
+from vqa_cli.cli.console import emit, table, tell, window
 from vqa_cli.errors import ExitCode, InputError, UsageError
 from vqa_cli.tables import is_table
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from vqa_cli.analysis.compare import Comparison, NamedCurve
 
 
-@click.command(name="bdrate")
+_HEADERS = ["source", "anchor", "test", "BD-rate", "BD-quality", "overlap", "CPU time", ""]
+
+
+@click.command(name="bdrate", cls=Command)
 @click.argument("documents", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN.json… | TABLE.csv")
 @click.option("--metric", help="model, vmaf, … [vmaf where it was measured].")
 @click.option("--method", type=click.Choice(["pchip", "akima", "cubic"]), default="pchip", show_default=True)
@@ -36,10 +40,10 @@ def command(
 
     chosen, found = _compare(documents, metric, method, anchor)
     if output_format == "json":
-        click.echo(json.dumps({"metric": chosen, "method": method, "comparisons": [asdict(c) for c in found],
+        emit(json.dumps({"metric": chosen, "method": method, "comparisons": [asdict(c) for c in found],
                                "summary": [asdict(s) for s in summarise(found)]}, indent=1))  # fmt: skip
     else:
-        click.echo(_text(found, chosen, method))
+        tell(_text(found, chosen, method))
     return ExitCode.OK if any(c.result.bd_rate is not None for c in found) else ExitCode.INCONCLUSIVE
 
 
@@ -116,7 +120,7 @@ def _text(found: list[Comparison], metric: str, method: str) -> str:
         for c in found
     ]  # fmt: skip
     head = f"{metric}, {method}; negative BD-rate: the test needs less bitrate for the same quality"
-    parts = [head, table(["source", "anchor", "test", "BD-rate", "BD-quality", "overlap", "CPU time", ""], rows)]
+    parts = [head, table(_HEADERS, rows, leave=("CPU time", "overlap", "BD-quality"), width=window())]
     for s in summarise(found):
         if s.sources > 1:
             interval = f" [{s.interval[0]:+.2f}, {s.interval[1]:+.2f}]" if s.interval else ""

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from vqa_cli.cli.console import table
+from vqa_cli.cli.command import Group
+from vqa_cli.cli.console import say, table, tell, window
 
 
-@click.group(name="cache")
+@click.group(name="cache", cls=Group)
 def command() -> None:
     """Encodes, scores and frame features are remembered by content, so that nothing is measured twice."""
 
@@ -32,9 +33,9 @@ def info(cache_dir: Path | None) -> None:
         ("scores", seen.scores.usage(), "frame scores: another --tau, --beta or --pooling"),
         ("features", seen.features.usage(), f"another head; least used go beyond {FEATURE_LIMIT_BYTES / 1e6:.0f} MB"),
     ]
-    click.echo(folder)
+    say(folder)
     rows = [[name, str(usage.entries), f"{usage.size_bytes / 1e6:.1f}", what] for name, usage, what in kinds]
-    click.echo(table(["kind", "entries", "MB", "for"], rows))
+    tell(table(["kind", "entries", "MB", "for"], rows, width=window()))
 
 
 @command.command()
@@ -52,4 +53,4 @@ def clear(cache_dir: Path | None, only_features: bool) -> None:
     if not only_features:
         seen.scores.clear()
         Rungs(folder).clear()
-    click.echo(f"{folder}: {'no features' if only_features else 'empty'}")
+    say(f"{folder}: {'no features' if only_features else 'empty'}")

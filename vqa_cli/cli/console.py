@@ -1,129 +1,163 @@
-"""What commands print: tables on stdout, progress on stderr."""
+"""What commands print: results on stdout, everything else on stderr, in letters that a terminal can be trusted with."""
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal, TextIO, get_args
 
 import click
 
-from vqa_cli.events import EncodeProgress, Event, Note, Planned, RungDone, SourceScored
+from vqa_cli.text import cells, visible, visible_lines
+
+Colour = Literal["auto", "always", "never"]
+COLOURS: tuple[Colour, ...] = get_args(Colour)
+_LEAST_WIDTH = 12  # of a column of text that has to be cut
+_GAP = "  "
+# What a line begins with, and how it is shown where there is colour.
+_PAINT = {
+    "PASS": {"fg": "green", "bold": True}, "FAIL": {"fg": "red", "bold": True}, "FAILED": {"fg": "red", "bold": True},
+    "INCONCLUSIVE": {"fg": "yellow", "bold": True}, "ALLOWED": {"fg": "cyan"}, "error": {"fg": "red", "bold": True},
+    "warning": {"fg": "yellow"}, "hint": {"fg": "cyan"},
+}  # fmt: skip
+_PAINTED = re.compile(r"(?m)^(PASS|FAIL|INCONCLUSIVE|ALLOWED|error|warning|hint)\b|\b(FAILED)(?=:)")
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned by spaces; cells that are numbers go to the right."""
-    widths = [max(len(str(line[i])) for line in (headers, *rows)) for i in range(len(headers))]
-    right = [bool(rows) and all(_numeric(row[i]) for row in rows) for i in range(len(headers))]
+class _Chosen:
+    """What the command line says of colour."""
 
-    def line(cells: Sequence[str]) -> str:
-        parts = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)]
-        return "  ".join(parts).rstrip()
+    colour: Colour = "auto"
 
-    return "\n".join(line(row) for row in (headers, *rows))
+
+def choose_colour(choice: Colour) -> None:
+    """Colour always, never, or (``"auto"``) where a terminal shows it and the environment does not say otherwise."""
+    _Chosen.colour = choice
+
+
+def say(line: object) -> None:
+    """A result of one line."""
+    _print(visible(str(line)), sys.stdout)
+
+
+def tell(lines: str) -> None:
+    """A result of several lines, for people."""
+    _print(visible_lines(lines), sys.stdout)
+
+
+def emit(document: str) -> None:
+    """A result for programs, in a format that is safe by its own rules."""
+    click.echo(document, file=sys.stdout, color=True)
+
+
+def note(line: object) -> None:
+    """A line for the person at the terminal, on stderr."""
+    _print(visible(str(line)), sys.stderr)
+
+
+def painted(text: str, stream: TextIO) -> str:
+    """The words that matter most in colour, where ``stream`` shows it."""
+    if not _colourful(stream):
+        return text
+    return _PAINTED.sub(lambda found: click.style(found[0], **_PAINT[found[0]]), text)  # type: ignore[arg-type]
+
+
+def _print(text: str, stream: TextIO) -> None:
+    click.echo(painted(text, stream), file=stream, color=True)
+
+
+def _colourful(stream: TextIO) -> bool:
+    """Source: no-color.org; ``FORCE_COLOR`` as CI services set it."""
+    if _Chosen.colour != "auto":
+        return _Chosen.colour == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
+
+
+def window() -> int | None:
+    """Columns of the terminal that results go to, or what ``COLUMNS`` says; ``None`` where nothing sets a limit."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdigit() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, leave: Sequence[str] = (), width: int | None = None
+) -> str:
+    """Columns aligned by spaces; cells that are numbers go to the right.
+
+    Args:
+        leave: columns that may be left out where ``width`` does not hold them all, the least needed first; a last line
+            names them.
+        width: columns of the terminal, ``None`` for no limit. What still does not fit is cut in its longest texts.
+    """
+    lines = [[visible(str(cell)) for cell in line] for line in (headers, *rows)]
+    kept = list(range(len(headers)))
+    for name in leave:
+        if width is None or _width(lines, kept) <= width:
+            break
+        kept = [index for index in kept if headers[index] != name]
+    gone = [name for index, name in enumerate(headers) if index not in kept]
+    fitted = _cut([[line[index] for index in kept] for line in lines], width)
+    text = _aligned(fitted)
+    return f"{text}\n(no room for: {', '.join(name or 'notes' for name in gone)})" if gone else text
+
+
+def _width(lines: Sequence[Sequence[str]], kept: Sequence[int]) -> int:
+    return sum(max(cells(line[index]) for line in lines) for index in kept) + len(_GAP) * (len(kept) - 1)
+
+
+def _cut(lines: list[list[str]], width: int | None) -> list[list[str]]:
+    """Shorten the widest column of text until the lines fit, or nothing is left to be shortened."""
+    if width is None:
+        return lines
+    while (over := _width(lines, range(len(lines[0]))) - width) > 0:
+        widths = [0 if _all_numbers(column) else max(map(cells, column)) for column in zip(*lines, strict=True)]
+        widest = widths.index(max(widths))
+        second = max((w for i, w in enumerate(widths) if i != widest), default=0)
+        target = max(_LEAST_WIDTH, widths[widest] - over, min(second, widths[widest] - 1))
+        if target >= widths[widest]:
+            break
+        lines = [[_short(c, target) if i == widest else c for i, c in enumerate(line)] for line in lines]
+    return lines
+
+
+def _short(cell: str, width: int) -> str:
+    """A text without its middle: names are told apart by their ends."""
+    if cells(cell) <= width:
+        return cell
+    head, tail = cell[: (width - 1) // 2], cell[-(width // 2) :]
+    while cells(head) + cells(tail) > width - 1:  # wide letters
+        head, tail = (head[:-1], tail) if cells(head) >= cells(tail) else (head, tail[1:])
+    return f"{head}…{tail}"
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    columns = list(zip(*lines, strict=True))
+    widths = [max(map(cells, column)) for column in columns]
+    right = [_all_numbers(column) for column in columns]
+
+    def line(parts: Sequence[str]) -> str:
+        padded = [
+            " " * (w - cells(c)) + c if r else c + " " * (w - cells(c))
+            for c, w, r in zip(parts, widths, right, strict=True)
+        ]
+        return _GAP.join(padded).rstrip()
+
+    return "\n".join(map(line, lines))
+
+
+def _all_numbers(column: Sequence[str]) -> bool:
+    """Whether all cells below a header are numbers, and there are some."""
+    return len(column) > 1 and all(map(_numeric, column[1:]))
 
 
 def _numeric(cell: str) -> bool:
     text = cell.strip("+%~-")
     return text == "" or text.replace(".", "", 1).replace(",", "").isdigit()
-
-
-def note(text: str) -> None:
-    """A line for the person at the terminal, on stderr."""
-    click.echo(text, err=True)
-
-
-class Countdown:
-    """Watches one count up to ``total``: a bar on a terminal, a line every tenth of the way elsewhere."""
-
-    def __init__(self, total: int, unit: str) -> None:
-        self._total, self._unit = total, unit
-        self._bar: Any = None
-        if sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, unit=unit, file=sys.stderr, leave=False)
-
-    def __call__(self, done: int, text: str) -> None:
-        if self._bar is not None:
-            self._bar.set_postfix_str(text, refresh=False)
-            self._bar.update(done - self._bar.n)
-        elif done % max(1, self._total // 10) == 0:
-            note(f"{self._unit} {done}/{self._total}: {text}")
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-class Progress:
-    """Watches a ladder: a bar over all rungs on a terminal, a line per rung elsewhere. Called from many threads."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._live = not quiet and sys.stderr.isatty()
-        self._bar: Any = None
-        self._shares: dict[tuple[str, str], float] = {}
-        self._done = 0
-        self._total = 0
-        self._lock = threading.Lock()
-
-    def __call__(self, event: Event) -> None:
-        with self._lock:
-            self._handle(event)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def _handle(self, event: Event) -> None:
-        match event:
-            case Planned(rungs=rungs):
-                self._plan(rungs)
-            case Note(text=text, warning=warning):
-                self._say(f"{'warning' if warning else 'note'}: {text}")
-            case EncodeProgress(source=source, rung=rung, share=share):
-                self._shares[source, rung] = share
-                self._draw()
-            case SourceScored(source=source, score=score):
-                if score is not None:
-                    self._say(f"{source}: source scores {score:.2f}")
-            case RungDone():
-                self._finish(event)
-
-    def _plan(self, rungs: int) -> None:
-        self._total += rungs
-        if self._live and self._bar is None:
-            from tqdm import tqdm
-
-            shape = "{l_bar}{bar}| {n:.1f}/{total_fmt} rungs [{elapsed}<{remaining}]"
-            self._bar = tqdm(total=rungs, file=sys.stderr, bar_format=shape, leave=False)
-        elif self._bar is not None:
-            self._bar.total = self._total
-            self._bar.refresh()
-
-    def _finish(self, event: RungDone) -> None:
-        self._shares.pop((event.source, event.rung), None)
-        self._done += 1
-        where = f"[{self._done}/{self._total}] {event.source} {event.rung}"
-        if event.reason:
-            self._say(f"{where}: FAILED: {event.reason}")
-        else:
-            score = "" if event.score is None else f", score {event.score:.2f}"
-            again = " (from the cache)" if event.cached else ""
-            self._say(f"{where}: {event.kbps or 0:.0f} kb/s{score}{again}")
-        self._draw()
-
-    def _draw(self) -> None:
-        if self._bar is not None:
-            self._bar.n = self._done + sum(self._shares.values())
-            self._bar.refresh()
-
-    def _say(self, text: str) -> None:
-        if self._quiet:
-            return
-        if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
-        else:
-            note(text)

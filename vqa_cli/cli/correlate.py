@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from vqa_cli.cli.agreements import FORMATS, render
+from vqa_cli.cli.agreements import FORMATS, print_agreements
+from vqa_cli.cli.command import Command
 from vqa_cli.errors import InputError
 
 
-@click.command(name="correlate")
+@click.command(name="correlate", cls=Command)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--predicted", default="score", show_default=True, metavar="COLUMN", help="Column of scores.")
 @click.option("--rated", default="mos", show_default=True, metavar="COLUMN", help="Column of ratings.")
@@ -24,4 +25,4 @@ def command(file: Path, predicted: str, rated: str, output_format: str) -> None:
     if not table.rows:
         raise InputError(f"no row in table: {file}")
     figures = agreement(table.numbers(predicted), table.numbers(rated))
-    click.echo(render([({"name": file.stem}, figures)], output_format))
+    print_agreements([({"name": file.stem}, figures)], output_format)

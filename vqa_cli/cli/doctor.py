@@ -12,23 +12,26 @@ from typing import Any
 import click
 
 from vqa_cli._version import __version__
+from vqa_cli.cli.command import Command
+from vqa_cli.cli.console import emit, say
 from vqa_cli.cli.options import FFMPEG_OPTION
 from vqa_cli.errors import ExitCode, VqaError, first_line
 
 
-@click.command(name="doctor")
+@click.command(name="doctor", cls=Command)
 @FFMPEG_OPTION
 @click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(ffmpeg: str | None, output_format: str) -> int:
     """Print what vqa found on this machine, what is missing, and how to get it."""
     facts, problems = _facts(ffmpeg)
     if output_format == "json":
-        click.echo(json.dumps({**facts, "problems": problems}, indent=1))
+        emit(json.dumps({**facts, "problems": problems}, indent=1))
     else:
-        click.echo("\n".join(_lines(facts)))
+        for line in _lines(facts):
+            say(line)
         for problem in problems:
-            click.echo(f"missing: {problem}")
-        click.echo("all that the bundled model needs is here" if facts["ffmpeg"] and not _fatal(facts) else "not ready")
+            say(f"missing: {problem}")
+        say("all that the bundled model needs is here" if facts["ffmpeg"] and not _fatal(facts) else "not ready")
     return ExitCode.TOOL if _fatal(facts) else ExitCode.OK
 
 

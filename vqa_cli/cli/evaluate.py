@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vqa_cli.cli.agreements import FORMATS, Labels, Row, render
+from vqa_cli.cli.agreements import FORMATS, Labels, Row, print_agreements
+from vqa_cli.cli.command import Command
 from vqa_cli.cli.databases import SKIP_MISSING_OPTION, read_databases
 from vqa_cli.cli.options import MODEL_DIR_OPTION, IdList
 from vqa_cli.cli.weights import with_weights
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _PLOTS = (".svg", ".png")
 
 
-@click.command(name="evaluate")
+@click.command(name="evaluate", cls=Command)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option(
     "--dataset", "datasets", type=click.Path(path_type=Path), required=True, multiple=True,
@@ -64,7 +65,7 @@ def command(
 
         write_scatter([_cloud(each) for each in judged], plot)
     rows = [(_labels(each, count_missing=skip_missing), each.agreement) for each in judged]
-    click.echo(render(rows, output_format, _groups(rows)))
+    print_agreements(rows, output_format, _groups(rows))
 
 
 def _labels(judged: Judgement, *, count_missing: bool) -> Labels:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vqa_cli.cli.console import note
+from vqa_cli.cli.command import Command
+from vqa_cli.cli.console import note, say
 from vqa_cli.cli.options import FFMPEG_OPTION, load_chosen_scorer, model_options
 from vqa_cli.errors import ExitCode, Stopped, UsageError
 from vqa_cli.values import Size
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from vqa_cli.values import ModelIdentity
 
 
-@click.command(name="extract")
+@click.command(name="extract", cls=Command)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--videos", type=click.Path(path_type=Path), required=True, help="Folder that the dataset's names are below."
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--yuv-size", metavar="WxH", help="Frame size of headerless .yuv files [the info.mat's].")
 @click.option(
     "--yuv-pix-fmt",
-    help="Pixel format of .yuv files [yuv420p; yuvj420p, its full range, by --color reference for models that see RGB].",
+    help="Pixel format of .yuv files [yuv420p; yuvj420p, its full range, by --matrix reference for models that see RGB].",
 )
 @model_options
 @FFMPEG_OPTION
@@ -78,7 +79,7 @@ def command(
         ) from None
     if failed:
         note("hint: `vqa train` and `vqa evaluate` go on without the failed ones by --skip-missing")
-    click.echo(f"{done - kept} extracted, {kept} were there, {failed} failed")
+    say(f"{done - kept} extracted, {kept} were there, {failed} failed")
     return int(ExitCode.PARTIAL if failed else ExitCode.OK)
 
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from vqa_cli.cli.console import Progress, note
+from vqa_cli.cli.command import Command
+from vqa_cli.cli.console import emit, note, tell, window
 from vqa_cli.cli.inputs import expand_inputs, refuse_all_missing
 from vqa_cli.cli.options import FFMPEG_OPTION, JOBS_OPTION, REPEAT_OPTION, cache_dir, cache_options, load_chosen_scorer
-from vqa_cli.cli.verdicts import FORMATS, counts
+from vqa_cli.cli.progress import Progress
+from vqa_cli.cli.verdicts import FORMATS, as_table, counts
 from vqa_cli.errors import ExitCode, UsageError
 from vqa_cli.metrics import METRICS
 
@@ -34,7 +36,14 @@ _SIDE_FLAGS = frozenset(
 _ENCODING_OPTIONS = ("preset", "flags", "baseline_flags", "candidate_flags", "baseline_ffmpeg", "candidate_ffmpeg")
 
 
-@click.command(name="gate")
+def _side_flags() -> frozenset[str]:
+    """Flags of `vqa ladder` that --flags takes."""
+    from vqa_cli.cli.ladder import command as ladder
+
+    return frozenset(flag for p in ladder.params if p.name in _SIDE_FLAGS for flag in (*p.opts, *p.secondary_opts))
+
+
+@click.command(name="gate", cls=Command, through=("--flags", _side_flags))
 @click.argument("inputs", nargs=-1, required=True, metavar="BASELINE.json CANDIDATE.json | SOURCE...")
 @click.option(
     "--policy", type=click.Path(path_type=Path), metavar="FILE.toml", help="Limits [1 % BD-rate and 1 % of the range]."
@@ -62,9 +71,10 @@ def command(inputs: tuple[str, ...], output_format: str, output: Path | None, **
     """
     encoding = any(options[name] is not None for name in _ENCODING_OPTIONS)
     verdict = _of_sources(inputs, options) if encoding else _of_documents(inputs, options)
-    text = FORMATS[output_format](verdict)
+    fitted = output_format == "table" and output is None
+    text = as_table(verdict, window()) if fitted else FORMATS[output_format](verdict)
     if output is None:
-        click.echo(text)
+        (tell if output_format == "table" else emit)(text)
     else:
         from vqa_cli.files import write_text
 
@@ -131,9 +141,8 @@ def _side(name: str, options: dict[str, Any]) -> _Side:
     given = [key for key in ctx.params if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE]
     for key in given:
         if key not in _SIDE_FLAGS and key != "sources":
-            raise UsageError(
-                f"--{name}-flags cannot hold --{key.replace('_', '-')}", hint="give it to `vqa gate` itself"
-            )
+            flag = next(p.opts[-1] for p in ladder.params if p.name == key)
+            raise UsageError(f"--{name}-flags cannot hold {flag}", hint=f"give {flag} to `vqa gate` itself")
     if len(ctx.params["sources"]) > 1:
         raise UsageError(f"flags of the {name} name a source: {ctx.params['sources'][0]}")
     return _Side(name, read_settings(ctx, ctx.params), ctx.params, options[f"{name}_ffmpeg"])
@@ -167,7 +176,7 @@ def _measured(side: _Side, sources: list[Path], policy: Policy, options: dict[st
     )  # fmt: skip
     if not options["quiet"]:
         note(f"{side.name}:")
-    progress = Progress(quiet=options["quiet"])
+    progress = Progress(quiet=options["quiet"], times=options["repeat"])
     try:
         return run_repeated(job, options["repeat"], progress)
     finally:

@@ -58,7 +58,9 @@ def expand_inputs(names: tuple[str, ...], fetch: Callable[[str], Path] | None = 
             found.append(path)
         elif _PROTOCOL.match(name):
             if fetch is None:
-                raise InputError(f"only local files can be read: {name}", hint="--allow-protocols fetches it first")
+                raise InputError(
+                    f"only local files can be read: {name}", hint="fetch it first; --allow-protocols does that"
+                )
             found.append(fetch(name))
         elif glob.has_magic(name):
             matches = sorted(glob.glob(name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import tempfile
 from collections.abc import Callable
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from vqa_cli.cli.console import Progress, note, table
+from vqa_cli.cli.command import Command
+from vqa_cli.cli.console import emit, note, table, tell, window
 from vqa_cli.cli.inputs import expand_inputs, refuse_all_missing
 from vqa_cli.cli.options import (
     FFMPEG_OPTION,
@@ -28,8 +28,10 @@ from vqa_cli.cli.options import (
     load_chosen_scorer,
     model_options,
 )
-from vqa_cli.cli.rungs import format_run
+from vqa_cli.cli.progress import Progress
+from vqa_cli.cli.rungs import print_run
 from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
+from vqa_cli.text import shell
 
 if TYPE_CHECKING:
     from vqa_cli.ladder.pipeline import LadderOutcome
@@ -48,7 +50,7 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
     return name
 
 
-@click.command(name="ladder")
+@click.command(name="ladder", cls=Command)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option(
     "--preset",
@@ -109,13 +111,13 @@ def command(ctx: click.Context, /, sources: tuple[str, ...], **options: Any) -> 
     """
     settings = read_settings(ctx, options)
     if options["show_config"]:
-        click.echo(_config_table(ctx, options))
+        tell(_config_table(ctx, options))
         return ExitCode.OK
     with tempfile.TemporaryDirectory(prefix="vqa-") as folder:
         paths = expand_inputs(sources, _fetcher(options, Path(folder)))
         if options["dry_run"]:
             for line in command_lines(paths, settings, options["ffmpeg"]):
-                click.echo(line)
+                emit(line)
             return ExitCode.OK
         return _run(paths, settings, options)
 
@@ -190,7 +192,7 @@ def _config_table(ctx: click.Context, options: dict[str, Any]) -> str:
         if value is None and name in ("heights", "crf", "bitrate", "codecs"):
             value, origin = _from_preset(name, preset), f"preset {options['preset']}"
         rows.append([name.replace("_", "-"), _plain(value), origin])
-    return table(["option", "value", "from"], rows)
+    return table(["option", "value", "from"], rows, width=window())
 
 
 def _from_preset(name: str, preset: dict[str, Any]) -> Any:
@@ -228,7 +230,7 @@ def command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> 
         for rung in plan_ladder(source.info, settings).rungs:
             encode = build_encode_argv(FFMPEG, source.ready_view, rung.order, f"{rung.id}.mp4")
             lines += [fill(argv, {FFMPEG: ffmpeg, SOURCE: read}) for argv in encode]
-    return [shlex.join(line) for line in lines]
+    return [shell(line) for line in lines]
 
 
 def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
@@ -253,7 +255,7 @@ def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
         command=("vqa", *sys.argv[1:]),
         encode_ffmpeg=options["encode_ffmpeg"],
     )
-    progress = Progress(quiet=options["quiet"])
+    progress = Progress(quiet=options["quiet"], times=options["repeat"])
     try:
         outcome = run_repeated(job, options["repeat"], progress)
     finally:
@@ -261,7 +263,7 @@ def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
     document = write_outcome(outcome, folder)
     note(f"run document: {document}")
     reported = _write_report(outcome, folder / "report.html")
-    click.echo(format_run(outcome.run, options["output_format"]))
+    print_run(outcome.run, options["output_format"])
     return exit_code(outcome) if reported else ExitCode.STORAGE
 
 
@@ -271,7 +273,8 @@ def _write_report(outcome: Any, path: Path) -> bool:
     try:
         write_report([outcome.run], path, [outcome.frames])
     except VqaError as err:
-        note(f"error: {err.message}\nhint: free some space; `vqa report {path.parent}` tries again without encoding")
+        note(f"error: {err.message}")
+        note(f"hint: free some space; `vqa report {path.parent}` tries again without encoding")
         return False
     note(f"report: {path}")
     return True

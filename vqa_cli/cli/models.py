@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from vqa_cli.cli.console import note, table
+from vqa_cli.cli.command import Group
+from vqa_cli.cli.console import note, say, table, tell, window
 from vqa_cli.cli.options import MODEL_DIR_OPTION
 from vqa_cli.cli.weights import download
 from vqa_cli.errors import ModelError, UsageError
 
 
-@click.group(name="models")
+@click.group(name="models", cls=Group)
 def command() -> None:
     """Quality models: vsfa-lite ships with vqa; vsfa and mdtvsfa need published weights."""
 
@@ -30,7 +31,7 @@ def list_(model_dir: Path | None) -> None:
     for model in PUBLISHED.values():
         ready = all(is_there(folder / file.name) for file in model.files)
         rows.append([model.name, "installed" if ready else "not installed", model.scale.name, model.head.licence])
-    click.echo(table(["model", "state", "scale", "licence"], rows))
+    tell(table(["model", "state", "scale", "licence"], rows, leave=("licence",), width=window()))
 
 
 @command.command()
@@ -45,19 +46,20 @@ def info(name: str, model_dir: Path | None) -> None:
         from vqa_cli.model.checkpoint import load_model
 
         card, _, digest = load_model(lite_path())
-        click.echo(f"{card.scale.description}\n{lite_path()}\nsha256 {digest}\n{card.model_dump_json(indent=1)}")
+        say(card.scale.description)
+        say(lite_path())
+        say(f"sha256 {digest}")
+        tell(card.model_dump_json(indent=1))
         return
     model = _published(name)
-    click.echo(
-        f"{model.name}: {model.scale.name}, {model.scale.minimum:g} to {model.scale.maximum:g}, higher is better"
-    )
-    click.echo(f"trained on: {model.training_data}\nshown: {model.preprocessing}")
+    say(f"{model.name}: {model.scale.name}, {model.scale.minimum:g} to {model.scale.maximum:g}, higher is better")
+    say(f"trained on: {model.training_data}")
+    say(f"shown: {model.preprocessing}")
     for file in model.files:
         path = (model_dir or default_dir()) / file.name
-        click.echo(f"{file.name}: {'here' if is_there(path) else 'not here'}: {path}")
-        click.echo(
-            f"  {file.url}\n  sha256 {file.sha256}, {file.size_bytes} bytes\n  {file.licence}\n  {file.citation}"
-        )
+        say(f"{file.name}: {'here' if is_there(path) else 'not here'}: {path}")
+        for fact in (file.url, f"sha256 {file.sha256}, {file.size_bytes} bytes", file.licence, file.citation):
+            say(f"  {fact}")
 
 
 @command.command()
@@ -80,16 +82,16 @@ def pull(name: str, origin: Path | None, force: bool, model_dir: Path | None) ->
     if origin is not None:
         installed, left_out = install_files(files, origin, folder)
         for path in installed:
-            click.echo(f"installed {path}")
+            say(f"installed {path}")
         for file in left_out:
             note(f"{file.name} is not in {origin}; it comes from {file.url}")
         return
     for file in files:
         if is_there(folder / file.name) and not force:
             verify(file, folder / file.name)
-            click.echo(f"already here: {folder / file.name}")
+            say(f"already here: {folder / file.name}")
             continue
-        click.echo(f"installed {download(file, folder)}")
+        say(f"installed {download(file, folder)}")
 
 
 @command.command(name="verify")
@@ -106,10 +108,10 @@ def verify_(name: str | None, model_dir: Path | None) -> None:
     missing = [file.name for file in files.values() if not is_there(folder / file.name)]
     for file in files.values():
         if file.name in missing:
-            click.echo(f"{file.name}: not here")
+            say(f"{file.name}: not here")
             continue
         verify(file, folder / file.name)
-        click.echo(f"{file.name}: as published")
+        say(f"{file.name}: as published")
     if name and missing:
         raise ModelError(
             f"weights of {name} are not here: {' and '.join(missing)} in {folder}", hint=f"`vqa models pull {name}`"
@@ -126,12 +128,12 @@ def path(name: str | None, model_dir: Path | None) -> None:
 
     folder = model_dir or default_dir()
     if name is None:
-        click.echo(folder)
+        say(folder)
     elif name == LITE:
-        click.echo(lite_path())
+        say(lite_path())
     else:
         for file in _published(name).files:
-            click.echo(folder / file.name)
+            say(folder / file.name)
 
 
 def _published(name: str, *others: str) -> Any:

@@ -132,13 +132,15 @@ class BatchSize(_Type):
 
 
 MODEL_DIR_OPTION = click.option(
-    "--model-dir", type=click.Path(path_type=Path), envvar="VQA_MODEL_DIR", help="Where downloaded weights lie [your data folder]."
+    "--model-dir", type=click.Path(path_type=Path), envvar="VQA_MODEL_DIR", 
+    help="Where downloaded weights lie [your data folder].",
 )  # fmt: skip
 _MODEL_OPTIONS = (
     click.option("--model", help="vsfa-lite, vsfa, mdtvsfa, a .safetensors file, or none."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
     click.option(
         "--precision", type=click.Choice(["auto", "fp32", "mixed", "bf16", "fp16"]), default="auto", show_default=True,
+        
         help="Arithmetic of the backbone. auto: where the hardware has them, bf16 for vsfa-lite, and for vsfa and mdtvsfa fp16 on a GPU, mixed on a CPU (ResNet-50's first 2 of 16 blocks in fp32, the rest in bf16); else fp32.",
     ),
     click.option("--batch-size", type=BatchSize(), default="auto", show_default=True, help="Frames per forward pass."),
@@ -152,7 +154,7 @@ _MODEL_OPTIONS = (
         help="Over time: as VSFA's code, as its paper, or the plain mean. Another one needs no new decode.",
     ),
     click.option(
-        "--color", type=click.Choice(["auto", "reference"]), default="auto", show_default=True,
+        "--matrix", "color", type=click.Choice(["auto", "reference"]), default="auto", show_default=True,
         help="Untagged video, for models that see RGB: matrix by size as players do, or BT.601 as the authors' code.",
     ),
 )  # fmt: skip

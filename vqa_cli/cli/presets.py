@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from vqa_cli.cli.console import table
+from vqa_cli.cli.command import Group
+from vqa_cli.cli.console import say, table, tell, window
 
 
-@click.group(name="presets")
+@click.group(name="presets", cls=Group)
 def command() -> None:
     """Presets are TOML files; those in your own folder win over bundled ones of the same name."""
 
@@ -20,7 +21,7 @@ def list_() -> None:
     rows = [
         [name, build_settings(read_preset(path), name).description, str(path)] for name, path in list_presets().items()
     ]
-    click.echo(table(["preset", "for", "file"], rows))
+    tell(table(["preset", "for", "file"], rows, leave=("file",), width=window()))
 
 
 @command.command()
@@ -31,7 +32,7 @@ def show(name: str) -> None:
 
     path = find_preset(name)
     read_preset(path)  # what cannot be read is refused by name
-    click.echo(path.read_text(encoding="utf-8-sig").rstrip())
+    tell(path.read_text(encoding="utf-8-sig").rstrip())
 
 
 @command.command()
@@ -47,4 +48,4 @@ def validate(names: tuple[str, ...]) -> None:
         settings = build_settings(read_preset(path), str(path))
         for codec in settings.codecs:
             parse_extra(find_encoder(codec.encoder).name, codec.extra)
-        click.echo(f"{name}: valid")
+        say(f"{name}: valid")

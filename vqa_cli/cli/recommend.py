@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vqa_cli.cli.console import table
+from vqa_cli.cli.command import Command
+from vqa_cli.cli.console import emit, table, tell, window
 from vqa_cli.errors import UsageError
+from vqa_cli.text import shell, visible
 
 if TYPE_CHECKING:
     from vqa_cli.analysis.curves import Inversion
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 
 
-@click.command(name="recommend")
+@click.command(name="recommend", cls=Command)
 @click.argument("document", type=click.Path(path_type=Path), metavar="RUN.json")
 @click.option("--metric", help="model, vmaf, … [vmaf where it was measured].")
 @click.option("--max-rungs", type=click.IntRange(1), help="Most rungs per encoder.")
@@ -59,7 +60,8 @@ def command(
     given = {key: value for key, value in limits.items() if value is not None}
     constraints = run.settings.recommend.model_copy(update=given)
     found = recommend(_only(run, source, codec), constraints, metric, across=across_codecs)
-    click.echo(_FORMATS[output_format](run, found))
+    text = _FORMATS[output_format](run, found)
+    (tell if output_format == "table" else emit)(text)
 
 
 def _only(run: Run, source: str | None, codec: str | None) -> Run:
@@ -86,7 +88,7 @@ def _table(run: Run, found: list[Recommendation]) -> str:
     parts = []
     for r in found:
         rows = [[p.rung, f"{p.kbps:.0f}", f"{p.quality:.2f}"] for p in r.chosen]
-        parts.append(f"{r.source}  {r.codec}\n" + table(["rung", "kb/s", r.metric], rows))
+        parts.append(f"{visible(r.source)}  {r.codec}\n" + table(["rung", "kb/s", r.metric], rows, width=window()))
         for step in r.crossovers:
             where = "" if step.interpolated else " (half-way between two rungs)"
             parts.append(f"change from {step.lower}p to {step.higher}p at {step.kbps:.0f} kb/s{where}")
@@ -124,7 +126,7 @@ def _json(run: Run, found: list[Recommendation]) -> str:
 def _commands(run: Run, found: list[Recommendation]) -> str:
     chosen = {(r.source, p.rung) for r in found for p in r.chosen}
     return "\n".join(
-        shlex.join(argv)
+        shell(argv)
         for source in run.sources
         for rung in source.rungs
         if (source.source.name, rung.id) in chosen

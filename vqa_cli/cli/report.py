@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from vqa_cli.cli.command import Command
+from vqa_cli.cli.console import say
 from vqa_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from vqa_cli.document import Run
 
 
-@click.command(name="report")
+@click.command(name="report", cls=Command)
 @click.argument("documents", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN.json...")
 @click.option(
     "-o",
@@ -65,7 +67,7 @@ def command(
         from vqa_cli.report.picture import write_picture
 
         write_picture(runs, target, wanted, metric=metric, theme=theme)
-    click.echo(target)
+    say(target)
 
 
 def _form_of(output: Path | None) -> Literal["html", "svg", "png"]:

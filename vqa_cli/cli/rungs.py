@@ -4,29 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vqa_cli.cli.console import table
+from vqa_cli.cli.console import emit, table, tell, window
 from vqa_cli.document import Run, RungResult, SourceResult
 from vqa_cli.metrics import METRICS
+from vqa_cli.text import visible
 
 # Rungs that a warning names at most.
 _NAMED = 4
 
 
-def format_run(run: Run, output_format: str) -> str:
+def print_run(run: Run, output_format: str) -> None:
     """A run's rungs as a table for people (``table``), or for programs (``json``, ``csv``)."""
     from vqa_cli.ladder.output import rungs_csv
 
     if output_format == "json":
-        return run.model_dump_json(indent=1)
-    if output_format == "csv":
-        return rungs_csv(run).rstrip("\n")
+        emit(run.model_dump_json(indent=1))
+    elif output_format == "csv":
+        emit(rungs_csv(run).rstrip("\n"))
+    else:
+        tell(_tables(run))
+
+
+def _tables(run: Run) -> str:
     parts = []
     for source in run.sources:
-        header = f"{source.source.name}  judged at {source.display_width}x{source.display_height}"
+        header = f"{visible(source.source.name)}  judged at {source.display_width}x{source.display_height}"
         if source.score is not None and run.model is not None:
             header += f"  source scores {source.score.score:.2f} ({run.model.name}, {run.model.scale.name})"
         parts.append(header)
-        parts.append(_rung_table(run, source) if source.rungs else f"failed: {source.reason}")
+        parts.append(_rung_table(run, source) if source.rungs else f"failed: {visible(source.reason or '')}")
         parts += ["\n".join(warned)] if (warned := _warnings(source)) else []
     return "\n\n".join(parts)
 
@@ -57,7 +63,16 @@ def _rung_table(run: Run, source: SourceResult) -> str:
                 rung.reason or _inversion(turned.get(rung.id, ())),
             ]
         )
-    return table(headers, rows)
+    return table(headers, rows, leave=_leave(run), width=window())
+
+
+def _leave(run: Run) -> tuple[str, ...]:
+    """Columns that a narrow window goes without: what the metric that decides does not need."""
+    from vqa_cli.analysis.curves import default_metric
+
+    decides = default_metric(run)
+    metrics = [name for name in reversed(run.metrics) if name != decides]
+    return ("fps", "peak", "Δ source", *metrics, *(("score",) if decides != "model" else ()))
 
 
 def _warnings(source: SourceResult) -> list[str]:
@@ -66,7 +81,7 @@ def _warnings(source: SourceResult) -> list[str]:
     for rung in sorted(source.rungs, key=_order):
         for text in rung.warnings:
             about.setdefault(text, []).append(rung.id)
-    return [f"warning: {', '.join(_shortened(rungs))}: {text}" for text, rungs in about.items()]
+    return [visible(f"warning: {', '.join(_shortened(rungs))}: {text}") for text, rungs in about.items()]
 
 
 def _shortened(names: list[str]) -> list[str]:

@@ -7,14 +7,16 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from vqa_cli.cli.console import note, table
+from vqa_cli.cli.command import Command
+from vqa_cli.cli.console import emit, table, tell, window
 from vqa_cli.cli.inputs import expand_inputs, refuse_all_missing
 from vqa_cli.cli.options import (
     FFMPEG_OPTION,
@@ -25,10 +27,15 @@ from vqa_cli.cli.options import (
     load_chosen_scorer,
     model_options,
 )
+from vqa_cli.cli.progress import FileProgress
 from vqa_cli.errors import ExitCode, InputError, ModelError, ToolError, UsageError, VqaError
+from vqa_cli.text import csv_cell
 
 if TYPE_CHECKING:
-    from vqa_cli.measure.score import FileScorer
+    from vqa_cli.measure.score import FileScorer, ScoreRequest
+    from vqa_cli.media.binaries import Ffmpeg
+    from vqa_cli.media.process import Runner
+    from vqa_cli.values import Scorer
 
 _AT = re.compile(r"^(?:(\d+)x(\d+)|(\d+)p)$")
 
@@ -50,7 +57,7 @@ class _Row:
         return text if self.file in text else f"{text}: {self.file}"
 
 
-@click.command(name="score")
+@click.command(name="score", cls=Command)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @model_options
 @click.option("--reference", type=click.Path(path_type=Path), help="Also measure full-reference metrics against this.")
@@ -81,15 +88,16 @@ class _Row:
 @cache_options
 @PROTOCOLS_OPTION
 @FFMPEG_OPTION
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(
-    files: tuple[str, ...], output_format: str, per_frame: bool, min_score: float | None, **options: Any
+    files: tuple[str, ...], output_format: str, per_frame: bool, min_score: float | None, quiet: bool, **options: Any
 ) -> int:
     """Score FILE (videos, directories, patterns, or - for standard input).
 
     One file prints its score alone on one line; several print a table. A bad file among several is reported and the others
     go on (exit 8).
     """
-    from vqa_cli.measure.score import ScoreRequest, open_scorer
+    from vqa_cli.measure.score import ScoreRequest
     from vqa_cli.media.binaries import find_ffmpeg
     from vqa_cli.media.fetch import fetch
     from vqa_cli.media.process import Runner
@@ -99,7 +107,6 @@ def command(
         raise UsageError("vqa score needs a model", hint="leave --model out")
     if options["reference"] and (options["every"] or 1) > 1:
         raise UsageError("--every skips frames and --reference compares every one: name one of them")
-    rows: list[_Row] = []
     with tempfile.TemporaryDirectory(prefix="vqa-") as scratch, Runner() as runner:
         ffmpeg = find_ffmpeg(runner, options["ffmpeg"])
         bring = partial(fetch, runner, ffmpeg, folder=Path(scratch)) if options["allow_protocols"] else None
@@ -111,26 +118,47 @@ def command(
             reference=options["reference"], metrics=tuple(options["metrics"]) if options["reference"] else (),
             at=_parse_at(options["score_at"]), tonemap=options["tonemap"], deinterlace=options["deinterlace"],
         )  # fmt: skip
-        with open_scorer(request, scorer, runner, ffmpeg, cache_dir(options)) as scoring:
-            if len(paths) > 1:
-                scoring.read_reference()
-            for path in paths:
-                rows.append(_scored(scoring, path, alone=len(paths) == 1))
-    click.echo(_FORMATS[output_format](rows, per_frame))
+        site = _Site(request, scorer, runner, ffmpeg, cache_dir(options))
+        with closing(FileProgress(len(paths), quiet=quiet)) as progress:
+            rows = _score_all(paths, site, progress)
+    (tell if output_format == "text" else emit)(_FORMATS[output_format](rows, per_frame))
     return _exit_code(rows, min_score)
 
 
-def _scored(scoring: FileScorer, path: Path, *, alone: bool) -> _Row:
-    try:
-        result = scoring.score(path)
-    except (InputError, ToolError, ModelError) as err:
-        if alone:
-            raise
-        row = _Row(str(path), error=err)
-        note(f"error: {row.reason}")
-        return row
+class _Site(NamedTuple):
+    """What :func:`vqa_cli.measure.score.open_scorer` takes."""
+
+    request: ScoreRequest
+    scorer: Scorer
+    runner: Runner
+    ffmpeg: Ffmpeg
+    cache: Path | None
+
+
+def _score_all(paths: list[Path], site: _Site, progress: FileProgress) -> list[_Row]:
+    """One row for each file; where there is only one, its failure ends the command."""
+    from vqa_cli.measure.score import open_scorer
+
+    alone, rows = len(paths) == 1, []
+    with open_scorer(*site, on_share=progress.share) as scoring:
+        if not alone:
+            scoring.read_reference()
+        for path in paths:
+            try:
+                rows.append(_scored(scoring, path, progress, alone=alone))
+            except (InputError, ToolError, ModelError) as err:
+                if alone:
+                    raise
+                rows.append(_Row(str(path), error=err))
+                progress.done(rows[-1].reason, failed=True)
+    return rows
+
+
+def _scored(scoring: FileScorer, path: Path, progress: FileProgress, *, alone: bool) -> _Row:
+    result = scoring.score(path)
     for text in result.notes:
-        note(f"warning: {text}" if alone else f"warning: {path}: {text}")
+        progress.say(f"warning: {text}" if alone else f"warning: {path}: {text}")
+    progress.done(f"{path}: {result.score.score:.2f}")
     return _Row(str(path), result)
 
 
@@ -188,7 +216,7 @@ def _text(rows: list[_Row], per_frame: bool) -> str:
         r = row.result
         extra = [f"{r.fidelity[name].pooled.mean:.4f}" for name in metrics]
         cells.append([row.file, f"{r.score.score:.4f}", f"{r.size} {r.frames} frames", *extra])
-    return table(["file", "score", "judged", *metrics], cells)
+    return table(["file", "score", "judged", *metrics], cells, width=window())
 
 
 def _record(row: _Row, per_frame: bool) -> dict[str, Any]:
@@ -218,20 +246,20 @@ def _csv(rows: list[_Row], per_frame: bool) -> str:
         for row in (row for row in rows if row.result):
             columns = [row.result.values[name] for name in ("model", *metrics)]
             out.writerows(
-                [row.file, index, *(f"{v:.6g}" for v in values)]
+                [csv_cell(row.file), index, *(f"{v:.6g}" for v in values)]
                 for index, values in enumerate(zip(*columns, strict=True))
             )
         return buffer.getvalue().rstrip("\n")
     out.writerow(["file", "score", "raw", "frames", "width", "height", *metrics, "error"])
     for row in rows:
         if row.error:
-            out.writerow([row.file, *[""] * (5 + len(metrics)), row.reason])
+            out.writerow([csv_cell(row.file), *[""] * (5 + len(metrics)), csv_cell(row.reason)])
             continue
         r = row.result
         means = [f"{r.fidelity[name].pooled.mean:.6g}" for name in metrics]
         out.writerow(
             [
-                row.file,
+                csv_cell(row.file),
                 f"{r.score.score:.6g}",
                 f"{r.score.raw:.6g}",
                 r.frames,

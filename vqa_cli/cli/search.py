@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vqa_cli.cli.console import note
+from vqa_cli.cli.command import Command
+from vqa_cli.cli.console import emit, note, tell
 from vqa_cli.cli.options import FFMPEG_OPTION, cache_dir, cache_options, load_chosen_scorer, model_options
 from vqa_cli.errors import ExitCode, UsageError
 from vqa_cli.metrics import METRICS
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _SAMPLED_POOLINGS = ("mean", "harmonic_mean")
 
 
-@click.command(name="search")
+@click.command(name="search", cls=Command)
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--target", type=float, required=True, help="Quality to reach.")
 @click.option("--metric", default="vmaf", show_default=True, help=f"model, {', '.join(METRICS)}.")
@@ -105,7 +106,10 @@ def command(source: Path, output_format: str, **options: Any) -> int:
         sampled=None if whole else sampled, estimate=estimate if whole and sampled else None,
     )  # fmt: skip
     lines = command_lines([source], settings, options["ffmpeg"])
-    click.echo(answer.as_json(lines) if output_format == "json" else answer.as_text(lines))
+    if output_format == "json":
+        emit(answer.as_json(lines))
+    else:
+        tell(answer.as_text(lines))
     return ExitCode.OK if found.best else ExitCode.BELOW_BAR
 
 

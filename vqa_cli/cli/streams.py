@@ -11,7 +11,7 @@ import os
 import select
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -38,16 +38,18 @@ class _Sink(io.RawIOBase):
         return self._target.fileno()
 
     def write(self, data: ReadableBuffer, /) -> int:
-        size = memoryview(data).nbytes
-        if self.lost is not None:
-            return size
-        try:
-            while (written := self._target.write(data)) is None:  # somebody else has made it non-blocking
-                select.select([], [self.fileno()], [])
-        except OSError as err:
-            self.lost = err
-            return size
-        return written
+        """Write all of ``data``: there may be no buffer above that would come back with the rest."""
+        rest = memoryview(data).cast("B")
+        size = rest.nbytes
+        while rest.nbytes and self.lost is None:
+            try:
+                written = self._target.write(rest)
+                if written is None:  # somebody else has made it non-blocking
+                    select.select([], [self.fileno()], [])
+                rest = rest[written or 0 :]
+            except OSError as err:
+                self.lost = err
+        return size
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,12 @@ def _tolerant(stream: TextIO | None, original: TextIO | None, *, errors: str) ->
         return stream, None
     stream.flush()
     sink = _Sink(raw)
+    unbuffered = getattr(stream, "write_through", False)
     made = io.TextIOWrapper(
-        io.BufferedWriter(sink), encoding=stream.encoding, errors=errors, line_buffering=bool(stream.line_buffering),
-        write_through=getattr(stream, "write_through", False),
-    )  # fmt: skip
+        cast(BinaryIO, sink if unbuffered else io.BufferedWriter(sink)),
+        encoding=stream.encoding,
+        errors=errors,
+        line_buffering=bool(stream.line_buffering),
+        write_through=unbuffered,
+    )
     return made, sink

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vqa_cli.cli.agreements import render
-from vqa_cli.cli.console import Countdown, note
+from vqa_cli.cli.agreements import print_agreements
+from vqa_cli.cli.command import Command
+from vqa_cli.cli.console import note
 from vqa_cli.cli.databases import SKIP_MISSING_OPTION, read_databases
+from vqa_cli.cli.progress import Countdown
 from vqa_cli.errors import Stopped, UsageError
 from vqa_cli.model.memory import keep_large_blocks
 
@@ -74,7 +76,7 @@ def _train_options(command: F) -> F:
     return command
 
 
-@click.command(name="train")
+@click.command(name="train", cls=Command)
 @_train_options
 def command(
     datasets: tuple[Path, ...], features: tuple[Path, ...], output: Path | None,
@@ -118,7 +120,7 @@ def command(
     except KeyboardInterrupt:
         raise _stopped(order) from None
     note(f"best epoch {card.training['best_epoch'] + 1}, validation SROCC {card.training['val_srocc']:.4f}: {output}")
-    click.echo(render([({"dataset": name, "split": exp_id}, result) for name, result in results], "text"))
+    print_agreements([({"dataset": name, "split": exp_id}, result) for name, result in results], "text")
 
 
 def _run(order: TrainOrder, tensorboard: Path | None) -> tuple[Card, Results]:

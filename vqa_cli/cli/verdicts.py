@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
 from vqa_cli.cli.console import table
+from vqa_cli.text import annotation, markdown, markdown_name, visible, xml
 
 if TYPE_CHECKING:
     from vqa_cli.analysis.gate import Check, Verdict
 
 HEADERS = ["", "source", "what", "figure", "worse by", "limit", "note"]
+_LEAVE = ("note", "limit")
 _LEGEND = "Worse by: candidate against baseline [95 % interval]; drops of quality are at equal bitrate."
 
 
-def as_table(verdict: Verdict) -> str:
-    parts = [_LEGEND, "", table(HEADERS, _rows(verdict.checks)), *(f"note: {_line(n)}" for n in verdict.notes)]
+def as_table(verdict: Verdict, width: int | None = None) -> str:
+    """For people, in ``width`` columns of a terminal."""
+    rows = table(HEADERS, _rows(verdict.checks), leave=_LEAVE, width=width)
+    parts = [_LEGEND, "", rows, *(f"note: {_line(n)}" for n in verdict.notes)]
     return "\n".join([*parts, f"{verdict.outcome.upper()}: {counts(verdict)}"])
 
 
@@ -36,14 +40,14 @@ def as_junit(verdict: Verdict) -> str:
              f'skipped="{skipped}">']  # fmt: skip
     for check in verdict.checks:
         lines.append(
-            f"<testcase classname={quoteattr(check.source)} name={quoteattr(f'{check.subject}: {check.figure}')}>"
+            f"<testcase classname={quoteattr(xml(check.source))} name={quoteattr(xml(f'{check.subject}: {check.figure}'))}>"
         )
         lines += [_junit_outcome(check), "</testcase>"]
     return "\n".join([*(line for line in lines if line), "</testsuite>"])
 
 
 def _junit_outcome(check: Check) -> str:
-    text = f"{_value(check)}, limit {check.limit:g}{check.unit} {_note(check)}".strip()
+    text = xml(f"{_value(check)}, limit {check.limit:g}{check.unit} {_note(check)}".strip())
     if check.allowed is not None:
         return f"<skipped message={quoteattr(text)}/>"
     if check.outcome == "fail":
@@ -60,7 +64,7 @@ def as_markdown(verdict: Verdict) -> str:
         f"### vqa gate: {verdict.outcome} ({counts(verdict)})",
         "",
         _LEGEND,
-        *(f"- {_line(n)}" for n in verdict.notes),
+        *(f"- {markdown(_line(n))}" for n in verdict.notes),
     ]
     if open_:
         lines += ["", *_markdown_table(open_)]
@@ -77,8 +81,12 @@ def as_markdown(verdict: Verdict) -> str:
 
 
 def _markdown_table(checks: list[Check]) -> list[str]:
-    rows = [HEADERS, ["---"] * len(HEADERS), *_rows(checks)]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    names = [HEADERS.index(name) for name in ("source", "what")]
+    cells = [
+        [markdown_name(cell) if index in names else markdown(cell) for index, cell in enumerate(row)]
+        for row in _rows(checks)
+    ]
+    return ["| " + " | ".join(row) + " |" for row in (HEADERS, ["---"] * len(HEADERS), *cells)]
 
 
 def as_github(verdict: Verdict) -> str:
@@ -94,8 +102,7 @@ def as_github(verdict: Verdict) -> str:
 
 
 def _annotation(level: str, text: str) -> str:
-    # A workflow command ends at a line break and reads % as an escape.
-    return f"::{level} title=vqa gate::{_line(text).replace('%', '%25')}"
+    return f"::{level} title=vqa gate::{annotation(_line(text))}"
 
 
 def counts(verdict: Verdict) -> str:
@@ -131,8 +138,8 @@ def _value(check: Check) -> str:
 
 
 def _line(text: str) -> str:
-    """One line without control characters: an encoder's last words may hold anything."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    """One line: an encoder's last words may be several."""
+    return visible(" ".join(text.split()))
 
 
 FORMATS: dict[str, Callable[[Verdict], str]] = {

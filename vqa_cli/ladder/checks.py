@@ -34,7 +34,7 @@ def check_metrics(settings: LadderSettings, ffmpeg: Ffmpeg) -> LadderSettings:
         have = ",".join(m for m in settings.metrics if m in ffmpeg.metrics) or "none"
         raise ToolError(
             f"this ffmpeg cannot measure {', '.join(missing)}: {ffmpeg.path} ({ffmpeg.version})",
-            hint=f"--metric {have}, or an ffmpeg with libvmaf: the embedded one has it (leave --ffmpeg out)",
+            hint=f"--metric {have} leaves it out; the embedded ffmpeg has all (leave --ffmpeg out)",
         )
     return settings
 

@@ -11,7 +11,10 @@ from vqa_cli.document import RUN_FILE, Run, RungResult, SourceResult
 from vqa_cli.files import write_text
 from vqa_cli.ladder.pipeline import LadderOutcome
 from vqa_cli.store.rungs import FrameValues
+from vqa_cli.text import csv_cell
 
+# Columns of text from outside, in either table.
+_TEXTS = frozenset({"source", "rung", "encoder_preset", "reason"})
 POOLINGS = ("mean", "harmonic_mean", "min", "p1", "p5", "p10")
 
 
@@ -84,5 +87,5 @@ def _csv(rows: Iterator[dict[str, object]], header: tuple[str, ...] | None = Non
         if writer is None:
             writer = csv.DictWriter(buffer, header or tuple(row), lineterminator="\n")
             writer.writeheader()
-        writer.writerow(row)
+        writer.writerow({key: csv_cell(str(value)) if key in _TEXTS and value else value for key, value in row.items()})
     return buffer.getvalue()

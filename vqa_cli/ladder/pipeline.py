@@ -110,6 +110,7 @@ class _Ladder:
                 if len(self._paths) == 1:
                     raise
                 self._on_event(Note(f"{self._names[number]}: {err.message}", warning=True))
+                self._on_event(Planned(self._names[number], {}, len(self._paths)))
                 self._faults[number] = err
                 continue
             yield from self._begin(number, source, plan)
@@ -118,8 +119,8 @@ class _Ladder:
         name = self._names[number]
         for text in remarks(source, plan):
             self._on_event(Note(f"{name}: {text}", warning=True))
-        self._on_event(Planned(len(plan.rungs), len(self._paths)))
         conditions = self._conditions(number)
+        self._on_event(Planned(name, _work(source, plan, conditions), len(self._paths)))
         ref = source_ref(source, number, name)
         rungs = {rung.id: rung for rung in skipped_rungs(plan, conditions)}
         self._begun[number] = _Begun(ref, source, plan, rungs)
@@ -187,11 +188,22 @@ def remarks(source: Source, plan: LadderPlan) -> tuple[str, ...]:
     return (*source.remarks, *plan.warnings)
 
 
+def _work(source: Source, plan: LadderPlan, conditions: Conditions) -> dict[str, float]:
+    """Cost of each rung that will be tried: see :class:`Planned`."""
+    judged = plan.display.width * plan.display.height
+    return {
+        rung.id: float(source.frames * (rung.order.size.width * rung.order.size.height + judged))
+        for rung in plan.rungs if rung.order.encoder.name not in conditions.reasons
+    }  # fmt: skip
+
+
 def _done(name: str, outcome: RungOutcome) -> RungDone:
     result = outcome.result
     kbps = result.encode.bitrate_kbps if result.encode else None
     points = result.score.score if result.score else None
-    return RungDone(name, result.id, kbps, points, result.reason, outcome.cached)
+    decides = min(result.fidelity, key=lambda metric: metric != "vmaf", default=None)
+    quality = (decides, result.fidelity[decides].pooled.mean) if decides else None
+    return RungDone(name, result.id, kbps, points, result.reason, outcome.cached, quality)
 
 
 def _source_result(begun: _Begun, bench: Bench) -> SourceResult:

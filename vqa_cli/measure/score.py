@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -121,6 +121,7 @@ class FileScorer:
 
     Attributes:
         hashed: whether files are known by their content, because something is remembered of them.
+        on_share: hears the share of a file's frames that were seen, 0..1, where their number is known.
     """
 
     request: ScoreRequest
@@ -130,6 +131,7 @@ class FileScorer:
     inspector: Inspector
     seen: Seen
     hashed: bool
+    on_share: Callable[[float], None] | None = None
 
     def read_reference(self) -> Source | None:
         """The reference, if there is one. What is wrong with it is wrong for every file that is compared with it.
@@ -160,7 +162,7 @@ class FileScorer:
         if reference is not None:
             _check_pair(source, reference)
         viewing, size = self._plan(source, reference)
-        viewer = Viewer(self.runner, self.ffmpeg.sha256, self.scorer, self.seen)
+        viewer = Viewer(self.runner, self.ffmpeg.sha256, self.scorer, self.seen, self.on_share)
         content = source.sha256 + (repr(source.steps) if source.steps else "")
         clip = viewer.known(viewing, content) if reference is None else None
         viewed = Viewed(clip, Fidelity()) if clip else self._view(viewer, viewing, content, source, reference)
@@ -197,17 +199,21 @@ class FileScorer:
 
 @contextmanager
 def open_scorer(
-    request: ScoreRequest, scorer: Scorer, runner: Runner, ffmpeg: Ffmpeg, cache: StrPath | None
-) -> Iterator[FileScorer]:
+    request: ScoreRequest, scorer: Scorer, runner: Runner, ffmpeg: Ffmpeg, cache: StrPath | None,
+    on_share: Callable[[float], None] | None = None,
+) -> Iterator[FileScorer]:  # fmt: skip
     """What scores files by ``request``; its temporary files are gone afterwards.
 
     Args:
         cache: see :func:`score_file`.
+        on_share: see :class:`FileScorer`.
     """
     folder = optional_path(cache)
     with tempfile.TemporaryDirectory(prefix="vqa-", ignore_cleanup_errors=True) as workdir:
         inspector = Inspector(runner, ffmpeg, Path(workdir), Inspections(folder))
-        yield FileScorer(request, scorer, runner, ffmpeg, inspector, Seen(folder), hashed=folder is not None)
+        yield FileScorer(
+            request, scorer, runner, ffmpeg, inspector, Seen(folder), hashed=folder is not None, on_share=on_share
+        )
 
 
 def score_file(

@@ -5,7 +5,7 @@ A :class:`Viewing` is a value: it says everything that decides a number. :func:`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,12 +100,13 @@ class Viewed:
 
 @dataclass(frozen=True)
 class Viewer:
-    """What carrying out a viewing needs of a machine."""
+    """What carrying out a viewing needs of a machine; ``on_share`` hears the share of the frames that the model saw."""
 
     runner: Runner
     ffmpeg_sha256: str
     scorer: Scorer | None
     seen: Seen
+    on_share: Callable[[float], None] | None = None
 
     def known(self, viewing: Viewing, content: str) -> ClipScore | None:
         """The model's verdict on a file with this content, where nothing need be decoded for it."""
@@ -134,9 +135,17 @@ class Viewer:
                     pass
             else:
                 stream = viewing.stream(content, self.ffmpeg_sha256)
-                clip = self.seen.score(stream, self.scorer, prefetch(_whole(frames, what, info)))
+                clip = self.seen.score(stream, self.scorer, prefetch(self._told(_whole(frames, what, info), wanted)))
         read = read_logs(workdir, viewing.metrics, frames=frames.frames * viewing.every, bit_depth=viewing.bit_depth)
         return Viewed(clip, read, first_complaint(frames.log))
+
+    def _told(self, chunks: Iterator[NDArray[np.uint8]], wanted: int | None) -> Iterator[NDArray[np.uint8]]:
+        seen = 0
+        for chunk in chunks:
+            yield chunk
+            seen += len(chunk)
+            if self.on_share is not None and wanted:
+                self.on_share(min(1.0, seen / wanted))
 
 
 def _whole(frames: FrameStream, what: str, info: MediaInfo | None) -> Iterator[NDArray[np.uint8]]:

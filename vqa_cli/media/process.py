@@ -215,7 +215,9 @@ class Runner:
             )
         if code != 0 and _DISK_FULL in child.stderr_tail:
             raise StorageError(
-                "no space left on the disk", hint="free some, or point TMPDIR, -o and --cache-dir elsewhere"
+                "no space left on the disk",
+                hint="free some; TMPDIR names another folder for what is temporary; -o writes elsewhere; "
+                "--cache-dir remembers elsewhere",
             )
         if code != 0:
             raise ToolError(

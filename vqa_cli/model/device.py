@@ -108,7 +108,9 @@ def is_out_of_memory(err: RuntimeError) -> bool:
 def short_of_memory(what: str, device: torch.device) -> ModelError:
     """Memory that does not hold ``what``, with the way out."""
     if device.type == "cpu":
-        return ModelError(f"memory does not hold {what}", hint="use a smaller --score-at, or end other programs")
+        return ModelError(
+            f"memory does not hold {what}", hint="end other programs; use a smaller --score-at; use a smaller --display"
+        )
     return ModelError(f"GPU memory does not hold {what}", hint="use --device cpu")
 
 

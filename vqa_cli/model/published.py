@@ -35,8 +35,8 @@ class MissingWeights(ModelError):
         origins = ", ".join(f"{file.url} ({file.size_bytes / 1e6:.0f} MB)" for file in files)
         super().__init__(
             f"weights of {name} are not here: {' and '.join(file.name for file in files)} in {directory}",
-            hint=f"`vqa models pull {name}` fetches {origins}; without network put the files there by "
-            f"hand or use --model {LITE}",
+            hint=f"`vqa models pull {name}` fetches {origins}; without network put the files there by hand; "
+            f"--model {LITE} needs none",
             detail=detail,
         )
         self.name, self.files, self.directory = name, files, directory

@@ -107,7 +107,7 @@ def _torchvision_resnet50() -> Any:
         raise ModelError(
             "ResNet-50 needs torchvision, which cannot be imported",
             detail=first_line(err),
-            hint="install torch and torchvision of matching versions, or use --model vsfa-lite",
+            hint="install torch and torchvision of matching versions; --model vsfa-lite does without",
         ) from err
     return resnet50(weights=None)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from vqa_cli.document import Run, RungResult, Series, SourceResult, run_file
 from vqa_cli.errors import StorageError
+from vqa_cli.text import csv_cell
 from vqa_cli.values import StrPath
 
 if TYPE_CHECKING:
@@ -149,7 +150,8 @@ def _takes(parts: list[Columns]) -> Iterator[FrameTable]:
 
 def _owners(run: Run, source: str, rung: str) -> list[int]:
     """Indices of the sources of that name which have that rung measured."""
-    return [i for i, entry in enumerate(run.sources) if entry.source.name == source and _measured(entry, rung)]
+    written = [csv_cell(entry.source.name) for entry in run.sources]  # as the table has it
+    return [i for i, entry in enumerate(run.sources) if written[i] == source and _measured(entry, rung)]
 
 
 def _measured(entry: SourceResult, rung: str) -> bool:

@@ -175,7 +175,7 @@ def _unlike(model: JudgedModel, origin: Provenance) -> tuple[str, ...]:
     if model.every != origin.every:
         remarks.append(f"trained on 1 in {model.every} frames, judged on 1 in {origin.every}")
     if model.preprocessing not in (None, origin.preprocessing):
-        remarks.append("features of other pixels than it was trained on (--color)")
+        remarks.append("features of other pixels than it was trained on (--matrix)")
     return tuple(remarks)
 
 

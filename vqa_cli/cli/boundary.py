@@ -1,0 +1,105 @@
+"""The one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import NoReturn
+
+import click
+
+from vqa_cli._version import __version__
+from vqa_cli.cli.command import asks_for_json, possible_here
+from vqa_cli.cli.console import emit, note
+from vqa_cli.cli.streams import open_streams
+from vqa_cli.errors import ExitCode, VqaError
+
+# Those that put what they have finished into the cache.
+_REMEMBER = frozenset({"ladder", "score", "search", "gate"})
+_ROOM = (
+    "free some; TMPDIR names another folder for what is temporary; -o writes elsewhere; --cache-dir remembers elsewhere"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """What is said of an error, and the exit code."""
+
+    code: int
+    message: str
+    detail: str | None = None
+    hint: str | None = None
+    trace: bool = False
+
+
+def run_command(command: click.Command, name: str, argv: list[str] | None = None) -> NoReturn:
+    """Run a command and exit with a documented code."""
+    streams = open_streams()
+    # `timeout`, a container, a CI job or a terminal that is ended leaves nothing behind either.
+    for signal_name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, signal_name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+    code = _run(command, name, sys.argv[1:] if argv is None else argv)
+    if (lost := streams.lost) is not None:
+        _complain(_Failure(code, f"cannot write to standard output: {lost.strerror}"), as_json=False)
+        # What was measured stays true: only an "all is well" is not.
+        code = code or ExitCode.STORAGE
+    sys.exit(code)
+
+
+def _run(command: click.Command, name: str, args: list[str]) -> int:
+    """Carry out one command line; whatever goes wrong becomes a message and a code."""
+    ctx: click.Context | None = None
+    try:
+        # Not click's main(), which makes exit 1, "below the bar", of a broken pipe.
+        with command.make_context(name, list(args)) as ctx:
+            result = command.invoke(ctx)
+        return int(result) if isinstance(result, int) else ExitCode.OK
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except (Exception, KeyboardInterrupt) as err:
+        failure = _failure(err, name, args, ctx)
+        if failure.trace or os.environ.get("VQA_DEBUG") == "1":
+            traceback.print_exc()
+        _complain(failure, as_json=ctx is not None and asks_for_json(ctx))
+        return failure.code
+
+
+def _failure(err: BaseException, name: str, args: list[str], ctx: click.Context | None) -> _Failure:
+    match err:
+        case VqaError():
+            return _Failure(err.exit_code, err.message, err.detail, err.hint)
+        case KeyboardInterrupt() | click.Abort():
+            cached = args[:1] and args[0] in _REMEMBER and "--no-cache" not in args
+            kept = "; what was finished is in the cache" if cached else ""
+            return _Failure(ExitCode.INTERRUPTED, f"interrupted{kept}")
+        case click.ClickException():
+            where = err.ctx.command_path if isinstance(err, click.UsageError) and err.ctx else name
+            return _Failure(ExitCode.USAGE, err.format_message(), hint=f"see {where} --help")
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return _Failure(ExitCode.STORAGE, f"no space left: {err}", hint=possible_here(_ROOM, ctx))
+    said = f"this is a bug in vqa {__version__}: {type(err).__name__}: {err}"
+    return _Failure(ExitCode.BUG, said, hint="please report it with the lines above", trace=True)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _complain(failure: _Failure, *, as_json: bool) -> None:
+    """On standard error for people; where JSON was asked for, also on standard output, in the place of the result."""
+    note(f"error: {failure.message}")
+    if failure.detail:
+        note(f"  {failure.detail}")
+    if failure.hint:
+        note(f"hint: {failure.hint}")
+    if as_json:
+        import json
+
+        said = {"error": failure.message, "detail": failure.detail, "hint": failure.hint}
+        emit(json.dumps({key: text for key, text in said.items() if text} | {"exit_code": int(failure.code)}))
