@@ -9,6 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no fault of the code's: nothing here is timed.
+settings.register_profile("vqa", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("vqa")
 
 # `training` is run from the checkout. Last on the path, so that `vqa_cli` is the installed one.
 ROOT = Path(__file__).parents[1]

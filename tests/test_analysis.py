@@ -74,7 +74,7 @@ RATES, QUALITY = (100.0, 230.0, 520.0, 1300.0, 2600.0), (55.0, 71.0, 83.0, 91.5,
 
 @pytest.mark.parametrize("method", ["pchip", "akima", "cubic"])
 @given(factor=st.floats(0.3, 3))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_scaled_rates_give_that_bd_rate(method: str, factor: float) -> None:
     anchor, test = RatePoints(RATES, QUALITY), RatePoints(tuple(r * factor for r in RATES), QUALITY)
     result = bd(anchor, test, method=method)  # type: ignore[arg-type]

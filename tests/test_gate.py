@@ -48,7 +48,7 @@ def rungs_of(verdict: Verdict) -> list[Check]:
 
 
 @given(st.floats(0.3, 3.0), st.floats(-8, 8))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_a_drop_is_what_is_lost_at_equal_bitrate(dearer: float, loss: float) -> None:
     verdict = judge(one_curve(), one_curve(dearer=dearer, loss=loss), drops(max_drop_mean=1.0))
     assert [check.value for check in verdict.checks] == [pytest.approx(loss, abs=1e-9)] * 4

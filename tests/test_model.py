@@ -44,14 +44,12 @@ def slow_pool(q: list[float], tau: int, beta: float) -> float:
 
 
 @given(scores, st.integers(1, 15), st.floats(0, 1))
-@settings(deadline=None)
 def test_pooling_is_the_formula(q: list[float], tau: int, beta: float) -> None:
     fast = float(pool_clip(torch.tensor(q, dtype=torch.float64), tau=tau, beta=beta))
     assert fast == pytest.approx(slow_pool(q, tau, beta), abs=1e-9)
 
 
 @given(st.lists(scores, min_size=1, max_size=4))
-@settings(deadline=None)
 def test_a_padded_batch_pools_like_each_clip(clips: list[list[float]]) -> None:
     longest = max(map(len, clips))
     padded = torch.tensor([c + [99.0] * (longest - len(c)) for c in clips], dtype=torch.float64)
@@ -95,7 +93,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 7))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_any_chunking_and_batch_size_gives_the_whole_clip_score(
     model_file: Path, chunks: list[int], batch: int
 ) -> None:
@@ -536,7 +534,6 @@ def test_unknown_names(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.floats(-3, 4, allow_nan=False), min_size=2, max_size=20, unique=True))
-@settings(deadline=None)
 def test_the_knee_keeps_scores_on_the_scale_and_in_order(raws: list[float]) -> None:
     from vqa_cli.model.scorer import Calibration
 

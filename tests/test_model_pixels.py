@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import FFMPEG, Vqa, ffmpeg
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.models import resnet50
 
@@ -122,7 +122,6 @@ def test_frames_of_another_layout_are_refused(any_model: StreamingScorer) -> Non
 
 
 @given(st.lists(st.integers(0, 9), max_size=8), st.lists(st.integers(1, 7), min_size=1, max_size=5))
-@settings(deadline=None)
 def test_rebatching_keeps_every_frame_in_order(chunks: list[int], sizes: list[int]) -> None:
     frames = np.arange(sum(chunks), dtype=np.uint8)[:, None, None]
     asked = iter(sizes * 100)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from report_runs import make_run
@@ -21,7 +21,6 @@ from vqa_cli.report.frames import frames_from_rows, from_segments, parse_fps, po
 SERIES = arrays(np.float64, st.integers(1, 400), elements=st.floats(0, 100, width=32))
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(SERIES, st.integers(4, 120))
 def test_thinning_keeps_ends_and_extremes_in_order(values: np.ndarray, limit: int) -> None:
     trace = thin(values, limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import exp, pi, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.stats import norm
 from torch import nn
 
+from vqa_cli.model.fused import takes_bf16
 from vqa_cli.model.resnet import ResNetBackbone
 from vqa_cli.model.rounding import Spread, expected_inputs, round_weights
 from vqa_cli.values import FrameFormat
@@ -20,16 +21,23 @@ from vqa_cli.values import FrameFormat
 RGB = FrameFormat(96, 64, full_range=True, layout="rgb24")
 
 
+def moment(mean: float, deviation: float, power: int) -> float:
+    """Of max(0, x), by quadrature that asks for 1e-12 where its default of 1.5e-8 would be this test's own error."""
+    low, high = (max(0.0, mean + side * 12 * deviation) for side in (-1, 1))
+
+    def density(x: float) -> float:
+        return x**power * exp(-(((x - mean) / deviation) ** 2) / 2) / (deviation * sqrt(2 * pi))
+
+    return float(quad(density, low, high, epsabs=1e-12, epsrel=1e-12, limit=200)[0]) if high else 0.0
+
+
 @given(mean=st.floats(-5, 5), deviation=st.floats(0.05, 3))
 def test_mean_and_variance_after_a_rectifier_are_those_of_the_integral(mean: float, deviation: float) -> None:
-    got = Spread(torch.tensor([mean]).double(), torch.tensor([deviation**2]).double()).rectified()
-
-    def moment(power: int) -> float:
-        high = max(0.0, mean) + 12 * deviation
-        return float(quad(lambda x: x**power * norm.pdf(x, mean, deviation), 0, high, points=[max(0.0, mean)])[0])
-
-    assert got.mean.item() == pytest.approx(moment(1), abs=1e-6)
-    assert got.variance.item() == pytest.approx(moment(2) - moment(1) ** 2, abs=1e-6)
+    got = Spread(*torch.tensor([[mean], [deviation**2]], dtype=torch.float64)).rectified()
+    first, second = (moment(mean, deviation, power) for power in (1, 2))
+    # float64 keeps 16 digits of squares up to 100; the 12 deviations left out hold 1e-32 of the weight.
+    assert got.mean.item() == pytest.approx(first, abs=1e-9)
+    assert got.variance.item() == pytest.approx(second - first**2, abs=1e-9)
 
 
 def test_a_map_that_does_not_vary_is_rectified_as_it_is() -> None:
@@ -93,6 +101,7 @@ def test_what_normalisation_says_of_the_maps_is_what_they_are(network: Path) -> 
             map_, deviation = seen[layer], seen[layer].std((0, 2, 3)).mean()
             errors.append(float((map_.mean((0, 2, 3)) - mean).abs().mean() / deviation))
             sizes.append(float(map_.mean((0, 2, 3)).abs().mean() / deviation))
+    # 0.02 and 0.8 here; maps are taken as normal and independent, which they are not quite.
     assert np.mean(errors) < 0.1 < 0.3 < np.mean(sizes)
 
 
@@ -111,15 +120,35 @@ def test_rounding_moves_the_mean_of_no_channel(dtype: torch.dtype) -> None:
     round_weights(layer, dtype, mean)
     assert layer.weight.dtype == dtype and layer.bias.dtype == torch.float32
     plain, kept = (means(layer.weight, b) - exact for b in (bias, layer.bias))
-    assert kept.abs().max() < plain.abs().max() / 5
+    # 1/500 is left: a tap of the kernel does not see the rows at the far edge, whose mean is another.
+    assert kept.abs().max() < plain.abs().max() / 50
 
 
-@pytest.mark.parametrize("precision", ["mixed", "bf16"])
-def test_features_are_nearer_than_by_rounding_alone(network: Path, precision: str) -> None:
+def moved(network: Path, precision: str, *, arithmetic: torch.dtype) -> tuple[float, float]:
+    """How far features move by our way of rounding, and by plain rounding of weights and biases."""
     exact, ours, plain = (backbone(network).fold() for _ in range(3))
     ours.lower(precision)
     for block in plain._blocks()[2 if precision == "mixed" else 0 :]:
         block.to(torch.bfloat16)
+    if arithmetic == torch.float32:
+        ours.float(), plain.float()
     with torch.inference_mode():
         want, got, other = (net(noise(4), RGB) for net in (exact, ours, plain))
-    assert 0 < (got - want).norm() < 0.9 * (other - want).norm()
+    return float((got - want).norm()), float((other - want).norm())
+
+
+@pytest.mark.parametrize("precision", ["mixed", "bf16"])
+def test_rounded_weights_move_features_less_than_by_rounding_alone(network: Path, precision: str) -> None:
+    """On every CPU: the rounded weights are multiplied in fp32, so that nothing else rounds."""
+    ours, plain = moved(network, precision, arithmetic=torch.float32)
+    # 0.61 to 0.73 times as far with three seeds.
+    assert 0 < ours < 0.85 * plain
+
+
+@pytest.mark.skipif(not takes_bf16(), reason="no fused bf16 operators here: biases and sums are rounded all the same")
+@pytest.mark.parametrize("precision", ["mixed", "bf16"])
+def test_features_in_bf16_are_nearer_than_by_rounding_alone(network: Path, precision: str) -> None:
+    """Activations round most, whichever way weights are rounded, so that less is left of the difference."""
+    ours, plain = moved(network, precision, arithmetic=torch.bfloat16)
+    # 0.83 to 0.91 times as far with three seeds; 0.89 to 1.0 without fused operators, where there is nothing to promise.
+    assert 0 < ours < 0.95 * plain

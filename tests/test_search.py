@@ -45,7 +45,7 @@ def falling(drops: list[float], top: float) -> Callable[[float], float]:
 DROPS = st.lists(st.one_of(st.just(0.0), st.floats(0.0, 0.2), st.floats(0.0, 12.0)), min_size=52, max_size=52)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(DROPS, st.floats(0, 100), st.booleans())
 def test_the_highest_crf_that_reaches_the_target_whatever_the_curve(
     drops: list[float], target: float, bounded: bool
@@ -59,7 +59,7 @@ def test_the_highest_crf_that_reaches_the_target_whatever_the_curve(
     assert found.best is None or found.best.point == 51 or found.best.point + 1 in tried
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(DROPS, st.floats(0, 100))
 def test_a_model_whose_low_scores_are_good(drops: list[float], target: float) -> None:
     quality = falling([-drop for drop in drops], 0.0)
@@ -68,7 +68,7 @@ def test_a_model_whose_low_scores_are_good(drops: list[float], target: float) ->
     assert (found.best.point if found.best else None) == max(fits, default=None)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.floats(60, 97))
 def test_the_lowest_bitrate_that_reaches_the_target(target: float) -> None:
     scale = bitrate_scale(100, 10_000, 3)
@@ -210,7 +210,7 @@ def test_targets_at_the_ends_of_what_there_is() -> None:
     assert goal_of("model", 5, 8, MODEL) == Goal(5, 5.0)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.integers(600, 20_000), st.lists(st.integers(1, 19_999), max_size=12), st.integers(1, 8), st.sampled_from([25, 48])
 )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import FFMPEG, Vqa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vqa_cli.errors import InputError
@@ -37,7 +37,6 @@ def paper_pool(q: list[float], tau: int, beta: float) -> float:
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=40), st.integers(1, 15), st.floats(0, 1))
-@settings(deadline=None)
 def test_the_papers_windows(q: list[float], tau: int, beta: float) -> None:
     fast = float(pool_clip(torch.tensor(q, dtype=torch.float64), tau=tau, beta=beta, pooling="paper"))
     assert fast == pytest.approx(paper_pool(q, tau, beta), abs=1e-9)

@@ -26,7 +26,7 @@ def _plain_srocc(x: list[float], y: list[float]) -> float:
 
 
 @given(_CLIPS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_ranks_with_ties_agree_with_counting_and_scipy(pairs: list[tuple[int, int]]) -> None:
     x, y = ([float(p[i]) for p in pairs] for i in (0, 1))
     result = agreement(x, y)

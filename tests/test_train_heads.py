@@ -71,7 +71,7 @@ def test_the_recurrence_and_its_slopes_are_those_of_torch(frames: int) -> None:
         assert torch.equal(run_gru(rnn, inputs), rnn(inputs)[0])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 5)), min_size=2, max_size=12))
 def test_monotonicity_counts_each_wrong_pair_once(pairs: list[tuple[float, int]]) -> None:
     predicted, rated = (torch.tensor(values, dtype=torch.float64) for values in zip(*pairs, strict=True))
