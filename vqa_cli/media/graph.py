@@ -13,8 +13,12 @@ from vqa_cli.values import AS_IT_IS, ColourTags, MediaInfo, Preparation, Size
 # -benchmark reports CPU time.
 GLOBAL = ("-hide_banner", "-nostdin", "-loglevel", "level+info", "-nostats")
 PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.5", "-benchmark")
-# Flags of the scale filter: without them it rounds coarsely, and halves the chroma of RGB before it computes with it.
-EXACT = "accurate_rnd+full_chroma_int"
+# Flags of the scale filter: without them it rounds coarsely, halves the chroma of RGB before it computes with it, and gives
+# other pixels with other CPU instructions.
+EXACT = "accurate_rnd+full_chroma_int+bitexact"
+# Options of the decoder. H.264, HEVC, VP9 and AV1 say every bit; MPEG-2, MPEG-4, motion JPEG, DNxHD and DV leave the inverse
+# transform open, and ffmpeg takes whichever is fastest on the CPU. "simple" is the one that gives the same on all.
+SAME_EVERYWHERE = {"flags": "bitexact", "idct": "simple"}
 RGB = "gbr"  # the matrix of pictures that are RGB
 HD_SHORT_SIDE = 720
 
@@ -54,7 +58,7 @@ class SourceView:
 
 def open_input(path: Path, **options: Any) -> Any:
     """A local file as ffmpeg input, safe against names that look like a protocol, an option or a pattern."""
-    return library().input(f"file:{path}", protocol_whitelist="file", **options)
+    return library().input(f"file:{path}", protocol_whitelist="file", **SAME_EVERYWHERE, **options)
 
 
 def prepared(source: SourceView, **options: Any) -> Any:
@@ -86,12 +90,13 @@ def to_size(stream: Any, source: SourceView, target: Size, *, downscale: str, up
 
 
 def _to_limited_yuv(stream: Any, source: SourceView) -> Any:
-    """Full-range or RGB pictures as all others are, their size kept. To be followed by ``format``.
+    """Pictures as all others are: limited range, no RGB, their size kept. To be followed by ``format``.
 
-    Left to itself ffmpeg goes by the pixel format whether to change the range, and makes BT.601 of all RGB.
+    Left to itself ffmpeg goes by the pixel format whether to change the range, makes BT.601 of all RGB, and puts in a scale
+    filter without exact flags where chroma must be halved.
     """
     before = replace(source, full_range=source.steps.full_range, rgb=source.steps.rgb)
-    return _scaled(stream, before, "bicubic") if before.full_range or before.rgb else stream
+    return _scaled(stream, before, "bicubic")
 
 
 def _tonemapped(stream: Any, colour: ColourTags) -> Any:

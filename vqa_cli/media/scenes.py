@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from vqa_cli.media.graph import GLOBAL, PROGRESS, SourceView, by_index, compile_argv, prepared
+from vqa_cli.media.graph import EXACT, GLOBAL, PROGRESS, SourceView, by_index, compile_argv, prepared
 from vqa_cli.media.process import Runner
 
 SCENES_LOG = "scenes.txt"
@@ -18,7 +18,7 @@ _FRAME = re.compile(r"^frame:\d+ +pts:(\d+)", re.MULTILINE)
 def build_scenes_argv(ffmpeg: Path, source: SourceView) -> tuple[str, ...]:
     """Decode everything, small, and log the number of each frame that starts a scene; run in a folder of its own."""
     stream = by_index(prepared(source), source.fps)
-    stream = stream.filter("scale", 320, -2).filter("select", f"gt(scene,{_THRESHOLD})")
+    stream = stream.filter("scale", 320, -2, flags=f"bicubic+{EXACT}").filter("select", f"gt(scene,{_THRESHOLD})")
     stream = stream.filter("metadata", "print", file=SCENES_LOG)
     argv = compile_argv(ffmpeg, stream.output("-", f="null", fps_mode="passthrough"))
     return (*argv[:1], *GLOBAL, *PROGRESS, *argv[1:])
