@@ -48,7 +48,7 @@ SLY = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(st.lists(st.one_of(ANY, SLY, st.sampled_from(["-bf", "-x264-params", "-x265-params", "-x264opts"])), max_size=6))
 def test_any_words_are_pairs_of_plain_names_or_a_usage_error(words: list[str]) -> None:
     try:
@@ -61,7 +61,7 @@ def test_any_words_are_pairs_of_plain_names_or_a_usage_error(words: list[str]) -
         assert name.replace("-", "").replace("_", "").isalnum()
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(SLY)
 def test_no_spelling_gets_a_refused_key_through(text: str) -> None:
     try:
