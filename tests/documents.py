@@ -40,6 +40,7 @@ def make_rung(
     seconds: int = 6,
     wave: float = 0.5,
     name: str | None = None,
+    simd: str = "avx2",
 ) -> RungResult:
     """One rung; frame values swing by ``wave`` around ``quality``."""
     fps = Fraction(25)
@@ -48,7 +49,7 @@ def make_rung(
     series = make_series(values, fps)
     encode = EncodeResult(
         bitrate_kbps=kbps, peak_kbps=kbps * 1.4, video_bytes=1, file_bytes=1, frames=seconds * 25, duration_s=seconds,
-        wall_s=1.0, cpu_s=2.0, fps=150.0, sha256="0" * 64,
+        wall_s=1.0, cpu_s=2.0, fps=150.0, sha256="0" * 64, simd=simd,
     )  # fmt: skip
     return RungResult(
         id=name or f"{encoder}_{height}p_{kbps:g}", encoder=encoder, encoder_preset="medium", width=height * 16 // 9 // 2 * 2,
@@ -79,7 +80,7 @@ def make_run(
     return Run(
         created="2026-01-01T00:00:00+00:00", command=("vqa", "ladder"), settings=LadderSettings(
             heights=(360,), codecs=({"encoder": "libx264", "crf": (23,)},)),  # type: ignore[arg-type]
-        environment=Environment(vqa="0", python="3", platform="p", cpu="c", torch=None, ffmpeg="f", ffmpeg_path="/f",
+        environment=Environment(vqa="0", python="3", platform="p", cpu="c", simd="avx2", torch=None, ffmpeg="f", ffmpeg_path="/f",
                                 ffmpeg_version="9", ffmpeg_sha256="3" * 64),
         model=model, metrics=("vmaf",), sources=(result,),
     )  # fmt: skip

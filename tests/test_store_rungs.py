@@ -13,7 +13,7 @@ from vqa_cli.store.rungs import Measured, Rungs
 MEASURED = Measured(
     encode=EncodeResult(
         bitrate_kbps=800, peak_kbps=900, video_bytes=1, file_bytes=2, frames=60, duration_s=2, wall_s=1, cpu_s=1, fps=60,
-        sha256="0" * 64,
+        sha256="0" * 64, simd="avx2",
     ),
     fidelity={},
 )  # fmt: skip

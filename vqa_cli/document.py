@@ -40,7 +40,8 @@ class _Document(BaseModel):
 class EncodeResult(_Document):
     """What the encoder gave. Rates in kb/s (1000 bit/s) from the video packets alone, sizes in bytes, times in seconds.
 
-    ``segments_kbps`` are the rates of the windows that :class:`Series` has means of.
+    ``segments_kbps`` are the rates of the windows that :class:`Series` has means of. ``simd`` are the vector instructions that
+    the encoder used, by its own log or the CPU's best: x264 gives other bits with others.
     """
 
     bitrate_kbps: float
@@ -53,6 +54,7 @@ class EncodeResult(_Document):
     cpu_s: float
     fps: float
     sha256: str
+    simd: str
     path: str | None = None
     segments_kbps: tuple[float, ...] = ()
 
@@ -208,6 +210,7 @@ class Environment(_Document):
     python: str
     platform: str
     cpu: str
+    simd: str
     torch: str | None
     ffmpeg: str
     ffmpeg_path: str

@@ -12,6 +12,39 @@ from vqa_cli.errors import InputError
 MODEL_FIELDS = ("name", "sha256", "precision", "pooling", "preprocessing")
 
 
+def making_remarks(baseline: Run, candidate: Run) -> Iterator[str]:
+    """Differences between the programs and CPUs that two runs were made with, which may be part of any difference."""
+    one, two = baseline.environment, candidate.environment
+    if one.ffmpeg_sha256 != two.ffmpeg_sha256:
+        yield (
+            f"measured by different ffmpeg builds ({one.ffmpeg_version} and {two.ffmpeg_version}): "
+            "part of a difference may be the metric's"
+        )
+    if unlike := other_instructions(baseline, candidate):
+        yield f"encoded with different CPU instructions ({unlike}): part of a difference may be theirs"
+
+
+def other_instructions(baseline: Run, candidate: Run) -> str:
+    """By which vector instructions each encoder of both runs worked in one and in the other; empty where by the same.
+
+    Where they have no encoder in common, those of the CPUs.
+    """
+    used, theirs = _instructions(baseline), _instructions(candidate)
+    if shared := [encoder for encoder in used if encoder in theirs]:
+        return ", ".join(f"{e}: {used[e]} and {theirs[e]}" for e in shared if used[e] != theirs[e])
+    one, two = baseline.environment.simd, candidate.environment.simd
+    return f"{one} and {two}" if one != two else ""
+
+
+def _instructions(run: Run) -> dict[str, str]:
+    """Per encoder, ``avx2``, or ``avx2/avx512`` where the encodes came from several machines."""
+    found: dict[str, set[str]] = {}
+    for rung in (rung for source in run.sources for rung in source.rungs):
+        if rung.encode is not None:
+            found.setdefault(rung.encoder, set()).add(rung.encode.simd)
+    return {encoder: "/".join(sorted(levels)) for encoder, levels in found.items()}
+
+
 def refuse_unlike(baseline: Run, candidate: Run, policy: Policy) -> None:
     """Raise where two runs measured different things.
 
@@ -81,11 +114,7 @@ def _same(what: str, one: object, two: object) -> None:
 def remarks(baseline: Run, candidate: Run, policy: Policy) -> Iterator[str]:
     """Differences that do not forbid a comparison, but that its reader must know."""
     one, two = baseline.environment, candidate.environment
-    if one.ffmpeg_sha256 != two.ffmpeg_sha256:
-        yield (
-            f"measured by different ffmpeg builds ({one.ffmpeg_version} and {two.ffmpeg_version}): "
-            "part of a difference may be the metric's"
-        )
+    yield from making_remarks(baseline, candidate)
     timed = policy.max_encode_time is not None or any(o.max_encode_time is not None for o in policy.sources.values())
     if timed and one.cpu != two.cpu:
         yield f"encode times come from different machines: {one.cpu} and {two.cpu}"

@@ -38,19 +38,20 @@ def command(
     """
     from vqa_cli.analysis.compare import summarise
 
-    chosen, found = _compare(documents, metric, method, anchor)
+    chosen, found, remarks = _compare(documents, metric, method, anchor)
     if output_format == "json":
         emit(json.dumps({"metric": chosen, "method": method, "comparisons": [asdict(c) for c in found],
-                               "summary": [asdict(s) for s in summarise(found)]}, indent=1))  # fmt: skip
+                               "summary": [asdict(s) for s in summarise(found)], "remarks": remarks}, indent=1))  # fmt: skip
     else:
-        tell(_text(found, chosen, method))
+        tell("\n".join([_text(found, chosen, method), *remarks]))
     return ExitCode.OK if any(c.result.bd_rate is not None for c in found) else ExitCode.INCONCLUSIVE
 
 
 def _compare(
     documents: tuple[Path, ...], metric: str | None, method: Any, anchor: str | None
-) -> tuple[str, list[Comparison]]:
-    from vqa_cli.analysis.comparable import refuse_other_judging
+) -> tuple[str, list[Comparison], list[str]]:
+    """The metric, what was compared, and what a reader must know of it."""
+    from vqa_cli.analysis.comparable import making_remarks, refuse_other_judging
     from vqa_cli.analysis.compare import between, refuse_other_footage, run_curves, within
     from vqa_cli.analysis.curves import default_metric
     from vqa_cli.document import read_run
@@ -60,19 +61,20 @@ def _compare(
             raise UsageError("a table holds all its curves: give one")
         chosen = metric or "quality"
         found = read_curves(documents[0])
-        return chosen, within(_anchored(found, anchor), chosen, method)
+        return chosen, within(_anchored(found, anchor), chosen, method), []
     runs = [read_run(path) for path in documents]
     chosen = metric or default_metric(runs[0])
     if len(runs) == 1:
         found = run_curves(runs[0], chosen)
-        return chosen, within(_anchored(found, anchor), chosen, method)
+        return chosen, within(_anchored(found, anchor), chosen, method), []
     if anchor:
         raise UsageError("--anchor chooses within one run or table; of two runs the first is the anchor")
     if len(runs) > 2:
         raise UsageError("compare two runs at a time")
     refuse_other_footage(*runs)
     refuse_other_judging([chosen], *runs)
-    return chosen, between(run_curves(runs[0], chosen), run_curves(runs[1], chosen), chosen, method)
+    pairs = between(run_curves(runs[0], chosen), run_curves(runs[1], chosen), chosen, method)
+    return chosen, pairs, list(making_remarks(*runs))
 
 
 def _anchored(found: list[NamedCurve], anchor: str | None) -> list[NamedCurve]:

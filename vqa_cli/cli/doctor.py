@@ -54,6 +54,7 @@ def _facts(explicit: str | None) -> tuple[dict[str, Any], list[str]]:
 
 
 def _ffmpeg(explicit: str | None, problems: list[str]) -> dict[str, Any] | None:
+    from vqa_cli.machine import simd_level
     from vqa_cli.media.binaries import check_encoder, cpu_count, find_ffmpeg
     from vqa_cli.media.command import build_check_argv
     from vqa_cli.media.encoders import ENCODERS
@@ -80,6 +81,7 @@ def _ffmpeg(explicit: str | None, problems: list[str]) -> dict[str, Any] | None:
         "encoders": {check.encoder: check.library for check in checks if check.works},
         "encoders_not_usable": {check.encoder: check.reason for check in checks if not check.works},
         "cores": cpu_count(),
+        "simd": simd_level(),
     }
 
 
@@ -144,7 +146,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
             f"  metrics: {', '.join(ffmpeg['metrics'])}",
             *(f"  encoder {name}: {library}" for name, library in ffmpeg["encoders"].items()),
             *(f"  encoder {name}: not usable: {why}" for name, why in ffmpeg["encoders_not_usable"].items()),
-            f"cores: {ffmpeg['cores']}",
+            f"cores: {ffmpeg['cores']}, vector instructions: {ffmpeg['simd']}",
         ]
     if torch := facts["torch"]:
         chosen = ", ".join(f"{model} in {precision}" for model, precision in torch["precision"].items())

@@ -14,6 +14,7 @@ from vqa_cli.ladder.checks import check_encoders, check_metrics
 from vqa_cli.ladder.execute import Site
 from vqa_cli.ladder.executor import Executor, LocalExecutor
 from vqa_cli.ladder.prepared import PreparedSources
+from vqa_cli.machine import simd_level
 from vqa_cli.measure.source import Inspector, Source
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, cpu_count, find_ffmpeg
 from vqa_cli.media.process import Runner
@@ -102,7 +103,9 @@ def open_bench(job: LadderJob) -> Iterator[Bench]:
         checks = check_encoders(runner, encoding, job.settings, skip_missing=job.skip_missing)
         cache = optional_path(job.cache_dir)
         sources = PreparedSources(runner, ffmpeg, workdir)
-        site = Site(runner, ffmpeg, encoding, job.scorer, Rungs(cache), Seen(cache), workdir, sources)
+        site = Site(
+            runner, ffmpeg, encoding, job.scorer, Rungs(cache, machine=simd_level()), Seen(cache), workdir, sources
+        )
         # Two at least: one encodes while the other measures, 1.1 to 1.2 times as fast as one alone even on two cores.
         workers = job.workers or max(2, cpu_count() // job.settings.threads)
         inspector = Inspector(runner, ffmpeg, workdir, Inspections(cache))

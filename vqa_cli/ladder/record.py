@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 import sys
-from pathlib import Path
 
 from vqa_cli._version import __version__
 from vqa_cli.document import Environment, ModelInfo, ScaleInfo, WeightsInfo
+from vqa_cli.machine import cpu_name, simd_level
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg
 from vqa_cli.values import ModelIdentity
 
@@ -20,7 +20,8 @@ def describe_environment(ffmpeg: Ffmpeg, encoding: Ffmpeg, checks: dict[str, Enc
         vqa=__version__,
         python=platform.python_version(),
         platform=platform.platform(),
-        cpu=_cpu_name(),
+        cpu=cpu_name(),
+        simd=simd_level(),
         torch=str(torch.__version__) if torch else None,
         ffmpeg=ffmpeg.origin,
         ffmpeg_path=str(ffmpeg.path),
@@ -49,13 +50,3 @@ def describe_model(identity: ModelIdentity) -> ModelInfo:
         verified=identity.verified, preprocessing=identity.preprocessing, pooling=identity.pooling,
         training_data=identity.training_data, licence=identity.licence,
     )  # fmt: skip
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        return platform.processor()
-    return platform.processor()

@@ -13,6 +13,7 @@ import numpy as np
 from vqa_cli.document import EncodeResult
 from vqa_cli.errors import ToolError
 from vqa_cli.files import file_sha256
+from vqa_cli.machine import simd_used
 from vqa_cli.media.changes import refuse_logged_change
 from vqa_cli.media.probe import packet_rates
 from vqa_cli.media.process import Runner
@@ -66,6 +67,7 @@ def run_encode(runner: Runner, job: EncodeJob, on_frames: Callable[[float], None
         cpu_s=cpu_s,
         fps=count / wall_s,
         sha256=file_sha256(job.output),
+        simd=simd_used(done.stderr),
         segments_kbps=_segment_rates([size for _, size in packets], job.fps),
     )
 

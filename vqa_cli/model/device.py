@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from vqa_cli.errors import ModelError, UsageError
+from vqa_cli.machine import cpu_flags
 from vqa_cli.model.fused import takes_bf16
 
 # "mixed" is ResNet-50 in bf16 but for its first blocks, which stay in fp32.
@@ -89,11 +89,7 @@ def refuse_precision(wanted: str, device: torch.device) -> None:
 
 def cpu_has_bf16() -> bool:
     """Whether the CPU has AVX512-BF16 or AMX-BF16; emulated bf16 would be slower than fp32."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
 
 
 # What torch says of memory that it cannot get, where it says so by a plain RuntimeError: cuBLAS, cuDNN, the driver, MPS, a CPU.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vqa_cli.analysis.comparable import MODEL_FIELDS, in_both, preparation
+from vqa_cli.analysis.comparable import MODEL_FIELDS, in_both, other_instructions, preparation
 from vqa_cli.document import ModelInfo, Run, SourceResult
 
 
@@ -40,6 +40,8 @@ def _between(one: tuple[str, Run], two: tuple[str, Run]) -> Iterator[str]:
     if first.environment.ffmpeg_sha256 != second.environment.ffmpeg_sha256:
         versions = f"{first.environment.ffmpeg_version} and {second.environment.ffmpeg_version}"
         yield f"{a} and {b} used different ffmpeg builds ({versions})."
+    if unlike := other_instructions(first, second):
+        yield f"{a} and {b} were encoded with different CPU instructions ({unlike}), which may be part of their difference."
     if first.environment.cpu != second.environment.cpu:
         yield f"{a} and {b} ran on different processors: do not compare encode times."
 

@@ -55,14 +55,19 @@ def rung_key(parts: KeyParts) -> str:
 
 
 class Rungs:
-    """Rungs below a folder; ``None`` as folder keeps nothing."""
+    """Rungs below a folder; ``None`` as folder keeps nothing.
 
-    def __init__(self, folder: Path | None) -> None:
+    Args:
+        machine: what of this machine decides bits. In a folder that several share, each finds what its like has made.
+    """
+
+    def __init__(self, folder: Path | None, *, machine: str = "") -> None:
         self._rungs = Entries(folder and folder / "rungs")
+        self._machine = machine
 
     def load(self, key: str) -> tuple[Measured, FrameValues] | None:
         """An entry, or ``None`` where there is none or it is damaged."""
-        if (entry := self._rungs.find(key)) is None:
+        if (entry := self._rungs.find(key := content_key(key, self._machine))) is None:
             return None
         try:
             measured = Measured.model_validate_json((entry / "measured.json").read_text(encoding="utf-8"))
@@ -78,7 +83,7 @@ class Rungs:
         Raises:
             StorageError: the folder cannot be written.
         """
-        with self._rungs.write(key) as entry:
+        with self._rungs.write(content_key(key, self._machine)) as entry:
             if entry is not None:
                 (entry / "measured.json").write_text(measured.model_dump_json(), encoding="utf-8")
                 np.savez_compressed(entry / "frames.npz", **frames)  # type: ignore[arg-type]
