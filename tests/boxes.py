@@ -43,6 +43,20 @@ def set_edit(path: Path, start: int, duration: int) -> Path:
     return path
 
 
+def refer_to(path: Path, other: str) -> Path:
+    """Say that the frames of the first track lie in another file."""
+    data = bytearray(path.read_bytes())
+    parents = list(_descend(data, 0, len(data), (*_TO_ENTRY[:4], b"dinf", b"dref")))
+    entry = data.index(b"url ", parents[-1]) - 4
+    name = other.encode() + b"\0"
+    for parent in (*parents, entry):
+        _resize(data, parent, len(name))
+    data[entry + 11] = 0
+    data[entry + 12 : entry + 12] = name
+    path.write_bytes(data)
+    return path
+
+
 def put_metadata_first(path: Path) -> Path:
     """Move ``udta`` before the tracks, so that its cover picture becomes the first stream."""
     data = path.read_bytes()

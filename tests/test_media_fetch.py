@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from boxes import set_edit
+from boxes import refer_to, set_edit
 from conftest import ffmpeg, make_clip
 
 from vqa_cli.errors import InputError
@@ -173,6 +173,16 @@ def test_every_format_that_names_other_files_is_named(tmp_path: Path, text: str)
     with pytest.raises(InputError) as error:
         probe(path)
     assert error.value.message == f"not a video but {OTHERS[text]}, which names other files: {path}"
+
+
+def test_a_movie_whose_frames_lie_in_another_file_is_refused(clip: Path, tmp_path: Path) -> None:
+    """ffmpeg would read its own bytes in their place."""
+    path = tmp_path / "reference.mov"
+    path.write_bytes(clip.read_bytes())
+    refer_to(path, "clip.mp4")
+    with pytest.raises(InputError) as error:
+        probe(path)
+    assert error.value.message == f"not a video but a reference movie, which names other files: {path}"
 
 
 def test_a_pattern_of_pictures_opens_none(tmp_path: Path) -> None:

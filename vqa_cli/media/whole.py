@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vqa_cli.errors import InputError
-from vqa_cli.media.boxes import edited_seconds
+from vqa_cli.media.boxes import read_track
 from vqa_cli.media.timing import Packets, nominal_rate
 
 # What is lost at the end before a file counts as truncated: players and muxers disagree by a few frames.
@@ -30,7 +30,7 @@ def check_whole(path: Path, container: Any, stream: Any, packets: Packets) -> No
     _check_frames(path, container.format.name, stream, packets)
     _check_end(path, container.format.name, packets)
     if container.format.name.startswith("mov"):
-        _check_edit(path, stream, packets)
+        _check_track(path, stream, packets)
     if container.duration is None or len(packets.sizes) < 2:
         return
     # Matroska's clock runs from 0, also where the first frame is later.
@@ -48,9 +48,14 @@ def _check_frames(path: Path, kind: str, stream: Any, packets: Packets) -> None:
         raise InputError(f"truncated: {path} holds {packets.read} of {promised} frames")
 
 
-def _check_edit(path: Path, stream: Any, packets: Packets) -> None:
-    """ffmpeg goes silently by what is stored where an edit list shows more than that."""
-    if len(packets.pts) < 2 or not (promised_s := edited_seconds(path, stream.id)):
+def _check_track(path: Path, stream: Any, packets: Packets) -> None:
+    """ffmpeg goes silently by what is stored in this file where an edit list shows more, or the frames lie in another."""
+    track = read_track(path, stream.id)
+    if track.elsewhere:
+        raise InputError(
+            f"not a video but a reference movie, which names other files: {path}", hint="export it as one file"
+        )
+    if len(packets.pts) < 2 or not (promised_s := track.edited_s):
         return
     span = float((max(packets.pts) - min(packets.pts)) * stream.time_base)
     shown_s = span * len(packets.pts) / (len(packets.pts) - 1)
