@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from copy import copy
 from enum import IntEnum
 from textwrap import shorten
+from typing import Self
 
 
 class ExitCode(IntEnum):
@@ -38,6 +40,13 @@ class VqaError(Exception):
         self.message = message
         self.hint = hint
         self.detail = detail
+
+    def about(self, name: str, shown: str) -> Self:
+        """The same error of what users know as ``shown``, and the code by another ``name``."""
+        other = copy(self)
+        other.message = self.message.replace(name, shown)
+        other.detail = self.detail and self.detail.replace(name, shown)
+        return other
 
 
 class UsageError(VqaError):

@@ -11,6 +11,8 @@ from pathlib import Path, PurePath
 from vqa_cli.errors import UsageError
 
 _NAME_BYTES = 200  # of the 255 that file systems take, with room for what is put before and after
+_USER = re.compile(r"(?<=://)[^/?#@|]*@")
+_QUERY = re.compile(r"[?#][^|]*")
 
 
 def distinct_ends(paths: Sequence[PurePath], taken: Sequence[str] = ()) -> list[str | None]:
@@ -55,6 +57,14 @@ def run_folder(source: PurePath, preset: str) -> str:
     digest = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
     kept = os.fsencode(whole)[: _NAME_BYTES - 9].decode(errors="ignore")
     return f"{kept}-{digest}"
+
+
+def without_secrets(address: str) -> str:
+    """An address, or an argument that holds one, as it may be shown and stored: no user, no password, no query.
+
+    Tokens are as often in the query as in front of the host.
+    """
+    return _QUERY.sub("?...", _USER.sub("", address)) if "://" in address else address
 
 
 def folder_names(names: Sequence[str]) -> list[str]:

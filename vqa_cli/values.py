@@ -25,6 +25,25 @@ def optional_path(path: StrPath | None) -> Path | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetched:
+    """A local copy of what came from elsewhere, to be used as any path is. ``origin`` names where from, without secrets."""
+
+    path: Path
+    origin: str
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return self.origin
+
+
+def origin_of(path: StrPath) -> str | None:
+    """Where a file was fetched from, if it was."""
+    return path.origin if isinstance(path, Fetched) else None
+
+
+@dataclass(frozen=True, slots=True)
 class Size:
     """Picture size in square pixels."""
 

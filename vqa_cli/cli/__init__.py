@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import NoReturn
 
@@ -78,4 +80,11 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run ``vqa`` and exit with a documented code."""
+    if argv is None and sys.getfilesystemencoding() == "ascii":
+        _again_in_utf8()
     run_command(cli, "vqa", argv)
+
+
+def _again_in_utf8() -> NoReturn:
+    """Begin anew in UTF-8 mode: in a POSIX locale Python takes every other byte of a file name for no character."""
+    os.execv(sys.executable, [sys.orig_argv[0], "-X", "utf8", *sys.orig_argv[1:]])

@@ -13,8 +13,16 @@ from click.core import ParameterSource
 
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, note, tell, window
-from vqa_cli.cli.inputs import expand_inputs, refuse_all_missing
-from vqa_cli.cli.options import FFMPEG_OPTION, JOBS_OPTION, REPEAT_OPTION, cache_dir, cache_options, load_chosen_scorer
+from vqa_cli.cli.inputs import expand_inputs, local_inputs, refuse_all_missing, typed
+from vqa_cli.cli.options import (
+    FFMPEG_OPTION,
+    JOBS_OPTION,
+    PROTOCOLS_OPTION,
+    REPEAT_OPTION,
+    cache_dir,
+    cache_options,
+    load_chosen_scorer,
+)
 from vqa_cli.cli.progress import Progress
 from vqa_cli.cli.verdicts import FORMATS, as_table, counts
 from vqa_cli.errors import ExitCode, UsageError
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from vqa_cli.document import Run
     from vqa_cli.ladder.pipeline import LadderOutcome
     from vqa_cli.settings import LadderSettings
+    from vqa_cli.values import Fetched
 
 _CODES = {"pass": ExitCode.OK, "fail": ExitCode.BELOW_BAR, "inconclusive": ExitCode.INCONCLUSIVE}
 # What of `vqa ladder` may differ between the two sides: whatever says how to encode and how to judge.
@@ -59,6 +68,7 @@ def _side_flags() -> frozenset[str]:
 @click.option("--save", type=click.Path(path_type=Path), metavar="DIR", help="Keep both runs and their report there.")
 @JOBS_OPTION
 @cache_options
+@PROTOCOLS_OPTION
 @FFMPEG_OPTION
 @click.option("--format", "output_format", type=click.Choice(list(FORMATS)), default="table", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write there instead of to standard output.")
@@ -122,7 +132,7 @@ def _of_sources(inputs: tuple[str, ...], options: dict[str, Any]) -> Verdict:
     sides = [_side(name, options) for name in ("baseline", "candidate")]
     metrics = sides[0].settings.metrics
     policy = _policy(options, "vmaf" if "vmaf" in metrics or not metrics else metrics[0])
-    sources = expand_inputs(inputs)
+    sources = expand_inputs(inputs, click.get_current_context().with_resource(local_inputs(options)))
     outcomes = [_measured(side, sources, policy, options) for side in sides]
     if options["save"]:
         _keep(outcomes, options["save"])
@@ -155,7 +165,7 @@ def _words(options: dict[str, Any], name: str) -> list[str]:
         raise UsageError(f"--{name.replace('_', '-')}: {err}") from err
 
 
-def _measured(side: _Side, sources: list[Path], policy: Policy, options: dict[str, Any]) -> LadderOutcome:
+def _measured(side: _Side, sources: list[Path | Fetched], policy: Policy, options: dict[str, Any]) -> LadderOutcome:
     """One side's ladder, measured by what the policy asks for and nothing else."""
     from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.repeat import run_repeated
@@ -172,7 +182,7 @@ def _measured(side: _Side, sources: list[Path], policy: Policy, options: dict[st
         sources=tuple(sources), settings=settings, ffmpeg=options["ffmpeg"], workers=options["jobs"],
         scorer=load_chosen_scorer(model, side.model_options, threads=settings.threads),
         cache_dir=cache_dir(options),
-        command=("vqa", *sys.argv[1:]), encode_ffmpeg=side.ffmpeg,
+        command=typed(sys.argv[1:]), encode_ffmpeg=side.ffmpeg,
     )  # fmt: skip
     if not options["quiet"]:
         note(f"{side.name}:")

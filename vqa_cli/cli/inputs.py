@@ -5,10 +5,20 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable, Sequence
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from vqa_cli.errors import InputError
+from vqa_cli.errors import InputError, UsageError, VqaError
+from vqa_cli.names import without_secrets
+from vqa_cli.values import Fetched
+
+if TYPE_CHECKING:
+    from vqa_cli.media.binaries import Ffmpeg
+    from vqa_cli.media.process import Runner
 
 VIDEO_SUFFIXES = frozenset(
     [
@@ -38,44 +48,136 @@ VIDEO_SUFFIXES = frozenset(
     ]
 )
 _PROTOCOL = re.compile(r"^[a-z][a-z0-9+.-]+:", re.IGNORECASE)
+_STDIN, _LOCAL = "-", "file:"
 
 
-def expand_inputs(names: tuple[str, ...], fetch: Callable[[str], Path] | None = None) -> list[Path]:
+class Bring:
+    """Brings what is no local file into ``folder``, by the ffmpeg ``program``; addresses only if that is ``allowed``."""
+
+    def __init__(self, folder: Path, program: str | None, *, allowed: bool) -> None:
+        self._folder, self._program, self._allowed = folder, program, allowed
+        self._brought: list[Fetched] = []
+
+    def about(self, err: VqaError) -> VqaError:
+        """The error by the names that were typed, not those of local copies."""
+        for one in self._brought:
+            err = err.about(str(one.path), one.origin)
+        return err
+
+    def address(self, name: str) -> Fetched:
+        """What an address names."""
+        from vqa_cli.media.fetch import fetch
+
+        if not self._allowed:
+            raise InputError(
+                f"only local files can be read: {without_secrets(name)}",
+                hint="fetch it first; --allow-protocols does that",
+            )
+        return self._run(lambda runner, ffmpeg: fetch(runner, ffmpeg, name, self._folder))
+
+    def parts(self, path: Path) -> Path | Fetched:
+        """A file, or what it names where it is a playlist. Where that is not allowed, its probe refuses it."""
+        from vqa_cli.media.fetch import join
+        from vqa_cli.media.opening import referring_format
+
+        if not self._allowed or not path.is_file() or not referring_format(path):
+            return path
+        return self._run(lambda runner, ffmpeg: join(runner, ffmpeg, path, self._folder))
+
+    def pipe(self, path: Path) -> Fetched:
+        """What comes through a named pipe, or one that the shell has made."""
+        from vqa_cli.media.fetch import spool_pipe
+
+        return self._noted(spool_pipe(path, self._folder))
+
+    def standard_input(self) -> Fetched:
+        """What comes through our own."""
+        from vqa_cli.media.fetch import spool
+
+        if sys.stdin is None:
+            raise _nothing_came()
+        found = self._noted(spool(sys.stdin.fileno(), self._folder, _STDIN))
+        if not found.path.stat().st_size:
+            raise _nothing_came()
+        return found
+
+    def _run(self, work: Callable[[Runner, Ffmpeg], Fetched]) -> Fetched:
+        from vqa_cli.media.binaries import find_ffmpeg
+        from vqa_cli.media.process import Runner
+
+        with Runner() as runner:
+            return self._noted(work(runner, find_ffmpeg(runner, self._program)))
+
+    def _noted(self, one: Fetched) -> Fetched:
+        self._brought.append(one)
+        return one
+
+
+def _nothing_came() -> InputError:
+    return InputError("standard input is empty or closed", hint="pipe a video into it, or name a file")
+
+
+@contextmanager
+def local_inputs(options: dict[str, Any]) -> Iterator[Bring]:
+    """For a command with these options; what it brings is gone afterwards, and errors do not name it."""
+    with tempfile.TemporaryDirectory(prefix="vqa-", ignore_cleanup_errors=True) as folder:
+        bring = Bring(Path(folder), options["ffmpeg"], allowed=options["allow_protocols"])
+        try:
+            yield bring
+        except VqaError as err:
+            raise bring.about(err) from err
+
+
+def expand_inputs(names: Sequence[str], bring: Bring) -> list[Path | Fetched]:
     """Files in the order given, each once; directories give their videos, sorted; patterns that the shell left are expanded.
 
-    ``fetch`` brings an address with a protocol to disk; without it such addresses are refused.
     A missing file stays in the list, so that it is reported by the work that needs it.
 
     Raises:
-        InputError: a protocol, a directory without a video, or a pattern that matches nothing.
+        InputError: an address that is not allowed or gives nothing, a directory without a video, or a pattern that matches
+            nothing.
+        UsageError: standard input beside others.
     """
-    found: list[Path] = []
+    if _STDIN in names and len(names) > 1:
+        raise UsageError("- (standard input) cannot be mixed with files")
+    found: list[Path | Fetched] = []
     for name in names:
         path = Path(name)
         if path.is_dir():
             found += _videos(path)
-        elif path.exists():
-            found.append(path)
-        elif _PROTOCOL.match(name):
-            if fetch is None:
-                raise InputError(
-                    f"only local files can be read: {name}", hint="fetch it first; --allow-protocols does that"
-                )
-            found.append(fetch(name))
-        elif glob.has_magic(name):
+        elif glob.has_magic(name) and not path.exists() and not _PROTOCOL.match(name):
             matches = sorted(glob.glob(name))
             if not matches:
                 raise InputError(f"no file matches: {name}")
             found += [Path(match) for match in matches]
         else:
-            found.append(path)
-    once: dict[str, Path] = {}
-    for path in found:
-        once.setdefault(os.path.abspath(path), path)
+            found.append(one_input(name, bring))
+    once: dict[str, Path | Fetched] = {}
+    for one in found:
+        once.setdefault(os.path.abspath(one), one)
     return list(once.values())
 
 
-def refuse_all_missing(paths: Sequence[Path]) -> None:
+def one_input(name: str, bring: Bring) -> Path | Fetched:
+    """The file of this name, wherever it is to be had from."""
+    if name == _STDIN:
+        return bring.standard_input()
+    path = Path(name)
+    if path.is_fifo():
+        return bring.pipe(path)
+    if path.exists():
+        return bring.parts(path)
+    if name.startswith(_LOCAL):
+        return one_input(name.removeprefix(_LOCAL), bring)
+    return bring.address(name) if _PROTOCOL.match(name) else path
+
+
+def typed(arguments: Sequence[str]) -> tuple[str, ...]:
+    """A command line for the record, without the secrets in its addresses."""
+    return ("vqa", *map(without_secrets, arguments))
+
+
+def refuse_all_missing(paths: Sequence[Path | Fetched]) -> None:
     """Before something large is loaded or fetched for nothing.
 
     Raises:

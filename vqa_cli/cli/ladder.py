@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, note, table, tell, window
-from vqa_cli.cli.inputs import expand_inputs, refuse_all_missing
+from vqa_cli.cli.inputs import expand_inputs, local_inputs, refuse_all_missing, typed
 from vqa_cli.cli.options import (
     FFMPEG_OPTION,
     JOBS_OPTION,
@@ -32,6 +32,7 @@ from vqa_cli.cli.progress import Progress
 from vqa_cli.cli.rungs import print_run
 from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
 from vqa_cli.text import shell
+from vqa_cli.values import Fetched, StrPath, origin_of
 
 if TYPE_CHECKING:
     from vqa_cli.ladder.pipeline import LadderOutcome
@@ -113,27 +114,12 @@ def command(ctx: click.Context, /, sources: tuple[str, ...], **options: Any) -> 
     if options["show_config"]:
         tell(_config_table(ctx, options))
         return ExitCode.OK
-    with tempfile.TemporaryDirectory(prefix="vqa-") as folder:
-        paths = expand_inputs(sources, _fetcher(options, Path(folder)))
-        if options["dry_run"]:
-            for line in command_lines(paths, settings, options["ffmpeg"]):
-                emit(line)
-            return ExitCode.OK
-        return _run(paths, settings, options)
-
-
-def _fetcher(options: dict[str, Any], folder: Path) -> Callable[[str], Path] | None:
-    if not options["allow_protocols"]:
-        return None
-    from vqa_cli.media.binaries import find_ffmpeg
-    from vqa_cli.media.fetch import fetch
-    from vqa_cli.media.process import Runner
-
-    def bring(address: str) -> Path:
-        with Runner() as runner:
-            return fetch(runner, find_ffmpeg(runner, options["ffmpeg"]), address, folder)
-
-    return bring
+    paths = expand_inputs(sources, ctx.with_resource(local_inputs(options)))
+    if options["dry_run"]:
+        for line in command_lines(paths, settings, options["ffmpeg"]):
+            emit(line)
+        return ExitCode.OK
+    return _run(paths, settings, options)
 
 
 def read_settings(ctx: click.Context, options: dict[str, Any]) -> Any:
@@ -209,7 +195,7 @@ def _plain(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> list[str]:
+def command_lines(paths: Sequence[StrPath], settings: Any, ffmpeg_name: str | None) -> list[str]:
     """What would be run for these settings, as shell lines; nothing is encoded."""
     from vqa_cli.ladder.plan import plan_ladder
     from vqa_cli.measure.source import PREPARED, header_only
@@ -220,27 +206,28 @@ def command_lines(paths: list[Path], settings: Any, ffmpeg_name: str | None) -> 
 
     with Runner() as runner:
         program = find_ffmpeg(runner, ffmpeg_name)
-        sources = [header_only(runner, program, path, settings.treatment) for path in paths]
+        found = [header_only(runner, program, Path(path), settings.treatment) for path in paths]
     ffmpeg = program.path
     lines: list[tuple[str, ...]] = []
-    for path, source in zip(paths, sources, strict=True):
-        read = Path(PREPARED) if source.steps else path.absolute()
+    for path, header in zip(paths, found, strict=True):
+        source = replace(header, origin=origin_of(path))
+        read = PREPARED if source.steps else source.address
         if source.steps:
-            lines.append(fill(source.prepare_argv, {FFMPEG: ffmpeg, SOURCE: path.absolute()}))
+            lines.append(fill(source.prepare_argv, {FFMPEG: ffmpeg, SOURCE: source.address}))
         for rung in plan_ladder(source.info, settings).rungs:
             encode = build_encode_argv(FFMPEG, source.ready_view, rung.order, f"{rung.id}.mp4")
             lines += [fill(argv, {FFMPEG: ffmpeg, SOURCE: read}) for argv in encode]
     return [shell(line) for line in lines]
 
 
-def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
+def _run(paths: list[Path | Fetched], settings: Any, options: dict[str, Any]) -> int:
     from vqa_cli.files import check_room
     from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.output import write_outcome
     from vqa_cli.ladder.repeat import run_repeated
     from vqa_cli.names import run_folder
 
-    folder = options["output"] or Path(run_folder(paths[0], settings.name))
+    folder = options["output"] or Path(run_folder(Path(paths[0]), settings.name))
     check_room(folder)
     refuse_all_missing(paths)
     job = LadderJob(
@@ -252,7 +239,7 @@ def _run(paths: list[Path], settings: Any, options: dict[str, Any]) -> int:
         cache_dir=cache_dir(options),
         keep=folder / "encodes" if options["keep_encodes"] else None,
         skip_missing=options["skip_missing"],
-        command=("vqa", *sys.argv[1:]),
+        command=typed(sys.argv[1:]),
         encode_ffmpeg=options["encode_ffmpeg"],
     )
     progress = Progress(quiet=options["quiet"], times=options["repeat"])

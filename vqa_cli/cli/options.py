@@ -172,7 +172,9 @@ FFMPEG_OPTION = click.option("--ffmpeg", metavar="PROGRAM", help="Use this ffmpe
 
 
 PROTOCOLS_OPTION = click.option(
-    "--allow-protocols", is_flag=True, help="Fetch sources such as http://… or concat:a.ts|b.ts before the work."
+    "--allow-protocols",
+    is_flag=True,
+    help="Fetch sources such as http://… or concat:a.ts|b.ts, and what playlists name, before the work.",
 )
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +14,7 @@ import click
 
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, table, tell, window
-from vqa_cli.cli.inputs import expand_inputs, refuse_all_missing
+from vqa_cli.cli.inputs import Bring, expand_inputs, local_inputs, one_input, refuse_all_missing
 from vqa_cli.cli.options import (
     FFMPEG_OPTION,
     PROTOCOLS_OPTION,
@@ -35,7 +32,7 @@ if TYPE_CHECKING:
     from vqa_cli.measure.score import FileScorer, ScoreRequest
     from vqa_cli.media.binaries import Ffmpeg
     from vqa_cli.media.process import Runner
-    from vqa_cli.values import Scorer
+    from vqa_cli.values import Fetched, Scorer
 
 _AT = re.compile(r"^(?:(\d+)x(\d+)|(\d+)p)$")
 
@@ -60,7 +57,7 @@ class _Row:
 @click.command(name="score", cls=Command)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @model_options
-@click.option("--reference", type=click.Path(path_type=Path), help="Also measure full-reference metrics against this.")
+@click.option("--reference", metavar="FILE", help="Also measure full-reference metrics against this.")
 @click.option("--metric", "metrics", type=MetricList(), default="vmaf,psnr,ssim", show_default=True, help="Which ones.")
 @click.option(
     "--score-at",
@@ -99,7 +96,6 @@ def command(
     """
     from vqa_cli.measure.score import ScoreRequest
     from vqa_cli.media.binaries import find_ffmpeg
-    from vqa_cli.media.fetch import fetch
     from vqa_cli.media.process import Runner
 
     model = options["model"] or "vsfa-lite"
@@ -107,20 +103,21 @@ def command(
         raise UsageError("vqa score needs a model", hint="leave --model out")
     if options["reference"] and (options["every"] or 1) > 1:
         raise UsageError("--every skips frames and --reference compares every one: name one of them")
-    with tempfile.TemporaryDirectory(prefix="vqa-") as scratch, Runner() as runner:
+    bring = click.get_current_context().with_resource(local_inputs(options))
+    with Runner() as runner:
         ffmpeg = find_ffmpeg(runner, options["ffmpeg"])
-        bring = partial(fetch, runner, ffmpeg, folder=Path(scratch)) if options["allow_protocols"] else None
-        paths = _standard_input(files, Path(scratch)) or expand_inputs(files, bring)
+        paths = expand_inputs(files, bring)
+        reference = one_input(options["reference"], bring) if options["reference"] else None
         refuse_all_missing(paths)
         scorer = load_chosen_scorer(model, options, every=1 if options["reference"] else options["every"])
         request = ScoreRequest(
             every=options["every"], start_s=options["start"], duration_s=options["duration"],
-            reference=options["reference"], metrics=tuple(options["metrics"]) if options["reference"] else (),
+            reference=reference, metrics=tuple(options["metrics"]) if reference else (),
             at=_parse_at(options["score_at"]), tonemap=options["tonemap"], deinterlace=options["deinterlace"],
         )  # fmt: skip
         site = _Site(request, scorer, runner, ffmpeg, cache_dir(options))
         with closing(FileProgress(len(paths), quiet=quiet)) as progress:
-            rows = _score_all(paths, site, progress)
+            rows = _score_all(paths, site, bring, progress)
     (tell if output_format == "text" else emit)(_FORMATS[output_format](rows, per_frame))
     return _exit_code(rows, min_score)
 
@@ -135,7 +132,7 @@ class _Site(NamedTuple):
     cache: Path | None
 
 
-def _score_all(paths: list[Path], site: _Site, progress: FileProgress) -> list[_Row]:
+def _score_all(paths: list[Path | Fetched], site: _Site, bring: Bring, progress: FileProgress) -> list[_Row]:
     """One row for each file; where there is only one, its failure ends the command."""
     from vqa_cli.measure.score import open_scorer
 
@@ -149,32 +146,17 @@ def _score_all(paths: list[Path], site: _Site, progress: FileProgress) -> list[_
             except (InputError, ToolError, ModelError) as err:
                 if alone:
                     raise
-                rows.append(_Row(str(path), error=err))
+                rows.append(_Row(str(path), error=bring.about(err)))
                 progress.done(rows[-1].reason, failed=True)
     return rows
 
 
-def _scored(scoring: FileScorer, path: Path, progress: FileProgress, *, alone: bool) -> _Row:
-    result = scoring.score(path)
+def _scored(scoring: FileScorer, path: Path | Fetched, progress: FileProgress, *, alone: bool) -> _Row:
+    result = scoring.score(Path(path))
     for text in result.notes:
         progress.say(f"warning: {text}" if alone else f"warning: {path}: {text}")
     progress.done(f"{path}: {result.score.score:.2f}")
     return _Row(str(path), result)
-
-
-def _standard_input(files: tuple[str, ...], scratch: Path) -> list[Path]:
-    """Standard input as a file, since probing and decoding both read it."""
-    if "-" not in files:
-        return []
-    if len(files) > 1:
-        raise UsageError("- (standard input) cannot be mixed with files")
-    target = scratch / "stdin"
-    with target.open("wb") as out:
-        while block := sys.stdin.buffer.read(1 << 20):
-            out.write(block)
-    if not target.stat().st_size:
-        raise InputError("standard input is empty or closed", hint="pipe a video into it, or name a file")
-    return [target]
 
 
 def _parse_at(text: str) -> tuple[int, int] | int | None:

@@ -14,7 +14,15 @@ import click
 
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, note, tell
-from vqa_cli.cli.options import FFMPEG_OPTION, cache_dir, cache_options, load_chosen_scorer, model_options
+from vqa_cli.cli.inputs import local_inputs, one_input, typed
+from vqa_cli.cli.options import (
+    FFMPEG_OPTION,
+    PROTOCOLS_OPTION,
+    cache_dir,
+    cache_options,
+    load_chosen_scorer,
+    model_options,
+)
 from vqa_cli.errors import ExitCode, UsageError
 from vqa_cli.metrics import METRICS
 
@@ -30,7 +38,7 @@ _SAMPLED_POOLINGS = ("mean", "harmonic_mean")
 
 
 @click.command(name="search", cls=Command)
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source")
 @click.option("--target", type=float, required=True, help="Quality to reach.")
 @click.option("--metric", default="vmaf", show_default=True, help=f"model, {', '.join(METRICS)}.")
 @click.option(
@@ -73,9 +81,10 @@ _SAMPLED_POOLINGS = ("mean", "harmonic_mean")
 @click.option("--deinterlace", is_flag=True, help="Deinterlace an interlaced source.")
 @model_options
 @cache_options
+@PROTOCOLS_OPTION
 @FFMPEG_OPTION
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(source: Path, output_format: str, **options: Any) -> int:
+def command(source: str, output_format: str, **options: Any) -> int:
     """Find the highest CRF or lowest bitrate at which SOURCE still reaches a target; exit 1 when none does."""
     from vqa_cli.cli.found import Answer
     from vqa_cli.cli.ladder import command_lines
@@ -86,10 +95,12 @@ def command(source: Path, output_format: str, **options: Any) -> int:
     from vqa_cli.media.process import Runner
 
     _check(options)
+    given = one_input(source, click.get_current_context().with_resource(local_inputs(options)))
+    path = Path(given)
     with Runner() as runner:
-        info = probe_source(runner, find_ffmpeg(runner, options["ffmpeg"]), source)
+        info = probe_source(runner, find_ffmpeg(runner, options["ffmpeg"]), path)
     task = _task(info, options)
-    with _maybe_sampled(source, task.question, options) as sampled:
+    with _maybe_sampled(path, task.question, options) as sampled:
         used = task.question if sampled is None else _on_samples(task.question, sampled)
         with used.open() as trials:
             original = trials.look() if sampled is None else sampled.source
@@ -105,7 +116,7 @@ def command(source: Path, output_format: str, **options: Any) -> int:
         plan=plan_ladder(original.info, settings), found=found,
         sampled=None if whole else sampled, estimate=estimate if whole and sampled else None,
     )  # fmt: skip
-    lines = command_lines([source], settings, options["ffmpeg"])
+    lines = command_lines([given], settings, options["ffmpeg"])
     if output_format == "json":
         emit(answer.as_json(lines))
     else:
@@ -167,7 +178,7 @@ def _task(info: MediaInfo, options: dict[str, Any]) -> _Task:
         scorer, goal = None, goal_of(options["metric"], options["target"], depth, None)
     job = LadderJob(
         sources=(info.path,), settings=settings, scorer=scorer, ffmpeg=options["ffmpeg"], cache_dir=cache_dir(options),
-        command=("vqa", *sys.argv[1:]),
+        command=typed(sys.argv[1:]),
     )  # fmt: skip
     return _Task(Question(job, options["over"], options["metric"], options["statistic"]), scale, goal)
 

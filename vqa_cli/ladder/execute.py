@@ -158,7 +158,7 @@ def _holds(kept: Path, encode: EncodeResult) -> bool:
     return kept.is_file() and file_sha256(kept) == encode.sha256
 
 
-def command_lines(task: RungTask, site: Site, source: Path) -> tuple[tuple[Argv, ...], Argv]:
+def command_lines(task: RungTask, site: Site, source: Path | str) -> tuple[tuple[Argv, ...], Argv]:
     """The task's command lines with this machine's paths."""
     paths: dict[Path, Path | str] = {FFMPEG: site.encode_ffmpeg.path, SOURCE: source, ENCODE: task.output}
     encode = tuple(fill(argv, paths) for argv in task.encode)

@@ -22,7 +22,7 @@ from vqa_cli.settings import LadderSettings
 from vqa_cli.store.inspections import Inspections
 from vqa_cli.store.rungs import Rungs
 from vqa_cli.store.seen import Seen
-from vqa_cli.values import Scorer, StrPath, optional_path
+from vqa_cli.values import Scorer, StrPath, optional_path, origin_of
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ class LadderJob:
     def paths(self) -> tuple[Path, ...]:
         """The sources as paths."""
         return tuple(map(Path, self.sources))  # type: ignore[arg-type]
+
+    @property
+    def origins(self) -> tuple[str | None, ...]:
+        """Where each source was fetched from, if it was."""
+        return tuple(map(origin_of, self.sources))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vqa_cli.document import ModelScore, Run, RungResult, SourceInfo, SourceResult
@@ -25,6 +25,7 @@ from vqa_cli.ladder.task import (
     source_ref,
 )
 from vqa_cli.measure.source import Source
+from vqa_cli.media.probe import check_unchanged
 from vqa_cli.names import folder_names, source_names
 from vqa_cli.settings import LadderSettings
 from vqa_cli.store.rungs import FrameValues
@@ -104,7 +105,7 @@ class _Ladder:
         """The tasks of one source after the other; each is looked at when its turn comes."""
         for number, path in enumerate(self._paths):
             try:
-                source = self._bench.look(path, self._settings)
+                source = self._look(number, path)
                 plan = plan_ladder(source.info, self._settings)
             except (InputError, ToolError) as err:
                 if len(self._paths) == 1:
@@ -114,6 +115,14 @@ class _Ladder:
                 self._faults[number] = err
                 continue
             yield from self._begin(number, source, plan)
+
+    def _look(self, number: int, path: Path) -> Source:
+        origin = self._bench.job.origins[number]
+        try:
+            source = self._bench.look(path, self._settings)
+        except VqaError as err:
+            raise err.about(str(path), origin or str(path)) from err
+        return replace(source, origin=origin)
 
     def _begin(self, number: int, source: Source, plan: LadderPlan) -> Iterator[LadderTask]:
         name = self._names[number]
@@ -162,6 +171,7 @@ class _Ladder:
 
     def outcome(self) -> LadderOutcome:
         """The run of everything that was taken in."""
+        self._confirm()
         bench, scorer = self._bench, self._bench.site.scorer
         run = Run(
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -173,13 +183,35 @@ class _Ladder:
             sources=tuple(self._source_result(number) for number in range(len(self._paths))),
         )
         # As they stand in the document, whatever the order was in which they came.
-        order = [(n, rung) for n, s in enumerate(run.sources) for rung in ("source", *(r.id for r in s.rungs))]
+        order = [
+            (n, rung)
+            for n, s in enumerate(run.sources)
+            if n in self._begun
+            for rung in ("source", *(r.id for r in s.rungs))
+        ]
         return LadderOutcome(run, {key: self._frames[key] for key in order if key in self._frames}, self._faults)
+
+    def _confirm(self) -> None:
+        """Throw out what was measured of sources that are not the same any more: they are at fault, not the encoder.
+
+        Raises:
+            InputError: the only source is one.
+        """
+        for number, begun in list(self._begun.items()):
+            try:
+                check_unchanged(begun.source.info)
+            except InputError as err:
+                if len(self._paths) == 1:
+                    raise
+                self._on_event(Note(f"{self._names[number]}: {err.message}", warning=True))
+                self._faults[number] = err
+                del self._begun[number]
 
     def _source_result(self, number: int) -> SourceResult:
         begun = self._begun.get(number)
         if begun is None:
-            return _failed_source(self._paths[number], self._names[number], self._faults[number])
+            address = self._bench.job.origins[number] or str(self._paths[number].absolute())
+            return _failed_source(address, self._names[number], self._faults[number])
         return _source_result(begun, self._bench)
 
 
@@ -232,9 +264,9 @@ def _with_delta(rung: RungResult, source: ModelScore | None) -> RungResult:
     return rung.model_copy(update={"score": rung.score.model_copy(update={"delta_to_source": delta})})
 
 
-def _failed_source(path: Path, name: str, err: VqaError) -> SourceResult:
+def _failed_source(path: str, name: str, err: VqaError) -> SourceResult:
     empty = SourceInfo(
-        path=str(path.absolute()), name=name, sha256="", container="", codec="", width=0, height=0, fps="0/1",
+        path=path, name=name, sha256="", container="", codec="", width=0, height=0, fps="0/1",
         frames=0, duration_s=0.0, pix_fmt="", matrix=None, primaries=None, transfer=None, range=None, size_bytes=0,
         video_bitrate_kbps=0.0,
     )  # fmt: skip

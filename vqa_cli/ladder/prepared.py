@@ -42,28 +42,29 @@ class PreparedSources:
         """The file to read in the source's place, there as long as the block lasts.
 
         Raises:
-            InputError: the source is gone or has changed since it was looked at.
+            InputError: the source is gone or has changed since it was looked at, or changed before the block ended.
             ToolError: preparing it failed.
         """
         original = Path(source.path)
-        _check_unchanged(source, original)
         if not source.prepare:
-            yield original
+            with _unchanged(source, original):
+                yield original
             return
         copy = self._enter(source.sha256 + source.preparation)
         try:
             with copy.lock:
                 if not copy.made:
                     argv = fill(source.prepare, {FFMPEG: self._ffmpeg.path, SOURCE: original})
-                    self._runner.run(argv, cwd=copy.folder, on_line=lambda line: line.startswith("frame="))
+                    with _unchanged(source, original):
+                        self._runner.run(argv, cwd=copy.folder, on_line=lambda line: line.startswith("frame="))
                     copy.made = True
             yield copy.folder / PREPARED
         finally:
             self._leave(copy)
 
-    def recorded(self, source: SourceRef) -> Path:
-        """The path by which run documents name what is read."""
-        return Path(PREPARED) if source.prepare else Path(source.path)
+    def recorded(self, source: SourceRef) -> str:
+        """How run documents name what is read."""
+        return PREPARED if source.prepare else source.address
 
     def _enter(self, key: str) -> _Copy:
         with self._lock:
@@ -80,10 +81,24 @@ class PreparedSources:
                 shutil.rmtree(self._copies.pop(key).folder, ignore_errors=True)
 
 
-def _check_unchanged(source: SourceRef, path: Path) -> None:
+@contextmanager
+def _unchanged(source: SourceRef, path: Path) -> Iterator[None]:
+    """What is measured in this block is remembered as that of the file which was looked at."""
+    before = _state(path)
+    if before[0] != source.size_bytes:
+        raise _changed(path)
+    yield
+    if _state(path) != before:
+        raise _changed(path)
+
+
+def _changed(path: Path) -> InputError:
+    return InputError(f"changed while it was read: {path}", hint="wait until it is written, then try again")
+
+
+def _state(path: Path) -> tuple[int, int]:
     try:
-        size = path.stat().st_size
+        now = path.stat()
     except OSError as err:
         raise InputError(f"cannot read: {path}", detail=err.strerror) from err
-    if size != source.size_bytes:
-        raise InputError(f"changed while it was worked on: {path}", hint="wait until it is written whole")
+    return now.st_size, now.st_mtime_ns

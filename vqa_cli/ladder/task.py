@@ -33,6 +33,7 @@ class SourceRef:
     Attributes:
         number: its place in the run.
         name: as the run calls it.
+        address: as documents name it; ``path`` may be a copy of what was fetched from there.
         prepare: template of the command that writes its prepared copy; empty where the original is read as it is.
         preparation: the same as text, for keys.
         frames, fps: of what every encode must hold.
@@ -40,6 +41,7 @@ class SourceRef:
 
     number: int
     name: str
+    address: str
     path: str
     size_bytes: int
     sha256: str
@@ -128,7 +130,7 @@ def source_ref(source: Source, number: int, name: str) -> SourceRef:
     """The source as tasks name it."""
     info = source.info
     return SourceRef(
-        number, name, str(info.path.absolute()), info.size_bytes, source.sha256, source.prepare_argv,
+        number, name, source.address, str(info.path.absolute()), info.size_bytes, source.sha256, source.prepare_argv,
         json.dumps(asdict(source.steps)), source.frames, source.view.fps,
     )  # fmt: skip
 

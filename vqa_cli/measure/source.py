@@ -37,12 +37,14 @@ class Source:
         view: how the original is read; its steps are what was, or will be, done to it.
         sha256: of the file's content.
         notes: what the user should know of it.
+        origin: where it was fetched from, if it was.
     """
 
     info: MediaInfo
     view: SourceView
     sha256: str
     notes: tuple[str, ...] = ()
+    origin: str | None = None
 
     @property
     def frames(self) -> int:
@@ -66,6 +68,11 @@ class Source:
         return replace(self.view, path=SOURCE, stream_index=0, steps=AS_IT_IS)
 
     @property
+    def address(self) -> str:
+        """By which documents name it: not by a copy that is gone."""
+        return self.origin or str(self.info.path.absolute())
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """What was done to it, and what else there is to know."""
         return (*describe(self.steps), *self.notes)
@@ -74,14 +81,14 @@ class Source:
         """For the run document."""
         info = self.info
         return SourceInfo(
-            path=str(info.path.absolute()), name=info.path.name, sha256=self.sha256, container=info.container,
+            path=self.address, name=info.path.name, sha256=self.sha256, container=info.container,
             codec=info.codec, width=info.size.width, height=info.size.height,
             fps=f"{info.fps.numerator}/{info.fps.denominator}", frames=self.frames,
             duration_s=float(self.frames / info.fps), pix_fmt=info.pix_fmt, matrix=info.colour.matrix,
             primaries=info.colour.primaries, transfer=info.colour.transfer, range=info.colour.range,
             size_bytes=info.size_bytes, video_bitrate_kbps=info.video_bytes * 8 / 1000 / info.duration_s,
             preparation=tuple(describe(self.steps)),
-            prepare_argv=fill(self.prepare_argv, {FFMPEG: ffmpeg.path, SOURCE: info.path.absolute()}),
+            prepare_argv=fill(self.prepare_argv, {FFMPEG: ffmpeg.path, SOURCE: self.address}),
             notes=self.notes,
         )  # fmt: skip
 

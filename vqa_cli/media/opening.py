@@ -51,7 +51,7 @@ def open_media(path: Path) -> Iterator[Any]:
     if other := referring_format(path):
         raise InputError(
             f"not a video but {other[1]}, which names other files: {path}",
-            hint="--allow-protocols reads them into one file first",
+            hint="make one file of them first; --allow-protocols does that",
         )
     import av
 
