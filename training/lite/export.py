@@ -23,10 +23,8 @@ from vqa_cli.model.vsfa import VsfaHead
 DESCRIPTION = (
     "No-reference estimate of VMAF: 100 looks like a clean source, 0 is ruined. "
     "Use it to order the encodes of one source and to see that an encode got worse. "
-    "Between encoders or sizes at equal bitrate it is a hint and no verdict: it favours x265, and between x265 and SVT-AV1 it "
-    "is little better than a coin. "
-    "Its level does not carry from one source to another, and it misses frozen, missing, banded and noisy frames as often as "
-    "it finds them."
+    "Between encoders or sizes at equal bitrate it is a hint and no verdict: it favours x265 over SVT-AV1. "
+    "Its level does not carry from one source to another, and of frozen, missing, banded or noisy frames it finds only some."
 )
 _LICENCE = (
     "MIT; trained on pictures and clips in the public domain or under CC0, CC-BY, Apache-2.0, BSD, MIT, Unsplash, "
