@@ -15,7 +15,8 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from vqa_cli.document import EncodeResult, Series
-from vqa_cli.store.content import Entries, Usage, content_key
+from vqa_cli.store.content import Usage, content_key
+from vqa_cli.store.kinds import RUNGS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +59,7 @@ class Rungs:
     """Rungs below a folder; ``None`` as folder keeps nothing."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._rungs = Entries(folder and folder / "rungs")
+        self._rungs = RUNGS.entries(folder)
 
     def load(self, key: str) -> tuple[Measured, FrameValues] | None:
         """An entry, or ``None`` where there is none or it is damaged."""
@@ -86,11 +87,3 @@ class Rungs:
     def usage(self) -> Usage:
         """Number and size of the entries."""
         return self._rungs.usage()
-
-    def clear(self) -> None:
-        """Drop every entry.
-
-        Raises:
-            StorageError: it cannot be removed.
-        """
-        self._rungs.clear()
