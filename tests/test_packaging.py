@@ -25,7 +25,9 @@ def test_the_wheel_holds_every_data_file(tmp_path: Path) -> None:
     for path in (ROOT / "vqa_cli").rglob("*.*"):
         if path.suffix in {".py", ".csv", ".safetensors", ".toml", ".typed"} and "__pycache__" not in path.parts:
             assert str(path.relative_to(ROOT)) in names
-    assert not any(name.startswith("training/") or "/lite/" in name for name in names), "how weights are made is no product"
+    assert not any(name.startswith("training/") or "/lite/" in name for name in names), (
+        "how weights are made is no product"
+    )
     zipfile.ZipFile(wheel).extractall(tmp_path / "unpacked")
     code = "from vqa_cli.resources import preset_dir, template_dir; print(preset_dir()); print(template_dir())"
     out = subprocess.run(

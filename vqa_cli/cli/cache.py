@@ -8,6 +8,7 @@ import click
 
 from vqa_cli.cli.command import Group
 from vqa_cli.cli.console import say, table, tell, window
+from vqa_cli.cli.options import CACHE_DIR_OPTION
 
 
 @click.group(name="cache", cls=Group)
@@ -15,42 +16,32 @@ def command() -> None:
     """Encodes, scores and frame features are remembered by content, so that nothing is measured twice."""
 
 
-_DIR = click.option("--cache-dir", type=click.Path(path_type=Path), help="Another folder than the default one.")
-
-
 @command.command()
-@_DIR
+@CACHE_DIR_OPTION
 def info(cache_dir: Path | None) -> None:
     """Where it is, what it holds and how large it may become."""
     from vqa_cli.store.content import default_cache_dir
-    from vqa_cli.store.rungs import Rungs
-    from vqa_cli.store.seen import FEATURE_LIMIT_BYTES, Seen
+    from vqa_cli.store.kinds import KINDS
 
     folder = cache_dir or default_cache_dir()
-    seen = Seen(folder)
-    kinds = [
-        ("rungs", Rungs(folder).usage(), "encodes and full-reference figures"),
-        ("scores", seen.scores.usage(), "frame scores: another --tau, --beta or --pooling"),
-        ("features", seen.features.usage(), f"another head; least used go beyond {FEATURE_LIMIT_BYTES / 1e6:.0f} MB"),
-    ]
     say(folder)
-    rows = [[name, str(usage.entries), f"{usage.size_bytes / 1e6:.1f}", what] for name, usage, what in kinds]
-    tell(table(["kind", "entries", "MB", "for"], rows, width=window()))
+    rows = []
+    for kind in KINDS:
+        usage = kind.entries(folder).usage()
+        limit = "" if kind.limit_bytes is None else f"{kind.limit_bytes / 1e6:.0f}"
+        rows.append([kind.name, str(usage.entries), f"{usage.size_bytes / 1e6:.1f}", limit, kind.saves])
+    tell(table(["kind", "entries", "MB", "of", "saves"], rows, width=window()))
 
 
 @command.command()
-@_DIR
+@CACHE_DIR_OPTION
 @click.option("--features", "only_features", is_flag=True, help="Drop frame features alone, which take most room.")
 def clear(cache_dir: Path | None, only_features: bool) -> None:
-    """Forget everything."""
+    """Forget everything. Only entries are deleted, and only from folders that vqa has marked as a cache."""
     from vqa_cli.store.content import default_cache_dir
-    from vqa_cli.store.rungs import Rungs
-    from vqa_cli.store.seen import Seen
+    from vqa_cli.store.kinds import FEATURES, KINDS
+    from vqa_cli.store.kinds import clear as clear_entries
 
     folder = cache_dir or default_cache_dir()
-    seen = Seen(folder)
-    seen.features.clear()
-    if not only_features:
-        seen.scores.clear()
-        Rungs(folder).clear()
+    clear_entries(folder, (FEATURES,) if only_features else KINDS)
     say(f"{folder}: {'no features' if only_features else 'empty'}")

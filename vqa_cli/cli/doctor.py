@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from pathlib import Path
@@ -14,16 +13,18 @@ import click
 from vqa_cli._version import __version__
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, say
-from vqa_cli.cli.options import FFMPEG_OPTION
+from vqa_cli.cli.options import CACHE_DIR_OPTION, FFMPEG_OPTION, MODEL_DIR_OPTION
 from vqa_cli.errors import ExitCode, VqaError, first_line
 
 
 @click.command(name="doctor", cls=Command)
 @FFMPEG_OPTION
+@MODEL_DIR_OPTION
+@CACHE_DIR_OPTION
 @click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def command(ffmpeg: str | None, output_format: str) -> int:
+def command(ffmpeg: str | None, model_dir: Path | None, cache_dir: Path | None, output_format: str) -> int:
     """Print what vqa found on this machine, what is missing, and how to get it."""
-    facts, problems = _facts(ffmpeg)
+    facts, problems = _facts(ffmpeg, model_dir, cache_dir)
     if output_format == "json":
         emit(json.dumps({**facts, "problems": problems}, indent=1))
     else:
@@ -39,7 +40,7 @@ def _fatal(facts: dict[str, Any]) -> bool:
     return not facts["ffmpeg"] or not facts["torch"]
 
 
-def _facts(explicit: str | None) -> tuple[dict[str, Any], list[str]]:
+def _facts(explicit: str | None, model_dir: Path | None, cache_dir: Path | None) -> tuple[dict[str, Any], list[str]]:
     problems: list[str] = []
     facts: dict[str, Any] = {
         "vqa": __version__,
@@ -48,8 +49,8 @@ def _facts(explicit: str | None) -> tuple[dict[str, Any], list[str]]:
     }
     facts["ffmpeg"] = _ffmpeg(explicit, problems)
     facts["torch"] = _torch(problems)
-    facts["models"] = _models(problems)
-    facts["cache"] = _cache()
+    facts["models"] = _models(problems, model_dir)
+    facts["cache"] = _cache(cache_dir)
     return facts, problems
 
 
@@ -111,12 +112,12 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
     }
 
 
-def _models(problems: list[str]) -> dict[str, Any]:
+def _models(problems: list[str], model_dir: Path | None) -> dict[str, Any]:
     from vqa_cli.model.registry import LITE, PUBLISHED
     from vqa_cli.model.store import default_dir, is_there
 
     found: dict[str, Any] = {LITE: "bundled"}
-    folder = Path(os.environ.get("VQA_MODEL_DIR") or default_dir())
+    folder = model_dir or default_dir()
     for model in PUBLISHED.values():
         missing = [file.name for file in model.files if not is_there(folder / file.name)]
         found[model.name] = "installed" if not missing else "not installed"
@@ -125,16 +126,14 @@ def _models(problems: list[str]) -> dict[str, Any]:
     return found
 
 
-def _cache() -> dict[str, Any]:
+def _cache(cache_dir: Path | None) -> dict[str, Any]:
     from vqa_cli.store.content import default_cache_dir
-    from vqa_cli.store.rungs import Rungs
-    from vqa_cli.store.seen import Seen
+    from vqa_cli.store.kinds import KINDS
 
-    folder = default_cache_dir()
-    seen = Seen(folder)
-    kinds = [Rungs(folder).usage(), seen.scores.usage(), seen.features.usage()]
+    folder = cache_dir or default_cache_dir()
+    usages = [kind.entries(folder).usage() for kind in KINDS]
     return {
-        "path": str(folder), "entries": sum(kind.entries for kind in kinds), "bytes": sum(kind.size_bytes for kind in kinds),
+        "path": str(folder), "entries": sum(usage.entries for usage in usages), "bytes": sum(usage.size_bytes for usage in usages),
     }  # fmt: skip
 
 

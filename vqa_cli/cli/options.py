@@ -178,8 +178,11 @@ PROTOCOLS_OPTION = click.option(
 )
 
 
+CACHE_DIR_OPTION = click.option(
+    "--cache-dir", type=click.Path(path_type=Path), envvar="VQA_CACHE_DIR", help="Where results are remembered [your cache folder]."
+)  # fmt: skip
 CACHE_OPTIONS = (
-    click.option("--cache-dir", type=click.Path(path_type=Path), help="Where results are remembered."),
+    CACHE_DIR_OPTION,
     click.option("--no-cache", is_flag=True, help="Measure everything again and remember nothing."),
 )
 

@@ -9,10 +9,11 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,13 @@ _log = logging.getLogger(__name__)
 
 # Raised whenever code changes what is measured.
 CODE_SCHEMA = 4
+
+
+# Programs that make backups pass such a folder over (bford.info/cachedir); the last line says whose it is.
+TAG = "CACHEDIR.TAG"
+_MARK = "# Entries of vqa, which may be deleted at any time; `vqa cache clear` does."
+_TAG_TEXT = f"Signature: 8a477f597d28d172789f06886806bc55\n{_MARK}\n"
+_SHELF, _KEY, _STAGED = re.compile(r"[0-9a-f]{2}"), re.compile(r"[0-9a-f]{64}"), ".new-"
 
 
 def content_key(*parts: object) -> str:
@@ -76,8 +84,9 @@ class Entries:
             return
         entry = self._entry(key)
         try:
+            self._mark()
             entry.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=entry.parent, prefix=".new-") as staged:
+            with tempfile.TemporaryDirectory(dir=entry.parent, prefix=_STAGED) as staged:
                 filled = Path(staged, "entry")
                 filled.mkdir()
                 yield filled
@@ -99,8 +108,29 @@ class Entries:
         assert self._folder is not None
         return self._folder / key[:2] / key
 
+    def _mark(self) -> None:
+        """Tag a new folder as a cache; not one in which somebody keeps other things, which backups would then lack."""
+        assert self._folder is not None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if not (self._folder / TAG).exists() and all(_is_shelf(path) for path in self._folder.iterdir()):
+            (self._folder / TAG).write_text(_TAG_TEXT, encoding="ascii")
+
+    def _is_own(self) -> bool:
+        assert self._folder is not None
+        try:
+            return _MARK in (self._folder / TAG).read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return False
+
+    def _shelves(self) -> list[Path]:
+        if self._folder is None or not self._folder.is_dir():
+            return []
+        return [path for path in self._folder.iterdir() if _is_shelf(path)]
+
     def _all(self) -> list[Path]:
-        return [] if self._folder is None else [path for path in self._folder.glob("??/*") if path.name[0] != "."]
+        """The folders that are entries by name and place; whatever else lies there is somebody else's."""
+        inside = [path for shelf in self._shelves() for path in shelf.iterdir()]
+        return [p for p in inside if _KEY.fullmatch(p.name) and p.name.startswith(p.parent.name) and _is_folder(p)]
 
     def usage(self) -> Usage:
         """Number and size of the entries."""
@@ -118,17 +148,54 @@ class Entries:
                 shutil.rmtree(entry, ignore_errors=True)
 
     def clear(self) -> None:
-        """Drop every entry.
+        """Drop every entry, and the folder where nothing else is left in it.
 
         Raises:
-            StorageError: it cannot be removed.
+            StorageError: the folder is not the cache's own, or an entry cannot be removed.
         """
         if self._folder is None or not self._folder.exists():
             return
+        self.refuse_others()
         try:
-            shutil.rmtree(self._folder)
+            for entry in self._all():
+                shutil.rmtree(entry)
+            for shelf in self._shelves():
+                for staged in shelf.glob(f"{_STAGED}*"):
+                    shutil.rmtree(staged)
+                _remove_empty(shelf)
+            if [path.name for path in self._folder.iterdir()] == [TAG]:
+                (self._folder / TAG).unlink()
+                self._folder.rmdir()
         except OSError as err:
             raise StorageError(f"cannot clear cache: {self._folder}", detail=err.strerror) from err
+
+    def refuse_others(self) -> None:
+        """Nothing is to be deleted from a folder that is not the cache's own, or of which nobody knows.
+
+        Raises:
+            StorageError: it is not.
+        """
+        folder = self._folder
+        if folder is None or not folder.exists() or self._is_own():
+            return
+        if not folder.is_dir() or any(folder.iterdir()):
+            raise StorageError(
+                f"not a cache of vqa: {folder}", detail=f"it has no {TAG} of vqa", hint="what is in it stays as it is"
+            )
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _is_shelf(path: Path) -> bool:
+    """Whether a folder holds entries whose keys begin with its name."""
+    return _SHELF.fullmatch(path.name) is not None and _is_folder(path)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # something else is in it
+        folder.rmdir()
 
 
 def default_cache_dir() -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vqa_cli.store.content import Entries
+from vqa_cli.store.kinds import INSPECTIONS
 
 
 class Inspection(BaseModel):
@@ -28,7 +28,7 @@ class Inspections:
     """Inspections below a folder; ``None`` as folder keeps nothing."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._entries = Entries(folder and folder / "inspections")
+        self._entries = INSPECTIONS.entries(folder)
 
     def find(self, key: str) -> Inspection | None:
         """What is known, or ``None`` where nothing is or the entry is damaged."""

@@ -15,7 +15,8 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from vqa_cli.document import EncodeResult, Series
-from vqa_cli.store.content import Entries, Usage, content_key
+from vqa_cli.store.content import Usage, content_key
+from vqa_cli.store.kinds import RUNGS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +63,7 @@ class Rungs:
     """
 
     def __init__(self, folder: Path | None, *, machine: str = "") -> None:
-        self._rungs = Entries(folder and folder / "rungs")
+        self._rungs = RUNGS.entries(folder)
         self._machine = machine
 
     def load(self, key: str) -> tuple[Measured, FrameValues] | None:
@@ -91,11 +92,3 @@ class Rungs:
     def usage(self) -> Usage:
         """Number and size of the entries."""
         return self._rungs.usage()
-
-    def clear(self) -> None:
-        """Drop every entry.
-
-        Raises:
-            StorageError: it cannot be removed.
-        """
-        self._rungs.clear()

@@ -10,20 +10,18 @@ import json
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from vqa_cli.store.content import Entries, content_key
+from vqa_cli.store.content import content_key
+from vqa_cli.store.kinds import FEATURES, SCORES
 from vqa_cli.values import ClipScore, FrameFormat, ModelIdentity, Scorer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-# 8 kB a frame for ResNet-50: 250,000 frames, or about 2.5 hours at 30 fps.
-FEATURE_LIMIT_BYTES = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +58,9 @@ class Stream:
 class Seen:
     """Frame scores and features below ``folder``; with ``None`` nothing is kept."""
 
-    def __init__(self, folder: Path | None, *, limit_bytes: int = FEATURE_LIMIT_BYTES) -> None:
-        self.scores = Entries(folder and folder / "scores")
-        self.features = Entries(folder and folder / "features", limit_bytes=limit_bytes)
+    def __init__(self, folder: Path | None, *, limit_bytes: int | None = FEATURES.limit_bytes) -> None:
+        self.scores = SCORES.entries(folder)
+        self.features = replace(FEATURES, limit_bytes=limit_bytes).entries(folder)
 
     def find(self, stream: Stream, scorer: Scorer) -> ClipScore | None:
         """The model's verdict without decoding, or ``None`` when too little is remembered.
