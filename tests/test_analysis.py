@@ -380,7 +380,7 @@ def test_bdrate_and_recommend_commands(vqa: Vqa, runs: tuple[Path, Path], tmp_pa
     )
     assert "+100.00%" in vqa("bdrate", table).stdout
     table.write_text("source,codec\n")
-    assert vqa("bdrate", table).returncode == 7
+    assert vqa("bdrate", table).returncode == 3
     assert vqa("recommend", runs[0], "--max-rungs", "2").stdout.count("libx264_") >= 2
     assert vqa("recommend", runs[0], "--format", "hls").stdout.startswith("#EXTM3U")
     turned = json.loads(vqa("bdrate", runs[0], "--anchor", "libx265", "--format", "json").stdout)["comparisons"]
