@@ -363,7 +363,7 @@ def test_gate_command_in_every_format(vqa: Vqa, runs: tuple[Path, Path], tmp_pat
     assert int(suite.attrib["failures"]) == len(suite.findall(".//failure")) > 0
     assert json.loads(vqa("gate", *runs, "--format", "json").stdout)["outcome"] == "fail"
     assert "::error title=vqa gate::" in vqa("gate", *runs, "--format", "github").stdout
-    assert vqa("gate", *runs, "--format", "markdown").stdout.startswith("### vqa gate: fail")
+    assert vqa("gate", *runs, "--format", "markdown").stdout.startswith("### vqa gate: FAIL")
 
 
 def test_bdrate_and_recommend_commands(vqa: Vqa, runs: tuple[Path, Path], tmp_path: Path) -> None:
