@@ -46,14 +46,14 @@ def gate_step(folder: Path, policy: str = "") -> subprocess.CompletedProcess[str
 def test_the_action_passes_and_writes_its_summary(folders: Path) -> None:
     done = gate_step(folders)
     assert (done.returncode, done.stderr) == (0, "")
-    assert (folders / "summary.md").read_text().startswith("### vqa gate: pass")
+    assert (folders / "summary.md").read_text().startswith("### vqa gate: PASS")
 
 
 def test_the_action_fails_when_the_gate_does(folders: Path) -> None:
     (folders / "vqa-candidate/run.json").write_text(make_run(ladder(shift=-5)).model_dump_json())
     done = gate_step(folders)
     assert done.returncode == 1 and "::error title=vqa gate::" in done.stdout
-    assert (folders / "summary.md").read_text().startswith("### vqa gate: fail")
+    assert (folders / "summary.md").read_text().startswith("### vqa gate: FAIL")
     (folders / "my policy.toml").write_text("[metrics.vmaf]\nmax_drop_mean = 6.0\n")
     assert gate_step(folders, "my policy.toml").returncode == 0
 

@@ -21,7 +21,7 @@ _LEGEND = "Worse by: candidate against baseline [95 % interval]; drops of qualit
 
 def as_table(verdict: Verdict, width: int | None = None) -> str:
     """For people, in ``width`` columns of a terminal."""
-    rows = table(HEADERS, _rows(verdict.checks), leave=_LEAVE, width=width)
+    rows = table(HEADERS, _rows(_digest(verdict)), leave=_LEAVE, width=width)
     parts = [_LEGEND, "", rows, *(f"note: {_line(n)}" for n in verdict.notes)]
     return "\n".join([*parts, f"{verdict.outcome.upper()}: {counts(verdict)}"])
 
@@ -31,14 +31,15 @@ def as_json(verdict: Verdict) -> str:
 
 
 def as_junit(verdict: Verdict) -> str:
-    counted = [check for check in verdict.checks if check.allowed is None]
+    checks = _digest(verdict)
+    counted = [check for check in checks if check.allowed is None]
     failed = sum(check.outcome == "fail" for check in counted)
     errors = sum(check.outcome == "inconclusive" for check in counted)
-    skipped = len(verdict.checks) - len(counted)
+    skipped = len(checks) - len(counted)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>',
-             f'<testsuite name="vqa gate" tests="{len(verdict.checks)}" failures="{failed}" errors="{errors}" '
+             f'<testsuite name="vqa gate" tests="{len(checks)}" failures="{failed}" errors="{errors}" '
              f'skipped="{skipped}">']  # fmt: skip
-    for check in verdict.checks:
+    for check in checks:
         lines.append(
             f"<testcase classname={quoteattr(xml(check.source))} name={quoteattr(xml(f'{check.subject}: {check.figure}'))}>"
         )
@@ -57,17 +58,14 @@ def _junit_outcome(check: Check) -> str:
 
 
 def as_markdown(verdict: Verdict) -> str:
-    """What needs a reader first; the rest folded away."""
-    open_ = [check for check in verdict.checks if check.outcome != "pass"]
-    passed = [check for check in verdict.checks if check.outcome == "pass"]
-    lines = [
-        f"### vqa gate: {verdict.outcome} ({counts(verdict)})",
-        "",
-        _LEGEND,
-        *(f"- {markdown(_line(n))}" for n in verdict.notes),
-    ]
+    """What needs a reader first; what passed folded away."""
+    checks = _digest(verdict)
+    open_ = [check for check in checks if check.outcome != "pass"]
+    passed = [check for check in checks if check.outcome == "pass"]
+    lines = [f"### vqa gate: {verdict.outcome.upper()} ({counts(verdict)})"]
     if open_:
         lines += ["", *_markdown_table(open_)]
+    lines += ["", _LEGEND, *(f"- {markdown(_line(n))}" for n in verdict.notes)]
     if passed:
         lines += [
             "",
@@ -92,7 +90,7 @@ def _markdown_table(checks: list[Check]) -> list[str]:
 def as_github(verdict: Verdict) -> str:
     levels = {"fail": "error", "inconclusive": "warning"}
     lines = []
-    for c in verdict.checks:
+    for c in _digest(verdict):
         if c.outcome in levels:
             level = "notice" if c.allowed is not None else levels[c.outcome]
             said = f"{c.source} {c.subject}: {c.figure} {_value(c)}, limit {c.limit:g}{c.unit} {_note(c)}"
@@ -112,7 +110,13 @@ def counts(verdict: Verdict) -> str:
     return ", ".join(f"{outcomes.count(name)} {name}" for name in names if name in outcomes)
 
 
-def _rows(checks: list[Check] | tuple[Check, ...]) -> list[list[str]]:
+def _digest(verdict: Verdict) -> list[Check]:
+    from vqa_cli.analysis.digest import digest
+
+    return digest(verdict.checks)
+
+
+def _rows(checks: list[Check]) -> list[list[str]]:
     return [
         [_word(c), c.source, c.subject, c.figure, _value(c), f"{c.limit:g}{c.unit}", _note(c)]
         for c in checks
@@ -120,7 +124,7 @@ def _rows(checks: list[Check] | tuple[Check, ...]) -> list[list[str]]:
 
 
 def _word(check: Check) -> str:
-    return "ALLOWED" if check.allowed is not None else check.outcome.upper()
+    return (check.outcome if check.allowed is None else "allowed").upper()
 
 
 def _note(check: Check) -> str:
