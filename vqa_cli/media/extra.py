@@ -17,6 +17,7 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # Options that hold the encoder library's own as key=value:key=value.
 _NESTED = re.compile(r".*[-_]params|x264opts|ts-parameters")
 
+# What replaces the rate control is refused; what bounds or shapes it (qmin, crf_max, aq-mode) is the user's to tune.
 _RATE = "sets the rate control, which the label states", "crf, bitrate or maxrate"
 _SPEED = "sets the speed or the tune, which the label states", "preset or tune"
 _GOP = "changes where key frames lie, which is the same for all rungs", "gop_s"
@@ -30,7 +31,7 @@ _OUTPUT = "is about inputs, outputs or filters, which the ladder sets", None
 _Reason = tuple[str, str | None]
 _NAMES: dict[_Reason, str] = {
     _RATE: "b minrate maxrate bufsize crf qp q qscale global_quality cq rc rc_mode pass passlogfile cbr 2pass multipass "
-    "lossless avcintra-class",
+    "lossless avcintra-class constant_bit_rate",
     _SPEED: "preset tune cpu-used deadline quality speed usage compression_level",
     _GOP: "g keyint_min sc_threshold forced-idr forced_idr period intra-refresh no-scenecut strict_gop idr_interval flags "
     "force_key_frames adaptive_i",
