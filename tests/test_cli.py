@@ -104,7 +104,7 @@ def test_the_report_is_one_file_without_a_network(ladder: Path, vqa: Vqa, tmp_pa
     assert "<link" not in page and 'src="http' not in page
     again = vqa("report", ladder / "run.json", "-o", tmp_path / "again.html")
     assert again.returncode == 0, again.stderr
-    assert (tmp_path / "again.html").stat().st_size > 500_000
+    assert (tmp_path / "again.html").stat().st_size > 100_000
 
 
 def test_finished_rungs_are_not_measured_again(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
@@ -172,9 +172,9 @@ def test_several_bad_sources_end_like_one(vqa: Vqa, breaks_on_bad: Path, clip: P
         path.write_bytes(b"no video")
     assert vqa("ladder", *paths, *SMALL, "--repeat", "2", "-o", tmp_path / "run").returncode == 3
     assert [s["status"] for s in document(tmp_path / "run")["sources"]] == ["failed"] * 2
-    # With a source that only the tool fails on, it is the tool's fault.
+    # A source of which ffmpeg decodes no frame is at fault itself.
     paths[0].write_bytes(clip.read_bytes())
-    assert vqa("ladder", *paths, *SMALL, "--ffmpeg", breaks_on_bad, "-o", tmp_path / "run").returncode == 4
+    assert vqa("ladder", *paths, *SMALL, "--ffmpeg", breaks_on_bad, "-o", tmp_path / "run").returncode == 3
 
 
 def test_an_ffmpeg_that_breaks_on_one_source_ends_no_ladder(
@@ -186,7 +186,7 @@ def test_an_ffmpeg_that_breaks_on_one_source_ends_no_ladder(
     assert done.returncode == 8, done.stderr
     first, second = document(tmp_path / "run")["sources"]
     assert (first["status"], second["status"]) == ("failed", "ok")
-    assert "exit code 7" in first["reason"]
+    assert first["reason"] == f"no frame can be decoded: {bad}"
 
 
 def test_show_config_says_who_set_what(vqa: Vqa, clip: Path) -> None:
@@ -323,7 +323,7 @@ def test_being_stopped_ends_children_and_keeps_finished_rungs(media: Path, tmp_p
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell has it ignored
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("vqa-*/*/*/*.mp4")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("vqa-*/**/*.mp4")) and time.monotonic() < deadline:
         time.sleep(0.1)  # until an encoder is writing: imports may swallow an early signal
     child.send_signal(how)
     _, err = child.communicate(timeout=120)

@@ -13,7 +13,7 @@ from conftest import Vqa, make_clip
 from documents import ladder, make_run
 
 from vqa_cli.analysis.policy import Allowance, Policy
-from vqa_cli.cli.inputs import expand_inputs
+from vqa_cli.cli.inputs import Bring, expand_inputs
 from vqa_cli.errors import UsageError
 from vqa_cli.names import folder_names, run_folder, source_names
 
@@ -64,7 +64,7 @@ def test_addresses_that_end_in_one_name_are_two_sources(vqa: Vqa, twins: tuple[P
     done = vqa("ladder", "--allow-protocols", *addresses, *QUICK, "--crf", "30", "-o", tmp_path)
     assert done.returncode == 0, done.stderr
     sources = [source["source"] for source in json.loads((tmp_path / "run.json").read_text())["sources"]]
-    assert [(s["name"], s["frames"]) for s in sources] == [("1/clip.mp4.mkv", 25), ("2/clip.mp4.mkv", 38)]
+    assert [(s["name"], s["frames"]) for s in sources] == [("x/clip.mp4", 25), ("y/clip.mp4", 38)]
 
 
 def test_every_source_has_a_folder_of_its_own() -> None:
@@ -88,7 +88,8 @@ def test_names_are_as_long_as_they_must_be(tmp_path: Path) -> None:
         source_names([Path("/v/a.mp4"), Path("/v/x/../a.mp4")])
     clip = tmp_path / "clip.mp4"
     clip.touch()
-    assert expand_inputs((str(clip), str(tmp_path), f"{tmp_path}/../{tmp_path.name}/clip.mp4")) == [clip]
+    bring = Bring(tmp_path, None, allowed=False)
+    assert expand_inputs((str(clip), str(tmp_path), f"{tmp_path}/../{tmp_path.name}/clip.mp4"), bring) == [clip]
 
 
 def test_a_policy_finds_a_source_by_its_file_name_too() -> None:

@@ -118,7 +118,9 @@ def test_what_is_not_in_place_is_said_as_in_scoring(vqa: Vqa, clip: Path, tmp_pa
     assert missing.returncode == 5
     assert f"\nerror: weights of vsfa are not here: VSFA.pt in {tmp_path}\n" in missing.stderr
     scoring = ("--model-dir", tmp_path, "--backbone-weights", tmp_path / "any.pth")
-    assert vqa("score", clip, "--model", "vsfa", *scoring).stderr == missing.stderr
+    # Only `vqa score` can be told to take another model.
+    scored = vqa("score", clip, "--model", "vsfa", *scoring).stderr
+    assert scored == f"{missing.stderr.rstrip()}; --model vsfa-lite needs none\n"
     unknown = vqa("evaluate", "vfsa", *args)
     assert (unknown.returncode, unknown.stderr.splitlines()[0]) == (5, "error: no such model: vfsa")
     assert vqa("score", clip, "--model", "vfsa").stderr == unknown.stderr
