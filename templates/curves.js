@@ -6,7 +6,7 @@ const pointRows = (title, metric, state) => Object.entries(title.rungs).flatMap(
   if (q === undefined || q === null || rung.kbps === null || !isShown(rung, state)) return [];
   return [{
     key, q, kbps: rung.kbps, series: rung.series, shape: rung.shape, curve: `${rung.series} ${rung.size}`,
-    label: rung.label, rate: rung.rate, note: rung.notes[metric] ?? "", hollow: false, chosen: rung.chosen,
+    label: rung.label, rate: rung.rate, note: rung.notes[metric] ?? "", hollow: rung.hollow, chosen: rung.chosen,
     value: `${title.metrics[metric].name} ${format(title.metrics[metric], q)}`,
     inverted: state.pooling === "mean" && rung.inverted.includes(metric),
   }];

@@ -12,8 +12,7 @@ const commandBox = ([name, command]) => {
   return make("details", { open: name.startsWith("encode") }, summary, codeBox(command));
 };
 
-const detailsRow = (row, rung) => {
-  const { said, beaten, facts, pooled, commands } = rung.more;
+const detailsRow = (row, { said, beaten, facts, pooled, commands }) => {
   const inner = make("div", { className: "inner" }, ...said.map((text) => make("p", { className: "warn", textContent: text })),
     ...(beaten ? [make("p", { textContent: `Beaten by ${beaten}.` })] : []),
     ...(Object.keys(pooled).length ? [pooledTable(pooled)] : []),
@@ -32,7 +31,7 @@ const setUpRungs = (title, root, state, showFrames) => {
     let more = document.getElementById(`${row.id}-more`);
     if (!more && !open) return;
     if (!more) {
-      more = detailsRow(row, title.rungs[row.id]);
+      more = detailsRow(row, title.more[row.id]);
       row.after(more);
     }
     more.hidden = !open;

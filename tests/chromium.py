@@ -14,6 +14,18 @@ from typing import Any, Self
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
+NO_AXE = "no axe-core: npm install --no-save axe-core"
+
+
+def axe_script() -> str | None:
+    """axe-core's script from the checkout's node_modules or npm's global ones; tests do not fetch it."""
+    roots = [Path(__file__).parent.parent / "node_modules"]
+    if npm := shutil.which("npm"):
+        done = subprocess.run([npm, "root", "-g"], capture_output=True, text=True, check=False, timeout=60)
+        roots.append(Path(done.stdout.strip() or "nowhere"))
+    found = next((path for root in roots if (path := root / "axe-core/axe.min.js").is_file()), None)
+    return found.read_text(encoding="utf-8") if found else None
+
 
 class Chromium:
     """One page. ``problems`` collects console errors, uncaught exceptions and requests that leave the disk."""

@@ -29,7 +29,7 @@ def folders(tmp_path: Path) -> Path:
 
 
 def gate_step(folder: Path, policy: str = "") -> subprocess.CompletedProcess[str]:
-    """The action's last step under the shell options that GitHub gives bash."""
+    """The action's gate step under the shell options that GitHub gives bash."""
     block = re.search(r"run: \|\n((?: {8}.*\n)+)", ACTION.read_text())
     assert block is not None
     script = re.sub(r"^ {8}", "", block[1], flags=re.MULTILINE)
@@ -45,8 +45,18 @@ def gate_step(folder: Path, policy: str = "") -> subprocess.CompletedProcess[str
 
 def test_the_action_passes_and_writes_its_summary(folders: Path) -> None:
     done = gate_step(folders)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "report: vqa-gate.html\n")
     assert (folders / "summary.md").read_text().startswith("### vqa gate: PASS")
+    assert "<h1>" in (folders / "vqa-gate.html").read_text()
+
+
+def test_the_action_uploads_the_page_and_links_it() -> None:
+    text = ACTION.read_text()
+    upload = text.index("uses: actions/upload-artifact@v4")
+    assert "path: vqa-gate.html" in text[upload:]
+    assert 'run: echo "[Charts and figures of every rung]($PAGE)" >> "$GITHUB_STEP_SUMMARY"' in text[upload:]
+    # A gate that fails ends its step; what people need to see why comes all the same.
+    assert text[upload - 80 : upload].count("if: always()") == 1
 
 
 def test_the_action_fails_when_the_gate_does(folders: Path) -> None:

@@ -172,9 +172,9 @@ def test_every_command_line_is_in_the_page(page: str) -> None:
     reader = read(page)
     text = "".join(reader.texts)
     run, _ = make_run(frames=90)
-    rows = data_of(reader)["rungs"].values()
+    rows = data_of(reader)["more"].values()
     for rung, row in zip(run.sources[0].rungs, rows, strict=True):
-        encode, measure = (command for _, command in row["more"]["commands"])
+        encode, measure = (command for _, command in row["commands"])
         assert encode.endswith(f"-crf {rung.rate.crf:g} {rung.id}.mp4")
         assert measure.endswith(f"file:{rung.id}.mp4 -f rawvideo pipe:1")
     assert "vqa ladder clip.mp4 --preset mobile" in text

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import PROGRAM, Chromium
+from chromium import NO_AXE, PROGRAM, Chromium, axe_script
 from report_runs import make_run
 
 from vqa_cli.report.html import write_report
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine")]
 
-# Fetched by `npm install --no-save axe-core`, or wherever NODE_PATH of a global installation is.
-AXE = Path("node_modules/axe-core/axe.min.js")
 WIDTHS = (1440, 1024, 768, 390)
 
 
@@ -150,25 +147,9 @@ def test_paper_keeps_colours_and_says_what_each_line_is(browser: Chromium, few: 
     assert 4 <= pages <= 16
 
 
-@pytest.fixture(scope="module")
-def axe() -> str:
-    root = Path(__file__).parent.parent
-    found = next((path for path in (root / AXE, _of_npm()) if path and path.is_file()), None)
-    if found is None:
-        pytest.skip("no axe-core: npm install --no-save axe-core")
-    return found.read_text(encoding="utf-8")
-
-
-def _of_npm() -> Path | None:
-    try:
-        done = subprocess.run(["npm", "root", "-g"], capture_output=True, text=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return Path(done.stdout.strip()) / "axe-core/axe.min.js"
-
-
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
-def test_nothing_shuts_anybody_out(browser: Chromium, few: Path, axe: str, width: int, dark: bool) -> None:
+def test_nothing_shuts_anybody_out(browser: Chromium, few: Path, width: int, dark: bool) -> None:
+    axe = axe_script() or pytest.skip(NO_AXE)
     browser.open(few, width=width, dark=dark)
     for key in ("t0", "t1"):
         for part in (".panel", ".panel:last-child", ".frames"):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from vqa_cli.analysis.gate import Check
 
-_ORDER = ("fail", "inconclusive", "allowed", "pass")
+OUTCOMES = ("fail", "inconclusive", "allowed", "pass")  # what a reader needs first
 
 
 def word(check: Check) -> str:
@@ -25,7 +25,7 @@ def digest(checks: Iterable[Check]) -> list[Check]:
         alone = number if check.value is not None else ""
         key = (check.source, check.figure, check.outcome, check.allowed, check.note, alone)
         groups.setdefault(key, []).append(check)
-    return sorted(map(_folded, groups.values()), key=lambda check: _ORDER.index(word(check)))
+    return sorted(map(_folded, groups.values()), key=lambda check: OUTCOMES.index(word(check)))
 
 
 def _folded(alike: Sequence[Check]) -> Check:

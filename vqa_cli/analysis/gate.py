@@ -77,9 +77,9 @@ def judge(
         InputError: they cannot be compared, and the message names the first difference; or nothing is checked.
     """
     refuse_unlike(baseline, candidate, policy)
-    pairs = list(_pairs(baseline, candidate, frames))
-    checks = [c for pair in pairs for c in _source_checks(pair, policy.limits_for(pair.first[0].source.name))]
-    checks += _mean_checks(pairs, policy)
+    paired = list(pairs(baseline, candidate, frames))
+    checks = [c for pair in paired for c in _source_checks(pair, policy.limits_for(pair.first[0].source.name))]
+    checks += _mean_checks(paired, policy)
     if not checks:
         raise InputError("the policy checks nothing")
     excused = [_excused(check, policy.allow) for check in checks]
@@ -92,7 +92,10 @@ def judge(
     return Verdict(worst, tuple(excused), (*remarks(baseline, candidate, policy), *unused))
 
 
-def _pairs(baseline: Run, candidate: Run, frames: tuple[RunFrames | None, RunFrames | None]) -> Iterator[Pair]:
+def pairs(
+    baseline: Run, candidate: Run, frames: tuple[RunFrames | None, RunFrames | None] = (None, None)
+) -> Iterator[Pair]:
+    """Each source of the baseline with the candidate's, which has them all."""
     numbers = {source.source.sha256: index for index, source in enumerate(candidate.sources)}
     for index, source in enumerate(baseline.sources):
         other = numbers[source.source.sha256]
@@ -155,13 +158,13 @@ def _bd_check(pair: Pair, line: Line, metric: str, limit: float) -> Check:
     return replace(check, outcome="inconclusive") if thin else check
 
 
-def _mean_checks(pairs: list[Pair], policy: Policy) -> Iterator[Check]:
+def _mean_checks(paired: list[Pair], policy: Policy) -> Iterator[Check]:
     """The mean of the sources' BD-rates, curve by curve; inconclusive as soon as one source has none."""
     for metric, wanted in policy.metrics.items():
         if wanted.max_mean_bd_rate is None:
             continue
         values: dict[str, list[float | None]] = {}
-        for pair in pairs:
+        for pair in paired:
             for line in lines(pair, metric):
                 values.setdefault(line.subject, []).append(bd_rate(pair, line, metric))
         for subject, found in values.items():

@@ -72,6 +72,7 @@ def _side_flags() -> frozenset[str]:
 @FFMPEG_OPTION
 @click.option("--format", "output_format", type=click.Choice(list(FORMATS)), default="table", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write there instead of to standard output.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="PAGE.html", help="Write the comparison as a page.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(inputs: tuple[str, ...], output_format: str, output: Path | None, **options: Any) -> int:
     """CI verdict: did a change of settings or of the encoder hurt? Exit 0 pass, 1 fail, 7 inconclusive.
@@ -80,7 +81,10 @@ def command(inputs: tuple[str, ...], output_format: str, output: Path | None, **
     settings, by two builds of ffmpeg, or both. --ffmpeg decodes and measures for both sides.
     """
     encoding = any(options[name] is not None for name in _ENCODING_OPTIONS)
-    verdict = _of_sources(inputs, options) if encoding else _of_documents(inputs, options)
+    judged = _of_sources(inputs, options) if encoding else _of_documents(inputs, options)
+    verdict = judged.verdict
+    if options["report"]:
+        _write_page(judged, options["report"])
     fitted = output_format == "table" and output is None
     text = as_table(verdict, window()) if fitted else FORMATS[output_format](verdict)
     if output is None:
@@ -99,9 +103,37 @@ def _policy(options: dict[str, Any], metric: str) -> Policy:
     return read_policy(options["policy"]) if options["policy"] else default_policy(options["metric"] or metric)
 
 
-def _of_documents(inputs: tuple[str, ...], options: dict[str, Any]) -> Verdict:
-    from vqa_cli.analysis.curves import default_metric
+@dataclass(frozen=True)
+class _Judged:
+    """Two runs and what the gate says of them; ``metric`` is the first that the policy checks."""
+
+    runs: tuple[Run, Run]
+    frames: tuple[RunFrames | None, RunFrames | None]
+    names: tuple[str, str]
+    metric: str
+    verdict: Verdict
+
+
+def _write_page(judged: _Judged, path: Path) -> None:
+    from vqa_cli.report.compare_page import write_comparison
+
+    write_comparison(*judged.runs, judged.verdict, judged.metric, path, judged.frames, judged.names)
+    note(f"report: {path}")
+
+
+def _judge(
+    runs: tuple[Run, Run],
+    frames: tuple[RunFrames | None, RunFrames | None],
+    names: tuple[str, str],
+    policy: Policy,
+) -> _Judged:
     from vqa_cli.analysis.gate import judge
+
+    return _Judged(runs, frames, names, policy.checked_metrics[0], judge(*runs, policy, frames))
+
+
+def _of_documents(inputs: tuple[str, ...], options: dict[str, Any]) -> _Judged:
+    from vqa_cli.analysis.curves import default_metric
     from vqa_cli.document import read_run
     from vqa_cli.report.frames import read_frames
 
@@ -109,9 +141,9 @@ def _of_documents(inputs: tuple[str, ...], options: dict[str, Any]) -> Verdict:
         raise UsageError("--repeat and --save are for sources, which --preset encodes")
     if len(inputs) != 2:
         raise UsageError("give two run documents, or sources with --preset")
-    runs = [read_run(name) for name in inputs]
-    frames = [read_frames(name, run) for name, run in zip(inputs, runs, strict=True)]
-    return judge(runs[0], runs[1], _policy(options, default_metric(runs[0])), (frames[0], frames[1]))
+    one, two = (read_run(name) for name in inputs)
+    frames = (read_frames(inputs[0], one), read_frames(inputs[1], two))
+    return _judge((one, two), frames, (inputs[0], inputs[1]), _policy(options, default_metric(one)))
 
 
 @dataclass(frozen=True)
@@ -124,21 +156,20 @@ class _Side:
     ffmpeg: str | None
 
 
-def _of_sources(inputs: tuple[str, ...], options: dict[str, Any]) -> Verdict:
-    from vqa_cli.analysis.gate import judge
-
+def _of_sources(inputs: tuple[str, ...], options: dict[str, Any]) -> _Judged:
     if options["preset"] is None:
         raise UsageError("sources are encoded by a preset: give --preset too")
     sides = [_side(name, options) for name in ("baseline", "candidate")]
     metrics = sides[0].settings.metrics
     policy = _policy(options, "vmaf" if "vmaf" in metrics or not metrics else metrics[0])
     sources = expand_inputs(inputs, click.get_current_context().with_resource(local_inputs(options)))
-    outcomes = [_measured(side, sources, policy, options) for side in sides]
+    one, two = (_measured(side, sources, policy, options) for side in sides)
     if options["save"]:
-        _keep(outcomes, options["save"])
-    runs: list[Run] = [outcome.run for outcome in outcomes]
-    frames: list[RunFrames] = [outcome.frames for outcome in outcomes]
-    return judge(runs[0], runs[1], policy, (frames[0], frames[1]))
+        _keep((one, two), options["save"])
+    found = _judge((one.run, two.run), (one.frames, two.frames), ("baseline", "candidate"), policy)
+    if options["save"]:
+        _write_page(found, options["save"] / "report.html")
+    return found
 
 
 def _side(name: str, options: dict[str, Any]) -> _Side:
@@ -193,14 +224,8 @@ def _measured(side: _Side, sources: list[Path | Fetched], policy: Policy, option
         progress.close()
 
 
-def _keep(outcomes: list[LadderOutcome], folder: Path) -> None:
+def _keep(outcomes: tuple[LadderOutcome, LadderOutcome], folder: Path) -> None:
     from vqa_cli.ladder.output import write_outcome
-    from vqa_cli.report.html import write_report
 
     for name, outcome in zip(("baseline", "candidate"), outcomes, strict=True):
         write_outcome(outcome, folder / name)
-    page = folder / "report.html"
-    write_report(
-        [o.run for o in outcomes], page, [o.frames for o in outcomes], labels_of_runs=["baseline", "candidate"]
-    )
-    note(f"report: {page}")

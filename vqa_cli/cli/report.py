@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from vqa_cli.cli.command import Command
-from vqa_cli.cli.console import say
-from vqa_cli.errors import UsageError
+from vqa_cli.cli.console import note, say
+from vqa_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from vqa_cli.document import Run
@@ -42,16 +42,28 @@ if TYPE_CHECKING:
     show_default=True,
     help="Colours of a picture; the page has both.",
 )
+@click.option(
+    "--compare/--overlay",
+    default=None,
+    help="Two runs: what the second costs against the first, or all rungs in one chart [the first, where they can be compared].",
+)
+@click.option(
+    "--policy", type=click.Path(path_type=Path), metavar="FILE.toml", help="Limits that --compare judges by [1 %]."
+)
 def command(
     documents: tuple[Path, ...],
     output: Path | None,
     form: Literal["html", "svg", "png"] | None,
     metric: str | None,
     theme: Literal["light", "dark"],
+    compare: bool | None,
+    policy: Path | None,
 ) -> None:
-    """Render run documents again, without encoding anything; several are overlaid source by source.
+    """Render run documents again, without encoding anything.
 
-    RUN.json is what `vqa ladder` wrote, or the directory that holds it. frames.csv beside it is used when it is there.
+    Two become a page that holds the second, the candidate, against the first, with the verdict of `vqa gate` on top; more
+    are overlaid source by source. RUN.json is what `vqa ladder` wrote, or the directory that holds it. frames.csv beside
+    it is used when it is there.
     """
     from vqa_cli.document import read_run, run_file
 
@@ -60,19 +72,48 @@ def command(
     target = output or paths[0].with_name(f"report.{wanted}")
     if target.resolve() in {path.resolve() for path in paths}:
         raise UsageError(f"the report would replace the run document: {target}", hint="give -o another name")
+    if (compare or policy) and (len(paths) != 2 or wanted != "html"):
+        raise UsageError("--compare and --policy need two run documents and a page")
     runs = [read_run(path) for path in paths]
-    if wanted == "html":
-        _write_page(paths, runs, target, metric)
-    else:
+    if wanted != "html":
         from vqa_cli.report.picture import write_picture
 
         write_picture(runs, target, wanted, metric=metric, theme=theme)
+    elif len(runs) == 2 and compare is not False:
+        _write_comparison(paths, runs, target, metric, policy, must=bool(compare or policy))
+    else:
+        _write_page(paths, runs, target, metric)
     say(target)
 
 
 def _form_of(output: Path | None) -> Literal["html", "svg", "png"]:
     suffix = output.suffix.lower() if output else ""
     return "svg" if suffix == ".svg" else "png" if suffix == ".png" else "html"
+
+
+def _write_comparison(
+    paths: Sequence[Path], runs: Sequence[Run], target: Path, metric: str | None, policy: Path | None, *, must: bool
+) -> None:
+    """The page of two runs; where nobody asked for it and they cannot be compared, the overlay and why."""
+    from vqa_cli.analysis.curves import default_metric
+    from vqa_cli.analysis.gate import judge
+    from vqa_cli.analysis.policy import default_policy, read_policy
+    from vqa_cli.report.compare_page import write_comparison
+    from vqa_cli.report.frames import read_frames
+
+    chosen = metric or default_metric(runs[0])
+    limits = read_policy(policy) if policy else default_policy(chosen)
+    frames = [read_frames(path, run) for path, run in zip(paths, runs, strict=True)]
+    try:
+        verdict = judge(runs[0], runs[1], limits, (frames[0], frames[1]))
+    except InputError as err:
+        if must:
+            raise
+        note(f"not compared, overlaid: {err.message}")
+        _write_page(paths, runs, target, metric)
+        return
+    names = (str(paths[0]), str(paths[1]))
+    write_comparison(runs[0], runs[1], verdict, chosen, target, (frames[0], frames[1]), names)
 
 
 def _write_page(paths: Sequence[Path], runs: Sequence[Run], target: Path, metric: str | None) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vqa_cli.report.frames import Frames
 
 _SCRIPTS = ("page.js", "chart.js", "plot.js", "curves.js", "frames.js", "rungs.js")
-_RATE_SIZE = Size(560, 330)
+RATE_SIZE = Size(560, 330)
 _FRAME_SIZE = Size(1160, 260)
 
 
@@ -187,7 +187,7 @@ def _drawn(page: Page, data: Sequence[Mapping[str, Any]]) -> dict[str, Markup]:
     found: dict[str, Markup] = {}
     for title, content in zip(page.titles, data, strict=True):
         for number, metric in enumerate(panel_metrics(title)):
-            chart = charts.rate_chart(rate_data(title, metric), title_range(title), _RATE_SIZE, PAGE)
+            chart = charts.rate_chart(rate_data(title, metric), title_range(title), RATE_SIZE, PAGE)
             found[f"{title.key}-panel{number}"] = Markup(chart)
         rungs = [(who, view) for view, who in zip(frame_choice(title), "ab", strict=True) if view]
         lines = [(who, frame_places(content, title.primary.key, view.key)) for who, view in rungs]

@@ -77,7 +77,7 @@ def _point(title: TitleView, view: RungView, metric: str) -> dict[str, Any] | No
         "note": note(view, metric),
         "chosen": view.chosen,
         "inverted": metric in view.inverted,
-        "hollow": False,
+        "hollow": view.hollow,
     }
 
 
@@ -122,15 +122,27 @@ def page_data(page: Page, frames: RunFrames) -> list[dict[str, Any]]:
     """
     count = sum(len(view.quality) + 1 for title in page.titles for view in title.rungs)
     limit = points_per_trace(count)
-    return [_title_data(title, frames, limit) for title in page.titles]
+    return [title_data(title, frames, limit) for title in page.titles]
 
 
-def _title_data(title: TitleView, frames: RunFrames, limit: int) -> dict[str, Any]:
+def title_data(title: TitleView, frames: RunFrames, limit: int) -> dict[str, Any]:
+    """The same of one title; ``limit`` is the most points of a line over time."""
+    return chart_data(title) | {
+        "bd": [bd_data(title, table) for table in title.findings.bd],
+        "frames": title.entries[0].source.source.frames,
+        "fps": parse_fps(title.entries[0].source.source.fps),
+        "more": {view.key: _details(title, view) for view in title.rungs},
+        "traces": {view.key: _shown(_rung_traces(view, frames, limit)) for view in title.rungs if view.quality},
+        "sources": {entry.run_key: _shown(_source_traces(entry, frames, limit)) for entry in title.entries},
+    }
+
+
+def chart_data(title: TitleView) -> dict[str, Any]:
+    """What the rate charts of a title are drawn from."""
     poolings = dict.fromkeys(pooling for _, pooling in title.findings.hulls)
     return {
         "key": title.key,
         "name": title.name,
-        "primary": title.primary.key if title.metrics else "",
         "range": title_range(title),
         "metrics": {
             label.key: {"name": label.name, "unit": label.unit, "decimals": label.decimals} for label in title.metrics
@@ -143,11 +155,6 @@ def _title_data(title: TitleView, frames: RunFrames, limit: int) -> dict[str, An
             for label in title.metrics
         },
         "ceilings": _ceilings(title, "model"),
-        "bd": [bd_data(title, table) for table in title.findings.bd],
-        "frames": title.entries[0].source.source.frames,
-        "fps": parse_fps(title.entries[0].source.source.fps),
-        "traces": {view.key: _shown(_rung_traces(view, frames, limit)) for view in title.rungs if view.quality},
-        "sources": {entry.run_key: _shown(_source_traces(entry, frames, limit)) for entry in title.entries},
     }
 
 
@@ -162,6 +169,7 @@ def _rung_data(title: TitleView, view: RungView) -> dict[str, Any]:
         "size": view.size,
         "series": view.series,
         "shape": view.shape,
+        "hollow": view.hollow,
         "label": view.name,
         "kbps": view.encode.bitrate_kbps if view.encode else None,
         "rate": show_rate(view.encode.bitrate_kbps if view.encode else None),
@@ -169,7 +177,6 @@ def _rung_data(title: TitleView, view: RungView) -> dict[str, Any]:
         "inverted": view.inverted,
         "notes": {label.key: text for label in title.metrics if (text := note(view, label.key))},
         "q": quality,
-        "more": _details(title, view),
     }
 
 

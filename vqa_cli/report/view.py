@@ -31,7 +31,7 @@ class RungView:
 
     ``key`` is unique on the page and safe as an HTML id. ``quality`` holds a value per metric and pooling.
     ``inverted`` names the metrics in which a cheaper rung of the same curve is better. ``series`` and ``shape`` number what
-    tells it apart in charts: its codec, and its size.
+    tells it apart in charts: its codec, and its size; ``hollow`` ones are the baseline's.
     """
 
     key: str
@@ -50,6 +50,7 @@ class RungView:
     commands: tuple[tuple[str, str], ...]
     series: int = 0
     shape: int = 0
+    hollow: bool = False
 
     @property
     def encode(self) -> EncodeResult | None:
