@@ -18,6 +18,8 @@ from vqa_cli.model.resnet import ResNetBackbone
 from vqa_cli.model.rounding import Spread, expected_inputs, round_weights
 from vqa_cli.values import FrameFormat
 
+pytestmark = pytest.mark.numeric
+
 RGB = FrameFormat(96, 64, full_range=True, layout="rgb24")
 
 
