@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -193,8 +194,31 @@ def test_show_config_says_who_set_what(vqa: Vqa, clip: Path) -> None:
     done = vqa("ladder", clip, "--preset", "web", "--display", "540", "--show-config", env={"VQA_LADDER_GOP_S": "3"})
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert "540" in lines["display"] and "command line" in lines["display"]
-    assert "3.0" in lines["gop-s"] and "environment" in lines["gop-s"]
-    assert "preset web" in lines["metrics"] and "default" in lines["jobs"]
+    assert "3" in lines["gop-s"] and "environment" in lines["gop-s"]
+    assert "preset web" in lines["metric"] and "default" in lines["jobs"]
+
+
+def test_show_config_tells_each_codecs_own_values(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    preset = tmp_path / "p.toml"
+    preset.write_text(
+        "display = 360\nheights = [360]\n[recommend]\nmin_step = 2.0\n"
+        '[[codecs]]\nencoder = "libx264"\npreset = "veryslow"\ntune = "film"\nextra = ["-bf", "3"]\nbitrate = ["300k", "1M"]\n'
+        '[[codecs]]\nencoder = "libx265"\ncrf = [22, 30.5]\nmaxrate = "2M"\n'
+    )
+    done = vqa("ladder", clip, "--preset", preset, "--show-config", "--encoder-preset", "libx265=fast")
+    lines = [tuple(re.split(r"  +", line)) for line in done.stdout.splitlines()]
+    whose = f"preset {preset}"
+    assert [line for line in lines if " libx" in line[0]] == [
+        ("bitrate libx264", "300, 1000", whose), ("bufsize-ratio libx264", "2", "default"), ("crf libx265", "22, 30.5", whose),
+        ("encoder-preset libx264", "veryslow", whose), ("encoder-preset libx265", "fast", "command line"),
+        ("extra libx264", "-bf, 3", whose), ("maxrate libx265", "2000", whose), ("maxrate-ratio libx264", "1.5", "default"),
+        ("pix-fmt libx264", "yuv420p", "default"), ("pix-fmt libx265", "yuv420p", "default"), ("tune libx264", "film", whose),
+    ]  # fmt: skip
+    assert ("recommend.min_step", "2", whose) in lines and ("display", "360", whose) in lines
+    speed = vqa("ladder", clip, "--codec", "x265,av1", "--show-config").stdout
+    assert re.search(r"encoder-preset libsvtav1 +8 +default\n", speed) and "libx264" not in speed
+    rungs = vqa("ladder", clip, "--preset", "live", "--show-config").stdout
+    assert re.search(r"rungs +360p crf 23 ≤800k \(bufsize 800k\), 540p crf 23 ≤1800k .* preset live\n", rungs)
 
 
 def test_dry_run_prints_commands_and_encodes_nothing(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
@@ -203,6 +227,7 @@ def test_dry_run_prints_commands_and_encodes_nothing(vqa: Vqa, clip: Path, tmp_p
     assert len(done.stdout.splitlines()) == 8  # 320x180: all sizes clamp to 180p, two codecs with four points each
     assert all("-filter_complex" in line for line in done.stdout.splitlines())
     assert not list(tmp_path.iterdir())
+    assert done.stderr.startswith("note: judged by headers and first frames alone; a run decodes every source first")
 
 
 def test_score_prints_one_number(vqa: Vqa, clip: Path) -> None:

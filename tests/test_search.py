@@ -400,3 +400,20 @@ def test_samples_of_a_source_of_any_name(vqa: Vqa, media: Path, name: str) -> No
                "--encoder-preset", "ultrafast", "--model", "none", "--min-crf", "20", "--max-crf", "30", "--", path.name, cwd=media)  # fmt: skip
     assert done.returncode in (0, 1), done.stderr
     assert "6 s" in done.stdout or "of 6" in done.stdout
+
+
+@pytest.mark.ffmpeg
+def test_the_commands_found_are_for_the_source_as_all_of_it_is(vqa: Vqa, media: Path) -> None:
+    """Interlaced from the middle on, which its header and first frame do not tell."""
+    source = media / "turns.mkv"
+    fields = "[1]interlace=scan=tff,setfield=tff[b];[0]setfield=prog[a];[a][b]concat"
+    picture = ("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=1")
+    coder = ("-c:v", "libx264", "-x264-params", "fake-interlaced=1", "-flags", "+ildct+ilme", "-crf", "10")
+    ffmpeg(
+        *picture, *picture[:3], "testsrc2=size=320x180:rate=50:duration=1", "-filter_complex", fields, *coder, source
+    )
+    done = vqa(
+        "search", source, "--target", "60", "--metric", "vmaf", "--deinterlace", "--format", "json", "--step", "16"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "deinterlaced" in done.stderr and "bwdif" in json.loads(done.stdout)["commands"][0]

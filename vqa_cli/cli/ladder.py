@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from vqa_cli.cli.command import Command
-from vqa_cli.cli.console import emit, note, table, tell, window
+from vqa_cli.cli.console import emit, note, tell
 from vqa_cli.cli.inputs import expand_inputs, local_inputs, refuse_all_missing, typed
 from vqa_cli.cli.options import (
     FFMPEG_OPTION,
@@ -31,11 +28,11 @@ from vqa_cli.cli.options import (
 from vqa_cli.cli.progress import Progress
 from vqa_cli.cli.rungs import print_run
 from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
-from vqa_cli.text import shell
-from vqa_cli.values import Fetched, StrPath, origin_of
+from vqa_cli.values import Fetched
 
 if TYPE_CHECKING:
     from vqa_cli.ladder.pipeline import LadderOutcome
+    from vqa_cli.settings import LadderSettings
 
 _DEFAULT_PRESET = "mobile"
 _SCALARS = ("display", "gop_s", "threads", "model", "metrics", "tonemap", "deinterlace")
@@ -112,17 +109,29 @@ def command(ctx: click.Context, /, sources: tuple[str, ...], **options: Any) -> 
     """
     settings = read_settings(ctx, options)
     if options["show_config"]:
-        tell(_config_table(ctx, options))
+        from vqa_cli.cli.config import config_table
+
+        tell(config_table(ctx, settings))
         return ExitCode.OK
     paths = expand_inputs(sources, ctx.with_resource(local_inputs(options)))
-    if options["dry_run"]:
-        for line in command_lines(paths, settings, options["ffmpeg"]):
-            emit(line)
-        return ExitCode.OK
-    return _run(paths, settings, options)
+    return (_dry_run if options["dry_run"] else _run)(paths, settings, options)
 
 
-def read_settings(ctx: click.Context, options: dict[str, Any]) -> Any:
+def _dry_run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[str, Any]) -> int:
+    from vqa_cli.cli.lines import command_lines, glance
+
+    sources, program = glance(paths, settings, options["ffmpeg"])
+    for line in command_lines(sources, settings, program):
+        emit(line)
+    if not options["quiet"]:
+        note(
+            "note: judged by headers and first frames alone; a run decodes every source first, and may find interlaced "
+            "frames, damage, or another number of frames"
+        )
+    return ExitCode.OK
+
+
+def read_settings(ctx: click.Context, options: dict[str, Any]) -> LadderSettings:
     """The ladder that these options of the command describe.
 
     Raises:
@@ -156,71 +165,7 @@ def _one(rates: tuple[float, ...] | None, flag: str) -> float | None:
     return rates[0] if rates else None
 
 
-_ORIGINS = {
-    ParameterSource.COMMANDLINE: "command line",
-    ParameterSource.ENVIRONMENT: "environment",
-    ParameterSource.DEFAULT: "default",
-}
-
-
-def _config_table(ctx: click.Context, options: dict[str, Any]) -> str:
-    """Every option, its value, and who set it. A rung option that no flag sets shows what the preset says."""
-    preset = ctx.meta["preset"]
-    rows = []
-    for name in sorted(options):
-        if name in ("show_config", "dry_run"):
-            continue
-        source = ctx.get_parameter_source(name)
-        value, origin = (
-            options[name],
-            _ORIGINS.get(source, f"preset {options['preset']}") if source else "default",
-        )
-        if value is None and name in ("heights", "crf", "bitrate", "codecs"):
-            value, origin = _from_preset(name, preset), f"preset {options['preset']}"
-        rows.append([name.replace("_", "-"), _plain(value), origin])
-    return table(["option", "value", "from"], rows, width=window())
-
-
-def _from_preset(name: str, preset: dict[str, Any]) -> Any:
-    if name == "codecs":
-        return [entry.get("encoder") for entry in preset.get("codecs", [])]
-    if name == "heights":
-        return preset.get("heights") or [rung.get("height") for rung in preset.get("rungs", [])]
-    return [f"{e.get('encoder')}: {','.join(map(str, e[name]))}" for e in preset.get("codecs", []) if name in e]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, (tuple, list)):
-        return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value) or "-"
-    return "-" if value is None else str(value)
-
-
-def command_lines(paths: Sequence[StrPath], settings: Any, ffmpeg_name: str | None) -> list[str]:
-    """What would be run for these settings, as shell lines; nothing is encoded."""
-    from vqa_cli.ladder.plan import plan_ladder
-    from vqa_cli.measure.source import PREPARED, header_only
-    from vqa_cli.measure.template import FFMPEG, SOURCE, fill
-    from vqa_cli.media.binaries import find_ffmpeg
-    from vqa_cli.media.command import build_encode_argv
-    from vqa_cli.media.process import Runner
-
-    with Runner() as runner:
-        program = find_ffmpeg(runner, ffmpeg_name)
-        found = [header_only(runner, program, Path(path), settings.treatment) for path in paths]
-    ffmpeg = program.path
-    lines: list[tuple[str, ...]] = []
-    for path, header in zip(paths, found, strict=True):
-        source = replace(header, origin=origin_of(path))
-        read = PREPARED if source.steps else source.address
-        if source.steps:
-            lines.append(fill(source.prepare_argv, {FFMPEG: ffmpeg, SOURCE: source.address}))
-        for rung in plan_ladder(source.info, settings).rungs:
-            encode = build_encode_argv(FFMPEG, source.ready_view, rung.order, f"{rung.id}.mp4")
-            lines += [fill(argv, {FFMPEG: ffmpeg, SOURCE: read}) for argv in encode]
-    return [shell(line) for line in lines]
-
-
-def _run(paths: list[Path | Fetched], settings: Any, options: dict[str, Any]) -> int:
+def _run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[str, Any]) -> int:
     from vqa_cli.files import check_room
     from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.output import write_outcome

@@ -25,6 +25,7 @@ from vqa_cli.cli.options import (
 )
 from vqa_cli.errors import ExitCode, UsageError
 from vqa_cli.metrics import METRICS
+from vqa_cli.values import origin_of
 
 if TYPE_CHECKING:
     from vqa_cli.ladder.samples import SampledSource
@@ -87,7 +88,7 @@ _SAMPLED_POOLINGS = ("mean", "harmonic_mean")
 def command(source: str, output_format: str, **options: Any) -> int:
     """Find the highest CRF or lowest bitrate at which SOURCE still reaches a target; exit 1 when none does."""
     from vqa_cli.cli.found import Answer
-    from vqa_cli.cli.ladder import command_lines
+    from vqa_cli.cli.lines import command_lines
     from vqa_cli.ladder.plan import plan_ladder
     from vqa_cli.ladder.search import search
     from vqa_cli.media.binaries import find_ffmpeg
@@ -98,7 +99,8 @@ def command(source: str, output_format: str, **options: Any) -> int:
     given = one_input(source, click.get_current_context().with_resource(local_inputs(options)))
     path = Path(given)
     with Runner() as runner:
-        info = probe_source(runner, find_ffmpeg(runner, options["ffmpeg"]), path)
+        program = find_ffmpeg(runner, options["ffmpeg"])
+        info = probe_source(runner, program, path)
     task = _task(info, options)
     with _maybe_sampled(path, task.question, options) as sampled:
         used = task.question if sampled is None else _on_samples(task.question, sampled)
@@ -116,7 +118,7 @@ def command(source: str, output_format: str, **options: Any) -> int:
         plan=plan_ladder(original.info, settings), found=found,
         sampled=None if whole else sampled, estimate=estimate if whole and sampled else None,
     )  # fmt: skip
-    lines = command_lines([given], settings, options["ffmpeg"])
+    lines = command_lines([replace(original, origin=origin_of(given))], settings, program)
     if output_format == "json":
         emit(answer.as_json(lines))
     else:

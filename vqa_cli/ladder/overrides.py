@@ -88,14 +88,14 @@ def _with_flags(entry: dict[str, Any], flags: Overrides, *, free: bool) -> dict[
         if rate is not None:
             entry[key] = rate
     for key, text in (("preset", flags.speed), ("tune", flags.tune), ("pix_fmt", flags.pix_fmt)):
-        if text is not None and (value := _for_encoder(text, str(entry["encoder"]))) is not None:
+        if text is not None and (value := for_encoder(text, str(entry["encoder"]))) is not None:
             entry[key] = value
     if flags.extra is not None:
         entry["extra"] = flags.extra.split()
     return entry
 
 
-def _for_encoder(text: str, encoder: str) -> str | None:
+def for_encoder(text: str, encoder: str) -> str | None:
     """``slow`` for all, or ``libx264=slow,libsvtav1=6`` for some.
 
     Raises:

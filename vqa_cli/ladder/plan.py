@@ -65,7 +65,7 @@ def plan_ladder(info: MediaInfo, settings: LadderSettings) -> LadderPlan:
 def _points(settings: LadderSettings) -> Iterator[tuple[CodecSettings, int, RatePoint]]:
     for codec in settings.codecs:
         for fixed in settings.rungs:
-            yield codec, fixed.height, _fixed_rate(fixed)
+            yield codec, fixed.height, fixed_rate(fixed)
         for height in settings.heights:
             for crf in codec.crf:
                 mode: RateMode = "capped-crf" if codec.maxrate else "crf"
@@ -92,7 +92,7 @@ def _points(settings: LadderSettings) -> Iterator[tuple[CodecSettings, int, Rate
                 )
 
 
-def _fixed_rate(rung: FixedRung) -> RatePoint:
+def fixed_rate(rung: FixedRung) -> RatePoint:
     if rung.bitrate is not None:
         return RatePoint(
             mode="bitrate",
