@@ -99,8 +99,9 @@ def test_a_hint_is_for_the_command_at_hand(vqa: Vqa, media: Path, tmp_path: Path
             else "--deinterlace turns it into frames first"
         )
         assert done.stderr.splitlines()[-1] == f"hint: {hint}", name
-    assert vqa("gate", "http://a/b.mp4", "--preset", "mobile").stderr.splitlines()[-1] == "hint: fetch it first"
-    assert vqa("score", "http://a/b.mp4").stderr.splitlines()[-1] == "hint: fetch it first; --allow-protocols does that"
+    address = "http://a/b.mp4"
+    for args in (("score", address), ("gate", address, "--preset", "mobile")):
+        assert vqa(*args).stderr.splitlines()[-1] == "hint: fetch it first; --allow-protocols does that"
 
 
 @pytest.mark.parametrize("name", [name for name, command in ALL.items() if isinstance(command, click.Group)])

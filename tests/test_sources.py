@@ -188,7 +188,7 @@ def test_a_name_that_is_no_text_is_refused_and_the_others_go_on(clip: Path, tmp_
     line = f"error: file name is not valid UTF-8: {tmp_path}/caf\\udce9.mp4".encode()
     done = run("score", bad, str(clip), "--format", output, "--no-cache")
     assert (done.returncode, done.stderr.splitlines()[0]) == (8, line.replace(b"error:", b"[1/2] FAILED:"))
-    assert str(clip).encode() in done.stdout
+    assert clip.name.encode() in done.stdout  # a table for 80 columns shortens folders
     alone = run("score", bad)
     assert (alone.returncode, alone.stdout, alone.stderr.splitlines()[0]) == (3, b"", line)
     ladder = run("ladder", str(tmp_path), "-o", str(tmp_path / "run"), "--codec", "x264", "--crf", "30")

@@ -16,6 +16,7 @@ from documents import ladder, make_run, make_rung
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from vqa_cli.analysis.digest import digest
 from vqa_cli.analysis.gate import judge
 from vqa_cli.analysis.policy import MetricPolicy, Policy
 from vqa_cli.cli.console import table
@@ -131,7 +132,7 @@ def test_a_name_breaks_no_verdict(name: str) -> None:
     assert all(re.match(r"::(error|warning|notice) title=vqa gate::", line) for line in commands)
     assert all(harmless(line.split("::", 2)[2]) for line in commands) and harmless(last)
     suite = ElementTree.fromstring(as_junit(verdict))
-    assert len(suite) == len(verdict.checks)
+    assert len(suite) == len(digest(verdict.checks)) > 0
     table_rows = [line for line in as_markdown(verdict).split("\n") if line.startswith("|")]
     assert {re.sub(r"\\.", "", row).count("|") for row in table_rows} == {8}
 

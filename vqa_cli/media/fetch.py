@@ -85,7 +85,7 @@ def _joined(runner: Runner, ffmpeg: Ffmpeg, given: tuple[str | None, str], targe
     if copied != frames.most:
         raise InputError(
             f"its parts do not join: {shown} shows {frames.most} frames, and {copied} once they are one file",
-            hint="make one file of it first: ffmpeg -i … -c:v ffv1 whole.mkv",
+            hint="make one file of it first, by ffmpeg to FFV1 in Matroska",
         )
     return Fetched(target, shown)
 
