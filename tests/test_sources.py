@@ -219,3 +219,17 @@ def test_uneven_frames_are_all_kept_and_the_rate_is_said(
     before, after = luma(source, 96, 256), luma(encode, 96, 256)
     nearest = [int(np.abs(after - frame).mean((1, 2)).argmin()) for frame in before]
     assert len(set(nearest)) >= len(before) * 0.95
+
+
+def test_frames_that_no_rate_keeps_are_counted_aloud(vqa: Vqa, tmp_path: Path) -> None:
+    """In pairs half a millisecond apart: of each pair one is left, and the ladder and the score both say so."""
+    source = tmp_path / "pairs.mp4"
+    pairs = "settb=1/90000,setpts='(floor(N/2)/120+mod(N,2)/2000)/TB'"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=60:duration=1", "-vf", pairs, "-fps_mode", "passthrough",
+           "-enc_time_base", "1/90000", "-c:v", "libx264", "-bf", "0", source)  # fmt: skip
+    said = "30 of 60 frames lie too close together for 480 fps and are dropped"
+    result, _ = ladder(vqa, source, tmp_path / "run")
+    assert said in result["source"]["notes"]
+    done = vqa("score", source, "--no-cache")
+    assert done.returncode == 0, done.stderr
+    assert f"warning: {said}" in done.stderr.splitlines()

@@ -174,9 +174,6 @@ def _source_warnings(info: MediaInfo, display: Size) -> Iterator[str]:
         yield f"the clip lasts {info.duration_s:.1f} s: bitrates of so short a clip are dominated by its first frame"
     if info.colour.range == "pc":
         yield "full-range source: encoded and compared in limited range"
-    if info.crowded_frames:
-        rate = f"{float(info.steady_fps or info.fps):.6g}"
-        yield f"{info.crowded_frames} of {info.frames} frames lie too close together for {rate} fps and are dropped"
     if info.alpha:
         yield "transparency is dropped"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -126,7 +127,11 @@ class Inspector:
         found = self._inspect(info, content, treatment)
         check_unchanged(info)
         _check_whole(info, found)
-        notes = (*_notes(info, found), *((ADDED,) if carries_grain(path, info.stream_index) else ()))
+        notes = (
+            *_lost(info, treatment),
+            *_notes(info, found),
+            *((ADDED,) if carries_grain(path, info.stream_index) else ()),
+        )
         info = replace(info, interlaced=info.interlaced or found.interlaced_from is not None)
         view = prepared_view(info, plan_preparation(info, treatment))
         return Source(replace(info, frames=found.prepared, fps=view.fps), view, content, notes)
@@ -165,7 +170,7 @@ def header_only(runner: Runner, ffmpeg: Ffmpeg, path: Path, treatment: Treatment
     info = probe_source(runner, ffmpeg, path)
     view = prepared_view(info, plan_preparation(info, treatment))
     frames = round(info.duration_s * view.fps) if view.steps.constant_rate else info.frames
-    return Source(replace(info, frames=frames, fps=view.fps), view, "", info.remarks)
+    return Source(replace(info, frames=frames, fps=view.fps), view, "", (*_lost(info, treatment), *info.remarks))
 
 
 def _check_whole(info: MediaInfo, found: Inspection) -> None:
@@ -179,6 +184,13 @@ def _check_whole(info: MediaInfo, found: Inspection) -> None:
             detail=found.complaint,
             hint="cut the damaged part away, or give the original file",
         )
+
+
+def _lost(info: MediaInfo, treatment: Treatment) -> Iterator[str]:
+    """What no rate that is worked at could keep."""
+    if info.crowded_frames and info.steady_fps and treatment.steady:
+        rate = f"{float(info.steady_fps):.6g}"
+        yield f"{info.crowded_frames} of {info.frames} frames lie too close together for {rate} fps and are dropped"
 
 
 def _notes(info: MediaInfo, found: Inspection) -> tuple[str, ...]:
