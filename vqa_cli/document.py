@@ -203,10 +203,11 @@ class ModelInfo(_Document):
 class Environment(_Document):
     """Versions of everything whose change can move a number.
 
-    ``encode_ffmpeg_*`` are set where another build than the one that measures made the encodes.
+    ``measurement`` is raised whenever vqa's own code changes what is measured. ``encode_ffmpeg_*`` are set where another build than the one that measures made the encodes.
     """
 
     vqa: str
+    measurement: int
     python: str
     platform: str
     cpu: str
