@@ -10,6 +10,7 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 # Control characters, surrogates, separators of lines and paragraphs, marks of direction and other format characters.
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp", "Cf"})
@@ -64,6 +65,15 @@ def csv_cell(text: str) -> str:
 def shell(argv: Sequence[str]) -> str:
     """A command line to be run, on one line: what cannot be seen is written in Bash's ``$'…'``."""
     return " ".join(_quoted(part) for part in argv)
+
+
+def as_text(value: Any) -> Any:
+    """Text, or lists of it, with bytes that are no UTF-8 as escapes; anything else as it is."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, tuple | list) and value and isinstance(value[0], str | tuple | list):
+        return tuple(map(as_text, value))
+    return value
 
 
 def cells(text: str) -> int:
