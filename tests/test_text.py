@@ -27,6 +27,7 @@ from vqa_cli.files import write_text
 from vqa_cli.ladder.output import frames_csv, rungs_csv
 from vqa_cli.ladder.pipeline import LadderOutcome
 from vqa_cli.report.frames import frames_from_rows
+from vqa_cli.report.picture import write_picture
 from vqa_cli.text import annotation, cells, csv_cell, markdown, markdown_name, shell, visible, visible_lines, xml
 
 # Every character, surrogates too, with those that do harm drawn often.
@@ -158,3 +159,11 @@ def test_a_document_holds_names_that_are_no_text(tmp_path: Path) -> None:
     assert document.command == ("vqa", "-o", "o\\udcff", "Größe.mp4")
     write_text(tmp_path / "run.json", document.model_dump_json())
     assert read_run(tmp_path / "run.json") == document
+
+
+@pytest.mark.parametrize("form", ["svg", "png"])
+def test_a_picture_of_a_run_with_any_name_can_be_drawn(tmp_path: Path, form: str) -> None:
+    write_picture([make_run(ladder(), name=f"{UGLY}\ufffe\ud800")], tmp_path / "p", form)
+    if form == "svg":
+        words = "".join(ElementTree.parse(tmp_path / "p").getroot().itertext())
+        assert visible(UGLY)[:8] in words and harmless(words, lines=True)

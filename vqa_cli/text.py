@@ -25,6 +25,8 @@ _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 def visible(text: str) -> str:
     """Any text as one line for a terminal or a log."""
+    if text.isascii() and text.isprintable():  # nearly all text, and all that is long
+        return _without_commands(text)
     return _without_commands("".join(map(_seen, text)))
 
 
@@ -53,7 +55,8 @@ def markdown_name(text: str) -> str:
 
 def xml(text: str) -> str:
     """Characters that XML 1.0 may hold; markup is still to be escaped."""
-    return "".join(_escaped(c) if c in "\ufffe\uffff" else c for c in visible(text))
+    shown = visible(text)
+    return shown if shown.isascii() else "".join(_escaped(c) if c in "\ufffe\uffff" else c for c in shown)
 
 
 def csv_cell(text: str) -> str:
@@ -98,6 +101,8 @@ def _escaped(c: str) -> str:
 
 
 def _without_commands(text: str) -> str:
+    if "::" not in text and _OLD_COMMAND not in text:
+        return text
     return _COMMAND.sub(r"\1\\x3a", text).replace(_OLD_COMMAND, r"#\x23[")
 
 
