@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from variants import describe_machine, in_child, print_child, publish
 
+from vqa_cli._version import MEASUREMENT
 from vqa_cli.model.memory import keep_large_blocks
 
 VARIANTS = ("plain", "fp32", "bf16")
@@ -96,7 +97,7 @@ def _generate(options: argparse.Namespace) -> None:
         values = noise[first : first + frames] + np.float16(rating) * pattern
         name = f"{index}.mp4"
         origin = Provenance(
-            extractor="vsfa", extractor_sha256="0", precision="fp32", preprocessing="none", every=1, video=name,
+            extractor="vsfa", extractor_sha256="0", precision="fp32", preprocessing="none", every=1, measurement=MEASUREMENT, video=name,
             video_bytes=1, width=2, height=2,
         )  # fmt: skip
         write_features(features_path(options.data, name), values, origin)

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from vqa_cli._version import MEASUREMENT
 from vqa_cli.document import (
     EncodeResult,
     Environment,
@@ -80,7 +81,7 @@ def make_run(
     return Run(
         created="2026-01-01T00:00:00+00:00", command=("vqa", "ladder"), settings=LadderSettings(
             heights=(360,), codecs=({"encoder": "libx264", "crf": (23,)},)),  # type: ignore[arg-type]
-        environment=Environment(vqa="0", python="3", platform="p", cpu="c", simd="avx2", torch=None, ffmpeg="f", ffmpeg_path="/f",
+        environment=Environment(vqa="0", measurement=MEASUREMENT, python="3", platform="p", cpu="c", simd="avx2", torch=None, ffmpeg="f", ffmpeg_path="/f",
                                 ffmpeg_version="9", ffmpeg_sha256="3" * 64),
         model=model, metrics=("vmaf",), sources=(result,),
     )  # fmt: skip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vqa_cli._version import MEASUREMENT
 from vqa_cli.train.datasets import read_dataset
 from vqa_cli.train.features import Provenance, features_path, write_features
 from vqa_cli.train.rated import Rated
@@ -35,7 +37,8 @@ def write_database(
         video = f"{index}.mp4"
         frames = rng.normal(value, noise, (int(rng.integers(3, 40)), DIM)).astype(np.float16)
         made = {"extractor": "vsfa", "extractor_sha256": "0", "precision": "fp32", "preprocessing": "none", "every": 1}
-        made |= {"video": video, "video_bytes": 1, "width": 2, "height": 2, **origin}
+        made |= {"video": video, "video_bytes": 1, "width": 2, "height": 2, "measurement": MEASUREMENT}
+        made |= {"video_sha256": hashlib.sha256(frames.tobytes()).hexdigest(), **origin}
         write_features(features_path(folder / name, video), frames, Provenance.model_validate(made))
         rows.append(f"{video},{low + (high - low) * value:.4f}")
     (folder / f"{name}.csv").write_text("\n".join(rows) + "\n")

@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from vqa_cli._version import MEASUREMENT
 from vqa_cli.document import (
     EncodeResult,
     Environment,
@@ -172,6 +173,7 @@ class _Maker:
 
 def _environment() -> Environment:
     return Environment(
+        measurement=MEASUREMENT,
         vqa="0.1.0",
         python="3.11.9",
         platform="Linux-x86_64",

@@ -230,6 +230,19 @@ def test_dry_run_prints_commands_and_encodes_nothing(vqa: Vqa, clip: Path, tmp_p
     assert done.stderr.startswith("note: judged by headers and first frames alone; a run decodes every source first")
 
 
+def test_a_clip_on_which_every_rung_is_alike_warns_of_nothing_but_itself(vqa: Vqa, media: Path, tmp_path: Path) -> None:
+    black = media / "black.mp4"
+    ffmpeg("-f", "lavfi", "-i", "color=black:size=320x180:rate=30:duration=1", "-pix_fmt", "yuv420p", black)
+    done = vqa(
+        "ladder", black, "--codec", "x264", "--crf", "20,30,35", "--height", "180", "--display", "180", "-o", tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(("[", "black.mp4: source scores", "r"))]
+    assert lines == [
+        "warning: black.mp4: the clip lasts 1.0 s: bitrates of so short a clip are dominated by its first frame"
+    ]
+
+
 def test_score_prints_one_number(vqa: Vqa, clip: Path) -> None:
     done = vqa("score", clip)
     assert done.returncode == 0, done.stderr

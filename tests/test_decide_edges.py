@@ -13,6 +13,7 @@ from documents import ladder, make_run, make_rung
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vqa_cli._version import MEASUREMENT
 from vqa_cli.analysis.bdrate import RatePoints, bd
 from vqa_cli.analysis.comparable import refuse_other_judging
 from vqa_cli.analysis.compare import between, refuse_other_footage, run_curves, summarise, within
@@ -141,6 +142,20 @@ def test_gate_refuses_another_way_of_judging() -> None:
         InputError, match=r"preparation of clip\.mp4 is nothing in one and HDR tone-mapped in the other"
     ):
         judge(run, toned, BD_ONLY)
+
+
+def test_a_baseline_of_older_arithmetic_is_refused_by_name(vqa: Vqa, tmp_path: Path) -> None:
+    run = one_size()
+    environment = run.environment.model_copy(update={"measurement": MEASUREMENT - 1})
+    (tmp_path / "old.json").write_text(run.model_copy(update={"environment": environment}).model_dump_json())
+    (tmp_path / "new.json").write_text(run.model_dump_json())
+    for command in ("gate", "bdrate"):
+        done = vqa(command, "old.json", "new.json", cwd=tmp_path)
+        assert done.returncode == 3
+        assert done.stderr.splitlines() == [
+            f"error: the runs cannot be compared: measured by versions {MEASUREMENT - 1} and {MEASUREMENT} of vqa's own arithmetic",
+            "hint: measure the older one again: `vqa ladder` with the same settings, then `vqa baseline save`",
+        ]
 
 
 def shown_at(height: int, downscale: str, *, rungs: int = 360, coded: int = 720) -> Run:

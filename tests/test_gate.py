@@ -47,7 +47,8 @@ def rungs_of(verdict: Verdict) -> list[Check]:
     return [check for check in verdict.checks if "drop" in check.figure]
 
 
-@given(st.floats(0.3, 3.0), st.floats(-8, 8))
+# At the limit itself rounding decides.
+@given(st.floats(0.3, 3.0), st.floats(-8, 8).filter(lambda loss: abs(loss - 1) > 1e-6))
 @settings(max_examples=25)
 def test_a_drop_is_what_is_lost_at_equal_bitrate(dearer: float, loss: float) -> None:
     verdict = judge(one_curve(), one_curve(dearer=dearer, loss=loss), drops(max_drop_mean=1.0))

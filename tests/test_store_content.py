@@ -106,6 +106,18 @@ def test_the_environment_names_the_cache_for_every_command(vqa: Vqa, tmp_path: P
 
 
 @pytest.mark.ffmpeg
+def test_a_damaged_entry_is_told_in_one_harmless_line(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "c\n::error ::x"
+    assert vqa("score", clip, "--cache-dir", cache).returncode == 0
+    for file in [*cache.rglob("outputs.npy"), *cache.rglob("features.f16")]:
+        file.write_bytes(b"")
+    done = vqa("score", clip, "--cache-dir", cache)
+    assert done.returncode == 0 and len(done.stderr.splitlines()) == 2
+    for line in done.stderr.splitlines():
+        assert line.startswith(f"warning: damaged cache entry, made again: {tmp_path}/c\\n::error ::x/")
+
+
+@pytest.mark.ffmpeg
 def test_a_score_is_remembered_where_the_environment_says(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
     done = vqa("score", clip, env={"VQA_CACHE_DIR": str(tmp_path / "c")})
     assert done.returncode == 0, done.stderr

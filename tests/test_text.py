@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 import unicodedata
+from pathlib import Path
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
@@ -21,9 +22,12 @@ from vqa_cli.analysis.gate import judge
 from vqa_cli.analysis.policy import MetricPolicy, Policy
 from vqa_cli.cli.console import table
 from vqa_cli.cli.verdicts import FORMATS, as_github, as_junit, as_markdown, as_table
+from vqa_cli.document import Run, read_run
+from vqa_cli.files import write_text
 from vqa_cli.ladder.output import frames_csv, rungs_csv
 from vqa_cli.ladder.pipeline import LadderOutcome
 from vqa_cli.report.frames import frames_from_rows
+from vqa_cli.report.picture import write_picture
 from vqa_cli.text import annotation, cells, csv_cell, markdown, markdown_name, shell, visible, visible_lines, xml
 
 # Every character, surrogates too, with those that do harm drawn often.
@@ -147,3 +151,19 @@ def test_tables_for_spreadsheets_hold_no_formula_and_are_read_again() -> None:
     assert text.count("\n") == 3 and ",-0.5" in text
     found = frames_from_rows(csv.reader(io.StringIO(text)), run)
     assert found[0, rung]["vmaf"].tolist() == [-0.5, 2.0]
+
+
+def test_a_document_holds_names_that_are_no_text(tmp_path: Path) -> None:
+    run = make_run(ladder(), name="Größe.mp4").model_dump() | {"command": ("vqa", "-o", "o\udcff", "Größe.mp4")}
+    document = Run.model_validate(run)
+    assert document.command == ("vqa", "-o", "o\\udcff", "Größe.mp4")
+    write_text(tmp_path / "run.json", document.model_dump_json())
+    assert read_run(tmp_path / "run.json") == document
+
+
+@pytest.mark.parametrize("form", ["svg", "png"])
+def test_a_picture_of_a_run_with_any_name_can_be_drawn(tmp_path: Path, form: str) -> None:
+    write_picture([make_run(ladder(), name=f"{UGLY}\ufffe\ud800")], tmp_path / "p", form)
+    if form == "svg":
+        words = "".join(ElementTree.parse(tmp_path / "p").getroot().itertext())
+        assert visible(UGLY)[:8] in words and harmless(words, lines=True)

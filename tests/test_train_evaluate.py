@@ -13,6 +13,7 @@ import torch
 from conftest import Vqa
 from rated import write_database
 
+from vqa_cli._version import MEASUREMENT
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.model.checkpoint import Card
 from vqa_cli.report.palette import LIGHT
@@ -144,11 +145,27 @@ def test_videos_that_a_model_learnt_from_are_noticed_in_another_table(bench: Ben
     same = len(learnt.intersection(renamed.data.names))
     assert same
     (judged,) = evaluate([bench.model("m0")], [renamed])
-    assert judged.remarks == (f"trained on {same} videos of these names",)
+    assert judged.remarks == (f"trained on {same} of these videos",)
     unlearnt = [line for line in lines[1:] if line.split(",")[0] not in learnt]
     table.write_text("\n".join([lines[0], *unlearnt]) + "\n")
     (judged,) = evaluate([bench.model("m0")], [Rated(read_dataset(table), bench.folder / "ours")])
     assert (len(judged.rated), judged.remarks) == (6, ())
+
+
+def test_equal_names_of_other_videos_are_not_remarked_on(bench: Bench, tmp_path: Path) -> None:
+    other = write_database(tmp_path, "other", seed=77)
+    assert set(other.data.names) == set(read_dataset(bench.folder / "ours.csv").names)
+    (judged,) = evaluate([bench.model("m0")], [other])
+    assert judged.remarks == ()
+
+
+def test_features_of_older_arithmetic_are_refused_by_name(bench: Bench, tmp_path: Path) -> None:
+    for folder, version in (("before", MEASUREMENT - 1), ("unknown", 0)):
+        old = write_database(tmp_path / folder, "ours", measurement=version)
+        with pytest.raises(InputError) as caught:
+            evaluate([bench.model("m0")], [old])
+        assert caught.value.message == f"features made by another version of vqa's arithmetic: {old.features}"
+        assert f"by version {version}, this is version {MEASUREMENT}" in str(caught.value.detail)
 
 
 def test_features_unlike_those_of_the_training_are_remarked_on(bench: Bench, tmp_path: Path) -> None:

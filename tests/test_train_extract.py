@@ -18,6 +18,7 @@ from PIL import Image
 from scipy.ndimage import correlate1d
 from scipy.special import gamma
 
+from vqa_cli._version import MEASUREMENT
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
@@ -246,7 +247,7 @@ def test_headerless_files_that_were_read_at_two_ranges_are_not_taken_together(tm
     names = ("a.mp4", "b.yuv", "c.yuv")
     for name, raw in zip(names, (None, "2x2 yuv420p", "2x2 yuvj420p"), strict=True):
         origin = Provenance(
-            extractor="vsfa", extractor_sha256="0", precision="fp32", preprocessing="none", every=1,
+            extractor="vsfa", extractor_sha256="0", precision="fp32", preprocessing="none", every=1, measurement=MEASUREMENT,
             video=name, video_bytes=1, width=2, height=2, raw=raw,
         )  # fmt: skip
         write_features(features_path(tmp_path, name), np.zeros((2, 3), np.float16), origin)

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from conftest import Vqa, make_clip
 from rated import write_database
 
+from vqa_cli._version import MEASUREMENT
 from vqa_cli.errors import InputError, StorageError
 from vqa_cli.model.checkpoint import Card, Scale, load_model, save_model
 from vqa_cli.model.heads import batch_scores
@@ -29,7 +30,7 @@ from vqa_cli.train.training import TrainOrder, finished, train
 
 CPU = torch.device("cpu")
 PROVENANCE = Provenance(
-    extractor="made-up", extractor_sha256="0", precision="fp32", preprocessing="none", every=1,
+    extractor="made-up", extractor_sha256="0", precision="fp32", preprocessing="none", every=1, measurement=MEASUREMENT,
     video="0.mp4", video_bytes=1, width=2, height=2,
 )  # fmt: skip
 CARD = Card(

@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import Vqa
 
+from vqa_cli._version import MEASUREMENT
 from vqa_cli.model.registry import RESNET50
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.train.features import Provenance, features_path, write_features
@@ -23,7 +24,7 @@ def _database(folder: Path, name: str, network: str = RESNET50.sha256) -> tuple[
     rng = np.random.default_rng(4)
     for index in range(6):
         origin = Provenance(
-            extractor="mdtvsfa", extractor_sha256=network, precision="mixed", preprocessing="rgb", every=1,
+            extractor="mdtvsfa", extractor_sha256=network, precision="mixed", preprocessing="rgb", every=1, measurement=MEASUREMENT,
             video=f"{index}.mp4", video_bytes=1, width=2, height=2,
         )  # fmt: skip
         values = rng.normal(0.4, 0.3, (int(rng.integers(2, 30)), 4096)).astype(np.float16)

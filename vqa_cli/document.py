@@ -11,11 +11,12 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator
 
 from vqa_cli.errors import StorageError
 from vqa_cli.pooled import DOCUMENT, ModelScore, Pooled, Series
 from vqa_cli.settings import LadderSettings
+from vqa_cli.text import as_text
 from vqa_cli.values import StrPath
 
 __all__ = [
@@ -32,6 +33,12 @@ RungStatus = Literal["ok", "failed", "skipped"]
 
 class _Document(BaseModel):
     model_config = DOCUMENT
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        """Names of files need not be text; the document is, and says them by escapes."""
+        return as_text(value)
 
     def __str__(self) -> str:
         return repr(self)
@@ -203,10 +210,11 @@ class ModelInfo(_Document):
 class Environment(_Document):
     """Versions of everything whose change can move a number.
 
-    ``encode_ffmpeg_*`` are set where another build than the one that measures made the encodes.
+    ``measurement`` is raised whenever vqa's own code changes what is measured. ``encode_ffmpeg_*`` are set where another build than the one that measures made the encodes.
     """
 
     vqa: str
+    measurement: int
     python: str
     platform: str
     cpu: str

@@ -10,6 +10,7 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 # Control characters, surrogates, separators of lines and paragraphs, marks of direction and other format characters.
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp", "Cf"})
@@ -24,6 +25,8 @@ _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 def visible(text: str) -> str:
     """Any text as one line for a terminal or a log."""
+    if text.isascii() and text.isprintable():  # nearly all text, and all that is long
+        return _without_commands(text)
     return _without_commands("".join(map(_seen, text)))
 
 
@@ -52,7 +55,8 @@ def markdown_name(text: str) -> str:
 
 def xml(text: str) -> str:
     """Characters that XML 1.0 may hold; markup is still to be escaped."""
-    return "".join(_escaped(c) if c in "\ufffe\uffff" else c for c in visible(text))
+    shown = visible(text)
+    return shown if shown.isascii() else "".join(_escaped(c) if c in "\ufffe\uffff" else c for c in shown)
 
 
 def csv_cell(text: str) -> str:
@@ -64,6 +68,15 @@ def csv_cell(text: str) -> str:
 def shell(argv: Sequence[str]) -> str:
     """A command line to be run, on one line: what cannot be seen is written in Bash's ``$'…'``."""
     return " ".join(_quoted(part) for part in argv)
+
+
+def as_text(value: Any) -> Any:
+    """Text, or lists of it, with bytes that are no UTF-8 as escapes; anything else as it is."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, tuple | list) and value and isinstance(value[0], str | tuple | list):
+        return tuple(map(as_text, value))
+    return value
 
 
 def cells(text: str) -> int:
@@ -88,6 +101,8 @@ def _escaped(c: str) -> str:
 
 
 def _without_commands(text: str) -> str:
+    if "::" not in text and _OLD_COMMAND not in text:
+        return text
     return _COMMAND.sub(r"\1\\x3a", text).replace(_OLD_COMMAND, r"#\x23[")
 
 

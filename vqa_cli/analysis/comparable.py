@@ -63,9 +63,15 @@ def refuse_other_judging(metrics: Collection[str], baseline: Run, candidate: Run
     """Raise where ``metrics`` came about in different ways.
 
     Raises:
-        InputError: sources were judged at different sizes, scaled or prepared differently, or the model's score is of
-            different models or pooling.
+        InputError: they were measured by different versions of vqa's arithmetic, sources were judged at different sizes,
+            scaled or prepared differently, or the model's score is of different models or pooling.
     """
+    old, new = baseline.environment.measurement, candidate.environment.measurement
+    if old != new:
+        raise InputError(
+            f"the runs cannot be compared: measured by versions {old} and {new} of vqa's own arithmetic",
+            hint="measure the older one again: `vqa ladder` with the same settings, then `vqa baseline save`",
+        )
     if "model" in metrics and baseline.model and candidate.model:
         for field in MODEL_FIELDS:
             _same(f"model {field}", getattr(baseline.model, field), getattr(candidate.model, field))

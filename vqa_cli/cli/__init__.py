@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from vqa_cli._version import __version__
 from vqa_cli.cli.boundary import run_command
@@ -30,6 +31,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "Agreement of trained models with ratings."),
     "correlate": ("correlate", "Agreement of two columns of a table."),
     "cache": ("cache", "Size of the cache, and clearing it."),
+    "completion": ("completion", "Completion of options and names for bash, zsh and fish."),
     "doctor": ("doctor", "What is installed, what is missing and how to get it."),
 }
 
@@ -52,6 +54,10 @@ class LazyGroup(Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise click.UsageError(f"no such command: {args[0]}{_did_you_mean(args[0])}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return names or click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -82,6 +88,10 @@ def main(argv: list[str] | None = None) -> NoReturn:
     """Run ``vqa`` and exit with a documented code."""
     if argv is None and sys.getfilesystemencoding() == "ascii":
         _again_in_utf8()
+    if instruction := os.environ.get("_VQA_COMPLETE"):  # a shell asks, by the script of `vqa completion`
+        from click.shell_completion import shell_complete
+
+        sys.exit(shell_complete(cli, {}, "vqa", "_VQA_COMPLETE", instruction))
     run_command(cli, "vqa", argv)
 
 

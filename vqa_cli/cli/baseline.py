@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Group
 from vqa_cli.cli.console import note, say, table, tell, window
 
@@ -16,7 +17,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN", shell_complete=suggest.runs)
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.json")
 def save(run: Path, file: Path) -> None:
     """Keep RUN (a run.json or its folder) as FILE.json for `vqa gate`; refused when a rung failed."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, table, tell, window
 from vqa_cli.errors import ExitCode, InputError, UsageError
@@ -22,7 +23,14 @@ _HEADERS = ["source", "anchor", "test", "BD-rate", "BD-quality", "overlap", "CPU
 
 
 @click.command(name="bdrate", cls=Command)
-@click.argument("documents", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN.json… | TABLE.csv")
+@click.argument(
+    "documents",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN.json… | TABLE.csv",
+    shell_complete=suggest.runs,
+)
 @click.option("--metric", help="model, vmaf, … [vmaf where it was measured].")
 @click.option("--method", type=click.Choice(["pchip", "akima", "cubic"]), default="pchip", show_default=True)
 @click.option(

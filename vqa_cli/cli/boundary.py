@@ -16,7 +16,7 @@ from vqa_cli._version import __version__
 from vqa_cli.cli.command import asks_for_json, possible_here
 from vqa_cli.cli.console import emit, note
 from vqa_cli.cli.streams import open_streams
-from vqa_cli.errors import ExitCode, VqaError
+from vqa_cli.errors import ExitCode, VqaError, first_line
 
 # Those that put what they have finished into the cache.
 _REMEMBER = frozenset({"ladder", "score", "search", "gate"})
@@ -83,7 +83,7 @@ def _failure(err: BaseException, name: str, args: list[str], ctx: click.Context 
             return _Failure(ExitCode.USAGE, err.format_message(), hint=f"see {where} --help")
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return _Failure(ExitCode.STORAGE, f"no space left: {err}", hint=possible_here(_ROOM, ctx))
-    said = f"this is a bug in vqa {__version__}: {type(err).__name__}: {err}"
+    said = f"this is a bug in vqa {__version__}: {type(err).__name__}: {first_line(err)}"
     return _Failure(ExitCode.BUG, said, hint="please report it with the lines above", trace=True)
 
 

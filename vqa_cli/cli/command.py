@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from vqa_cli.cli.console import COLOURS, Colour, choose_colour
+from vqa_cli.cli.console import COLOURS, Colour, choose_colour, note
 from vqa_cli.errors import VqaError
 
 # The help of a command with many options: sections in their order, each with the options that stand there.
@@ -66,6 +66,7 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
+        _hear_warnings()
         with self._hints():
             return super().invoke(ctx)
 
@@ -102,6 +103,19 @@ class Command(click.Command):
         given = [after for before, after in pairwise(args) if before == "--format"]
         given += [arg.removeprefix("--format=") for arg in args if arg.startswith("--format=")]
         return given[-1] if given else known.resolve_envvar_value(ctx)
+
+
+def _hear_warnings() -> None:
+    """What the work warns of by ``logging`` is a line for the person at the terminal, like every other."""
+    import logging
+
+    class Noted(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            note(record.getMessage())
+
+    logger = logging.getLogger("vqa_cli")
+    if not logger.handlers:
+        logger.addHandler(Noted(logging.WARNING))
 
 
 def _section(name: str | None) -> str:

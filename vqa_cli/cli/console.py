@@ -14,7 +14,8 @@ from vqa_cli.text import cells, visible, visible_lines
 
 Colour = Literal["auto", "always", "never"]
 COLOURS: tuple[Colour, ...] = get_args(Colour)
-_LEAST_WIDTH = 12  # of a column of text that has to be cut
+# What a column of text may be cut to, so that another column need not go, and where all have gone that may.
+_READABLE, _LEAST_WIDTH = 24, 12
 _GAP = "  "
 # What a line begins with, and how it is shown where there is colour.
 _PAINT = {
@@ -94,19 +95,26 @@ def table(
 
     Args:
         leave: columns that may be left out where ``width`` does not hold them all, the least needed first; a last line
-            names them.
-        width: columns of the terminal, ``None`` for no limit. What still does not fit is cut in its longest texts.
+            names them. Before that the longest texts of the others are cut, as far as they can still be read.
+        width: columns of the terminal, ``None`` for no limit.
     """
     lines = [[visible(str(cell)) for cell in line] for line in (headers, *rows)]
     kept = list(range(len(headers)))
     for name in leave:
-        if width is None or _width(lines, kept) <= width:
+        if width is None or _least(lines, [headers[i] in leave for i in range(len(headers))], kept) <= width:
             break
         kept = [index for index in kept if headers[index] != name]
     gone = [name for index, name in enumerate(headers) if index not in kept]
     fitted = _cut([[line[index] for index in kept] for line in lines], width)
     text = _aligned(fitted)
     return f"{text}\n(no room for: {', '.join(name or 'notes' for name in gone)})" if gone else text
+
+
+def _least(lines: Sequence[Sequence[str]], whole: Sequence[bool], kept: Sequence[int]) -> int:
+    """The width of some columns where those of text that must stay are cut as far as they can still be read."""
+    widths = [max(cells(line[index]) for line in lines) for index in kept]
+    cut = [not whole[index] and not _all_numbers([line[index] for line in lines]) for index in kept]
+    return sum(min(w, _READABLE) if c else w for w, c in zip(widths, cut, strict=True)) + len(_GAP) * (len(kept) - 1)
 
 
 def _width(lines: Sequence[Sequence[str]], kept: Sequence[int]) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vqa_cli.cli import suggest
 from vqa_cli.cli.agreements import FORMATS, Labels, Row, print_agreements
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.databases import SKIP_MISSING_OPTION, read_databases
@@ -22,7 +23,7 @@ _PLOTS = (".svg", ".png")
 
 
 @click.command(name="evaluate", cls=Command)
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=suggest.models)
 @click.option(
     "--dataset", "datasets", type=click.Path(path_type=Path), required=True, multiple=True,
     help="info.mat, or CSV with video,mos; several for a table across databases.",

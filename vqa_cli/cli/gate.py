@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, note, tell, window
 from vqa_cli.cli.inputs import expand_inputs, local_inputs, refuse_all_missing, typed
@@ -53,12 +54,19 @@ def _side_flags() -> frozenset[str]:
 
 
 @click.command(name="gate", cls=Command, through=("--flags", _side_flags))
-@click.argument("inputs", nargs=-1, required=True, metavar="BASELINE.json CANDIDATE.json | SOURCE...")
+@click.argument(
+    "inputs", nargs=-1, required=True, metavar="BASELINE.json CANDIDATE.json | SOURCE...", shell_complete=suggest.runs
+)
 @click.option(
     "--policy", type=click.Path(path_type=Path), metavar="FILE.toml", help="Limits [1 % BD-rate and 1 % of the range]."
 )
 @click.option("--metric", help="Without a policy: check this metric [vmaf where it was measured].")
-@click.option("--preset", metavar="NAME|FILE.toml", help="Encode SOURCE by this preset on both sides.")
+@click.option(
+    "--preset",
+    metavar="NAME|FILE.toml",
+    shell_complete=suggest.presets,
+    help="Encode SOURCE by this preset on both sides.",
+)
 @click.option("--flags", metavar="FLAGS", help='Flags of `vqa ladder` for both sides: "--codec x264 --height 720".')
 @click.option("--baseline-flags", metavar="FLAGS", help='Flags for the baseline: "--encoder-preset slow".')
 @click.option("--candidate-flags", metavar="FLAGS", help="Flags for the candidate.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, note, tell
 from vqa_cli.cli.inputs import expand_inputs, local_inputs, refuse_all_missing, typed
@@ -40,6 +41,8 @@ _SCALARS = ("display", "gop_s", "threads", "model", "metrics", "tonemap", "deint
 
 def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
     """Make the preset's values the defaults of all other options, so that Click's own precedence holds."""
+    if ctx.resilient_parsing:  # a shell completes; nothing is run
+        return name
     from vqa_cli.ladder.preset import find_preset, read_preset
 
     values = read_preset(find_preset(name))
@@ -56,11 +59,18 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
     show_default=True,
     is_eager=True,
     callback=_read_preset,
+    shell_complete=suggest.presets,
     metavar="NAME|FILE.toml",
     help="Start from this preset; see `vqa presets list`.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Output directory [vqa-SOURCE-PRESET].")
-@click.option("--codec", "codecs", metavar="ENCODER,…", help="Encoders, e.g. libx264,libsvtav1 (or x264, av1).")
+@click.option(
+    "--codec",
+    "codecs",
+    metavar="ENCODER,…",
+    shell_complete=suggest.encoders,
+    help="Encoders, e.g. libx264,libsvtav1 (or x264, av1).",
+)
 @click.option("--height", "heights", type=IntList(), metavar="P,…", help="Rung sizes by short side: 360,540,720.")
 @click.option("--crf", type=NumberList(), metavar="LIST|START:STOP:STEP", help="Quality points: 18,23,28 or 18:38:4.")
 @click.option("--bitrate", type=RateList(), metavar="RATE,…", help="Target bitrates, two-pass VBR: 300k,1.5M.")
@@ -77,6 +87,7 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
     "--metric",
     "metrics",
     type=MetricList(),
+    shell_complete=suggest.metrics,
     metavar="NAME,…",
     help="vmaf,vmaf_neg,psnr,ssim,xpsnr, all or none.",
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Group
 from vqa_cli.cli.console import note, say, table, tell, window
 from vqa_cli.cli.options import MODEL_DIR_OPTION
@@ -35,7 +36,7 @@ def list_(model_dir: Path | None) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggest.models)
 @MODEL_DIR_OPTION
 def info(name: str, model_dir: Path | None) -> None:
     """Files, hashes, scale, training data, preprocessing, licence and citation of a model."""
@@ -63,7 +64,7 @@ def info(name: str, model_dir: Path | None) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggest.models)
 @click.option(
     "--from",
     "origin",
@@ -95,7 +96,7 @@ def pull(name: str, origin: Path | None, force: bool, model_dir: Path | None) ->
 
 
 @command.command(name="verify")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=suggest.models)
 @MODEL_DIR_OPTION
 def verify_(name: str | None, model_dir: Path | None) -> None:
     """Check size and hash of the weights that are here; with NAME all of that model must be."""
@@ -119,7 +120,7 @@ def verify_(name: str | None, model_dir: Path | None) -> None:
 
 
 @command.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=suggest.models)
 @MODEL_DIR_OPTION
 def path(name: str | None, model_dir: Path | None) -> None:
     """The folder where weights lie, or with NAME the files of that model, one per line."""

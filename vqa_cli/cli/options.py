@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vqa_cli.cli import suggest
 from vqa_cli.cli.console import note
 from vqa_cli.cli.weights import with_weights
 from vqa_cli.metrics import metric_names
@@ -136,7 +137,7 @@ MODEL_DIR_OPTION = click.option(
     help="Where downloaded weights lie [your data folder].",
 )  # fmt: skip
 _MODEL_OPTIONS = (
-    click.option("--model", help="vsfa-lite, vsfa, mdtvsfa, a .safetensors file, or none."),
+    click.option("--model", shell_complete=suggest.models, help="vsfa-lite, vsfa, mdtvsfa, a .safetensors file, or none."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
     click.option(
         "--precision", type=click.Choice(["auto", "fp32", "mixed", "bf16", "fp16"]), default="auto", show_default=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Group
 from vqa_cli.cli.console import say, table, tell, window
 
@@ -25,7 +26,7 @@ def list_() -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggest.presets)
 def show(name: str) -> None:
     """Print a preset's file."""
     from vqa_cli.ladder.preset import find_preset, read_preset
@@ -36,7 +37,7 @@ def show(name: str) -> None:
 
 
 @command.command()
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=suggest.presets)
 def validate(names: tuple[str, ...]) -> None:
     """Check presets (names or files) without running them."""
     from vqa_cli.ladder.preset import build_settings, find_preset, read_preset

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, table, tell, window
 from vqa_cli.errors import UsageError
@@ -24,7 +25,7 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 
 
 @click.command(name="recommend", cls=Command)
-@click.argument("document", type=click.Path(path_type=Path), metavar="RUN.json")
+@click.argument("document", type=click.Path(path_type=Path), metavar="RUN.json", shell_complete=suggest.runs)
 @click.option("--metric", help="model, vmaf, … [vmaf where it was measured].")
 @click.option("--max-rungs", type=click.IntRange(1), help="Most rungs per encoder.")
 @click.option("--min-kbps", type=_ABOVE_ZERO, help="Lowest bitrate.")
@@ -40,7 +41,9 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 @click.option("--max-encode-s-per-s", type=_ABOVE_ZERO, help="Dearest encode, in CPU seconds per second of video.")
 @click.option("--across-codecs", is_flag=True, help="One ladder per source over all codecs, not one per codec.")
 @click.option("--source", metavar="NAME", help="Only this source.")
-@click.option("--codec", metavar="NAME", help='Only this codec, e.g. x264 or "x264 medium".')
+@click.option(
+    "--codec", metavar="NAME", shell_complete=suggest.encoders, help='Only this codec, e.g. x264 or "x264 medium".'
+)
 @click.option(
     "--format",
     "output_format",

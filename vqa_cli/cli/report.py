@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import note, say
 from vqa_cli.errors import InputError, UsageError
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
 
 
 @click.command(name="report", cls=Command)
-@click.argument("documents", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN.json...")
+@click.argument(
+    "documents",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN.json...",
+    shell_complete=suggest.runs,
+)
 @click.option(
     "-o",
     "--output",

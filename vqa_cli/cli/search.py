@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, note, tell
 from vqa_cli.cli.inputs import local_inputs, one_input, typed
@@ -53,10 +54,16 @@ _SAMPLED_POOLINGS = ("mean", "harmonic_mean")
     help="Find the highest CRF, or the lowest bitrate (two-pass VBR).",
 )  # fmt: skip
 @click.option(
-    "--preset", default="mobile", show_default=True, metavar="NAME|FILE.toml",
+    "--preset", default="mobile", show_default=True, metavar="NAME|FILE.toml", shell_complete=suggest.presets,
     help="Everything that is not said here is as in `vqa ladder` with this preset, the display too.",
 )  # fmt: skip
-@click.option("--codec", default="libx264", show_default=True, help="Encoder, e.g. libx264 or x264.")
+@click.option(
+    "--codec",
+    shell_complete=suggest.encoders,
+    default="libx264",
+    show_default=True,
+    help="Encoder, e.g. libx264 or x264.",
+)
 @click.option("--encoder-preset", metavar="NAME", help="Speed preset.")
 @click.option("--tune", metavar="NAME", help="Encoder tune.")
 @click.option("--pix-fmt", metavar="NAME", help="Pixel format of the encodes.")

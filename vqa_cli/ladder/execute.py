@@ -24,6 +24,7 @@ from vqa_cli.media.process import Runner
 from vqa_cli.series import make_series
 from vqa_cli.store.rungs import FrameValues, Measured, Rungs
 from vqa_cli.store.seen import Seen
+from vqa_cli.text import as_text
 from vqa_cli.values import ClipScore, Scorer
 
 OnShare = Callable[[float], None]
@@ -176,7 +177,7 @@ def _outcome(
         "reason": None,
         "encode_argv": encode_argv,
         "measure_argv": argv,
-        "encode": encode.model_copy(update={"path": str(kept)}) if kept else encode,
+        "encode": encode.model_copy(update={"path": as_text(str(kept))}) if kept else encode,
         "score": _model_score(clip, task) if clip else None,
         "fidelity": found.measured.fidelity,
         "warnings": (*task.blank.warnings, *remarks),

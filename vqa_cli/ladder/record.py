@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 
-from vqa_cli._version import __version__
+from vqa_cli._version import MEASUREMENT, __version__
 from vqa_cli.document import Environment, ModelInfo, ScaleInfo, WeightsInfo
 from vqa_cli.machine import cpu_name, simd_level
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg
@@ -18,6 +18,7 @@ def describe_environment(ffmpeg: Ffmpeg, encoding: Ffmpeg, checks: dict[str, Enc
     other = encoding if encoding.sha256 != ffmpeg.sha256 else None
     return Environment(
         vqa=__version__,
+        measurement=MEASUREMENT,
         python=platform.python_version(),
         platform=platform.platform(),
         cpu=cpu_name(),

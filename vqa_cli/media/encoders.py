@@ -217,7 +217,7 @@ _HARDWARE = tuple(
 
 ENCODERS: Mapping[str, Encoder] = {encoder.name: encoder for encoder in (*_SOFTWARE, *_HARDWARE)}
 
-_SHORT = {
+SHORT_NAMES = {
     "x264": "libx264", "h264": "libx264", "avc": "libx264", "x265": "libx265", "h265": "libx265", "hevc": "libx265",
     "av1": "libsvtav1", "svtav1": "libsvtav1", "svt-av1": "libsvtav1", "vp9": "libvpx-vp9", "vpx-vp9": "libvpx-vp9", "aom": "libaom-av1", "aom-av1": "libaom-av1",
     "vvc": "libvvenc", "h266": "libvvenc", "vvenc": "libvvenc",
@@ -227,7 +227,7 @@ _SHORT = {
 def full_name(name: str, known: Collection[str] = ()) -> str:
     """``x264``, or ``x264 medium``, by ffmpeg's name of the encoder: ``libx264 medium``. What is ``known`` stays as it is."""
     first, _, rest = name.partition(" ")
-    full = name if name in known else f"{_SHORT.get(first.lower(), first)} {rest}"
+    full = name if name in known else f"{SHORT_NAMES.get(first.lower(), first)} {rest}"
     return full.rstrip()
 
 
@@ -239,7 +239,7 @@ def find_encoder(name: str) -> Encoder:
     """
     full = full_name(name)
     if full not in ENCODERS:
-        near = difflib.get_close_matches(name, [*_SHORT, *ENCODERS], n=1)
+        near = difflib.get_close_matches(name, [*SHORT_NAMES, *ENCODERS], n=1)
         meant = f"did you mean {near[0]}? " if near else ""
         raise UsageError(f"unknown encoder: {name}", hint=f"{meant}one of {', '.join(ENCODERS)}")
     return ENCODERS[full]

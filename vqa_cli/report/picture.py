@@ -90,8 +90,8 @@ def write_picture(
     """
     text = picture(runs, metric=metric, theme=theme)
     if form == "svg":
-        write_file(path, text.encode("utf-8", errors="replace"))
+        write_file(path, text.encode())
     else:
         import vl_convert
 
-        write_file(path, vl_convert.svg_to_png(text.encode("utf-8", errors="replace").decode(), scale=_PNG_SCALE))
+        write_file(path, vl_convert.svg_to_png(text, scale=_PNG_SCALE))

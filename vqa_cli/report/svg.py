@@ -9,6 +9,7 @@ from html import escape
 
 from vqa_cli.report.palette import Palette
 from vqa_cli.report.scales import Scale, tick_text
+from vqa_cli.text import xml
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 TEXT_PX = 11
@@ -44,14 +45,16 @@ def tag(name: str, attributes: dict[str, object], *children: str) -> str:
         for key, value in attributes.items()
         if value is not None
     )
-    given = "".join(f' {key}="{escape(text)}"' for key, text in texts)
+    given = "".join(f' {key}="{escape(xml(text))}"' for key, text in texts)
     return f"<{name}{given}>{''.join(children)}</{name}>" if children else f"<{name}{given}/>"
 
 
 def label(x: float, y: float, words: str, palette: Palette, **attributes: object) -> str:
     """A piece of small text."""
     look: dict[str, object] = {"x": x, "y": y, "font-size": TEXT_PX, "fill": palette.muted}
-    return tag("text", {**look, **{key.replace("_", "-"): value for key, value in attributes.items()}}, escape(words))
+    return tag(
+        "text", {**look, **{key.replace("_", "-"): value for key, value in attributes.items()}}, escape(xml(words))
+    )
 
 
 def path(places: Sequence[tuple[float, float]]) -> str:

@@ -17,12 +17,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from vqa_cli._version import MEASUREMENT
 from vqa_cli.errors import StorageError
 
 _log = logging.getLogger(__name__)
-
-# Raised whenever code changes what is measured.
-CODE_SCHEMA = 4
 
 
 # Programs that make backups pass such a folder over (bford.info/cachedir); the last line says whose it is.
@@ -33,8 +31,8 @@ _SHELF, _KEY, _STAGED = re.compile(r"[0-9a-f]{2}"), re.compile(r"[0-9a-f]{64}"),
 
 
 def content_key(*parts: object) -> str:
-    """Name of an entry: a hash over ``parts`` (plain data) and the code's schema."""
-    return hashlib.sha256(json.dumps([CODE_SCHEMA, *parts]).encode()).hexdigest()
+    """Name of an entry: a hash over ``parts`` (plain data) and the version of what is measured."""
+    return hashlib.sha256(json.dumps([MEASUREMENT, *parts]).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def evaluate(
 ) -> list[Judgement]:
     """Judge each model on each database, never on videos that it has learnt from unless ``part`` says so.
 
-    A table that it was not trained on may hold such videos all the same: where names are equal, a remark says so.
+    A table that it was not trained on may hold such videos all the same: where their contents are equal, a remark says so.
 
     Args:
         models: files that training wrote, or registered names. A published model has seen databases of which it is not
@@ -152,20 +152,21 @@ def _judge(model: JudgedModel, database: Rated, parts: Sequence[Part]) -> list[J
             scores[here],
             data.mos[here],
             database.missing_of(part),
-            (*_remarks(model, data, split), *unlike),
+            (*_remarks(model, database, split, part), *unlike),
         )
         for split, part, here in ((split, part, database.present(part)) for split, part in parts)
     ]
 
 
-def _remarks(model: JudgedModel, data: Dataset, split: int | None) -> tuple[str, ...]:
+def _remarks(model: JudgedModel, database: Rated, split: int | None, part: NDArray[np.int64]) -> tuple[str, ...]:
+    data = database.data
     lessons = model.lessons(data)
     learnt = lessons or model.learnt_from_another_version(data) or model.learnt_from_some(data)
     remarks = [*model.remarks]
     if split is None and learnt:
         remarks.append("trained on some of these videos")
-    elif not lessons and (same := model.same_names(data)):
-        remarks.append(f"trained on {same} videos of these names")
+    elif not lessons and (same := model.learnt(database.contents(part))):
+        remarks.append(f"trained on {same} of these videos")
     return tuple(remarks)
 
 

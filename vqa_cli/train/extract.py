@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vqa_cli._version import MEASUREMENT
 from vqa_cli.errors import InputError, ModelError, StorageError, VqaError
+from vqa_cli.files import file_sha256
 from vqa_cli.measure.score import ScoreRequest, score_file
 from vqa_cli.media.decode import MeasureOrder
 from vqa_cli.media.frames import frame_format, open_frames
@@ -126,7 +128,8 @@ def _one(name: str, order: ExtractOrder, runner: Runner, ffmpeg: Ffmpeg) -> Extr
         origin = Provenance(
             extractor=order.extractor, extractor_sha256=model.extractor, precision=model.precision,
             preprocessing=model.preprocessing, every=order.every, video=name, video_bytes=source.stat().st_size,
-            width=size.width, height=size.height, raw=_told(source, order),
+            width=size.width, height=size.height, raw=_told(source, order), measurement=MEASUREMENT,
+            video_sha256=file_sha256(source),
         )  # fmt: skip
         write_features(target, features, origin)
     except StorageError:
@@ -149,7 +152,7 @@ def _is_current(target: Path, source: Path, order: ExtractOrder) -> bool:
     except InputError:
         return False
     model = order.model
-    wanted = (model.extractor, model.precision, model.preprocessing, order.every)
+    wanted = (model.extractor, model.precision, model.preprocessing, order.every, MEASUREMENT)
     now = source.stat()
     # Headerless files of other content have the same size, hence the time as well.
     older = now.st_mtime_ns <= target.stat().st_mtime_ns

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from vqa_cli._version import MEASUREMENT
 from vqa_cli.errors import InputError, StorageError, first_line
 from vqa_cli.files import replacing
 
@@ -21,7 +22,8 @@ class Provenance(BaseModel):
 
     ``extractor`` is the name or file under which the network was asked for: it says where to find it again, while
     ``extractor_sha256`` says what it is. One network may come in many models' files, with a head each. ``raw`` is what a
-    headerless file was said to hold.
+    headerless file was said to hold. ``measurement`` is that of :mod:`vqa_cli._version`, 0 where it was not recorded, and
+    ``video_sha256`` says which video it is, whatever it is called.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,6 +38,8 @@ class Provenance(BaseModel):
     width: int
     height: int
     raw: str | None = None
+    measurement: int = 0
+    video_sha256: str = ""
 
     @property
     def raw_format(self) -> str | None:
@@ -43,8 +47,8 @@ class Provenance(BaseModel):
         return self.raw.split()[-1] if self.raw else None
 
     @property
-    def key(self) -> tuple[str, str, str, int]:
-        return self.extractor_sha256, self.precision, self.preprocessing, self.every
+    def key(self) -> tuple[str, str, str, int, int]:
+        return self.extractor_sha256, self.precision, self.preprocessing, self.every, self.measurement
 
 
 def features_path(folder: Path, video: str) -> Path:
@@ -89,9 +93,15 @@ def common_provenance(folder: Path, names: tuple[str, ...]) -> Provenance:
     """How all features of ``names`` were made.
 
     Raises:
-        InputError: a video has none, or they were not all made in the same way.
+        InputError: a video has none, they were not all made in the same way, or by another version of vqa's arithmetic.
     """
     first = read_provenance(features_path(folder, names[0]))
+    if first.measurement != MEASUREMENT:
+        raise InputError(
+            f"features made by another version of vqa's arithmetic: {folder}",
+            detail=f"{names[0]} by version {first.measurement}, this is version {MEASUREMENT}",
+            hint="`vqa extract` makes them again",
+        )
     raw = {first.raw_format: names[0]} if first.raw_format else {}
     for name in names[1:]:
         other = read_provenance(features_path(folder, name))

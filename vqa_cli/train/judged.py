@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,10 @@ class JudgedModel:
         others = [entry for entry in self.seen if entry["sha256"] != data.sha256 and entry["name"] == data.name]
         return any(not set(entry["test"]).isdisjoint(data.names) for entry in others)
 
-    def same_names(self, data: Dataset) -> int:
-        """How many videos of a table that it was not trained on are called as some that it learnt from."""
-        learnt = {name for entry in self.seen if entry["sha256"] != data.sha256 for name in entry.get("learnt", ())}
-        return len(learnt.intersection(data.names))
+    def learnt(self, videos: Collection[str]) -> int:
+        """From how many of these videos, by their content, it learnt; names say nothing, as databases count from 1."""
+        known = {content for entry in self.seen for content in entry.get("learnt_sha256", ())}
+        return len(known.intersection(videos))
 
     def learnt_from_some(self, data: Dataset) -> bool:
         """Whether the table is of a public database that it was trained on, by its name: KoNViD-1k, konvid_1k_subset, …"""

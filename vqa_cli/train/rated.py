@@ -11,7 +11,7 @@ import numpy as np
 from vqa_cli.errors import InputError
 from vqa_cli.train.clips import Clips
 from vqa_cli.train.datasets import Dataset
-from vqa_cli.train.features import Provenance, common_provenance, features_path
+from vqa_cli.train.features import Provenance, common_provenance, features_path, read_provenance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,6 +54,12 @@ class Rated:
         """
         here = self.present(part)
         return Clips.of(self.features, [self.data.names[i] for i in here], self.data.mos[here].tolist())
+
+    def contents(self, part: NDArray[np.int64]) -> frozenset[str]:
+        """Which videos of ``part`` are there, by their content."""
+        names = [self.data.names[i] for i in self.present(part)]
+        known = (read_provenance(features_path(self.features, name)).video_sha256 for name in names)
+        return frozenset(filter(None, known))
 
     def provenance(self, part: NDArray[np.int64]) -> Provenance:
         """How the features of ``part`` were made.

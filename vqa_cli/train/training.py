@@ -205,7 +205,7 @@ def _card(
     trained = [
         {"name": r.data.name, "sha256": r.data.sha256, "exp_id": order.exp_id,
          "learnt": [r.data.names[i] for i in (*split.train, *split.val)], "test": [r.data.names[i] for i in split.test],
-         "left_out": list(r.left_out)}
+         "left_out": list(r.left_out), "learnt_sha256": sorted(r.contents(np.concatenate((split.train, split.val))))}
         for r, split in zip(order.rated, splits, strict=True)
     ]  # fmt: skip
     sizes = ", ".join(_size(r, s) for r, s in zip(order.rated, splits, strict=True))

@@ -1,0 +1,28 @@
+"""``vqa completion``."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from vqa_cli.cli.command import Command
+from vqa_cli.cli.console import emit
+
+SHELLS = ("bash", "zsh", "fish")
+# Set by the script below when the shell asks what could come next.
+INSTRUCTION = "_VQA_COMPLETE"
+
+
+@click.command(name="completion", cls=Command)
+@click.argument("shell", type=click.Choice(SHELLS))
+def command(shell: str) -> None:
+    """Print the script by which a shell completes options, presets, codecs, models and runs.
+
+    \b
+    bash: eval "$(vqa completion bash)" in ~/.bashrc
+    zsh:  eval "$(vqa completion zsh)" in ~/.zshrc
+    fish: vqa completion fish > ~/.config/fish/completions/vqa.fish
+    """
+    made = get_completion_class(shell)
+    assert made is not None
+    emit(made(click.get_current_context().find_root().command, {}, "vqa", INSTRUCTION).source())
