@@ -6,15 +6,19 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ffmpeg, make_clip
+from report_runs import Frames, make_run
 
 import vqa_cli
-from vqa_cli import LadderJob, LadderSettings, ScoreRequest, load_scorer, read_run, run_ladder, score_file
+from vqa_cli import LadderJob, LadderSettings, Run, ScoreRequest, load_scorer, read_run, run_ladder, score_file
 from vqa_cli.errors import InputError, ModelError, StorageError, UsageError
 from vqa_cli.ladder.output import write_outcome
+from vqa_cli.ladder.pipeline import LadderOutcome
 from vqa_cli.model.registry import lite_path
 from vqa_cli.values import ClipScore, Scorer
 
@@ -90,6 +94,70 @@ def test_a_ladder_from_a_notebook(short: Path, scorer: Scorer, tmp_path: Path, m
     assert np.isfinite([rung.quality("model") for rung in rungs]).all()
     with pytest.raises(StorageError, match="cannot read run document: nowhere"):
         read_run("nowhere")
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> tuple[Path, Run, Frames]:
+    """A run as a ladder writes it, of two sources with awkward names."""
+    run, frames = make_run(["NA", "=b, & c.mp4"], frames=40, heights=[360], crfs=[20, 30])
+    write_outcome(LadderOutcome(run, frames), tmp_path / "out")
+    return tmp_path / "out", run, frames
+
+
+def test_a_run_gives_its_rungs_as_a_data_frame(document: tuple[Path, Run, Frames]) -> None:
+    folder, run, _ = document
+    table = read_run(folder).rungs()
+    written = pd.read_csv(folder / "rungs.csv", keep_default_na=False, na_values=[""])
+    # The file has names as a spreadsheet may have them, the frame as they are.
+    kept = [name for name in table.dropna(axis=1) if name != "source"]
+    pd.testing.assert_frame_equal(table[kept], written[kept], check_dtype=False)
+    assert list(table["source"].unique()) == ["NA", "=b, & c.mp4"]
+    assert list(table["vmaf_mean"]) == [rung.quality("vmaf") for source in run.sources for rung in source.rungs]
+    assert table["bitrate_kbps"].dtype == np.float64
+
+
+def test_a_run_gives_its_frames_as_a_data_frame(document: tuple[Path, Run, Frames]) -> None:
+    folder, run, frames = document
+    read, made = read_run(folder).frames(), LadderOutcome(run, frames).run.frames()
+    for table in (read, made):
+        assert list(table) == ["source", "rung", "frame", "time_s", "model", "vmaf", "psnr", "ssim"]
+        assert len(table) == sum(len(values["model"]) for values in frames.values())
+        one = table[(table["source"] == "NA") & (table["rung"] == "libx265_360p_crf30")]
+        np.testing.assert_allclose(one["vmaf"], frames[0, "libx265_360p_crf30"]["vmaf"], rtol=1e-5)
+        np.testing.assert_allclose(one["time_s"], np.arange(40) * 1001 / 30000)
+    second = read_run(folder).model_copy(update={"sources": run.sources[1:]})
+    assert set(second.frames()["source"]) == {"=b, & c.mp4"}
+    assert read_run(folder) == run
+    (folder / "frames.csv").unlink()
+    with pytest.raises(StorageError, match=re.escape(f"no frame values: {folder / 'frames.csv'}")):
+        read_run(folder).frames()
+    with pytest.raises(StorageError, match=r"no frame values$"):
+        make_run()[0].frames()
+
+
+def test_a_run_shows_itself_in_a_notebook(document: tuple[Path, Run, Frames]) -> None:
+    folder, run, _ = document
+    page = read_run(folder)._repr_html_()
+    root = ElementTree.fromstring(page)
+    rows = [["".join(cell.itertext()) for cell in row] for row in root.iter("tr")]
+    assert rows[0] == [
+        "source",
+        "codec",
+        "size",
+        "setting",
+        "kb/s",
+        "CPU s",
+        "vsfa-lite",
+        "VMAF",
+        "PSNR",
+        "SSIM",
+        "ladder",
+    ]
+    assert [row[0] for row in rows[1:]] == ["NA"] * 4 + ["=b, & c.mp4"] * 4
+    assert len(root.findall(".//*[@class='pt']")) == 2 * 2 * 4
+    assert repr(run) in "".join(root.itertext())
+    nothing = run.model_copy(update={"sources": ()})
+    assert "<svg" not in nothing._repr_html_()
 
 
 @pytest.mark.parametrize("kind", [str, Path, Named])

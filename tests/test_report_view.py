@@ -145,6 +145,17 @@ def test_every_codec_has_a_hull_whatever_the_statistic() -> None:
     assert sorted(row["series"] for row in chart.hulls) == [0, 1]
 
 
+def test_what_all_runs_say_of_a_source_is_said_once() -> None:
+    run, _ = make_run()
+    short, odd = "the clip lasts 2.0 s", "odd"
+    runs = [
+        run.model_copy(update={"sources": (run.sources[0].model_copy(update={"warnings": texts}),)})
+        for texts in ((short, odd), (short,), (short, odd))
+    ]
+    assert build_page(runs).titles[0].alerts == (short, f"A and C: {odd}")
+    assert build_page(runs[:1]).titles[0].alerts == (short, odd)
+
+
 def test_a_repeated_warning_is_told_once() -> None:
     run, _ = make_run()
     for index in (0, 1):

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError, field_validator
 
 from vqa_cli.errors import StorageError
+from vqa_cli.notebook import InNotebooks
 from vqa_cli.pooled import DOCUMENT, ModelScore, Pooled, Series
 from vqa_cli.settings import LadderSettings
 from vqa_cli.text import as_text
@@ -230,7 +231,7 @@ class Environment(_Document):
     encoder_libraries: dict[str, str] = {}
 
 
-class Run(_Document):
+class Run(_Document, InNotebooks):
     """The whole document, ``run.json``."""
 
     schema_version: int = SCHEMA_VERSION
@@ -288,8 +289,10 @@ def read_run(path: StrPath) -> Run:
             hint="give the run.json that `vqa ladder` wrote, or write it again with this version",
         )
     try:
-        return Run.model_validate(data)
+        run = Run.model_validate(data)
     except ValidationError as err:
         first = err.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise StorageError(f"damaged run document: {path}", detail=f"{where}: {first['msg']}") from err
+    run.keep_frames(path.with_name("frames.csv"))
+    return run

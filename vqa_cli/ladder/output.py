@@ -7,15 +7,15 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from vqa_cli.document import RUN_FILE, Run, RungResult, SourceResult
+from vqa_cli.document import RUN_FILE, Run
 from vqa_cli.files import write_text
 from vqa_cli.ladder.pipeline import LadderOutcome
+from vqa_cli.notebook import rung_rows
 from vqa_cli.store.rungs import FrameValues
 from vqa_cli.text import csv_cell
 
 # Columns of text from outside, in either table.
 _TEXTS = frozenset({"source", "rung", "encoder_preset", "reason"})
-POOLINGS = ("mean", "harmonic_mean", "min", "p1", "p5", "p10")
 
 
 def write_outcome(outcome: LadderOutcome, folder: Path) -> Path:
@@ -33,33 +33,7 @@ def write_outcome(outcome: LadderOutcome, folder: Path) -> Path:
 
 def rungs_csv(run: Run) -> str:
     """One line per rung, units in the column names."""
-    return _csv(_rung_row(source, rung, run.metrics) for source in run.sources for rung in source.rungs)
-
-
-def _rung_row(source: SourceResult, rung: RungResult, metrics: tuple[str, ...]) -> dict[str, object]:
-    encode, score = rung.encode, rung.score
-    row: dict[str, object] = {
-        "source": source.source.name,
-        "rung": rung.id,
-        "status": rung.status,
-        "encoder": rung.encoder,
-        "encoder_preset": rung.encoder_preset,
-        "width": rung.width,
-        "height": rung.height,
-        "rate": rung.rate.label,
-        "bitrate_kbps": encode and encode.bitrate_kbps,
-        "peak_kbps": encode and encode.peak_kbps,
-        "file_bytes": encode and encode.file_bytes,
-        "frames": encode and encode.frames,
-        "encode_wall_s": encode and encode.wall_s,
-        "encode_cpu_s": encode and encode.cpu_s,
-        "encode_fps": encode and encode.fps,
-        "score": score and score.score,
-        "score_delta_to_source": score and score.delta_to_source,
-    }
-    row |= {f"score_frame_{name}": rung.quality("model", name) for name in POOLINGS[1:]}
-    row |= {f"{metric}_{name}": rung.quality(metric, name) for metric in metrics for name in POOLINGS}
-    return row | {"reason": rung.reason}
+    return _csv(rung_rows(run))
 
 
 def frames_csv(outcome: LadderOutcome) -> str:

@@ -45,6 +45,9 @@ class LadderOutcome:
     frames: dict[tuple[int, str], FrameValues] = field(default_factory=dict)
     faults: dict[int, VqaError] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.run.keep_frames(self.frames)
+
 
 def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
     """Encode and measure everything.

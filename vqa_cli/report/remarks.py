@@ -17,9 +17,15 @@ def alerts_of(entries: Sequence[Entry], findings: Findings, labels: Mapping[str,
             yield f"{entry.prefix}{entry.source.reason}"
         yield from _failures(entry)
         yield from _above_source(entry, findings)
-        for text in entry.source.warnings:
-            yield f"{entry.prefix}{text}"
+    yield from _once([(entry, text) for entry in entries for text in entry.source.warnings], entries)
     yield from _inversions([pair for pair in findings.inversions if pair[1].metric == findings.metric], labels)
+
+
+def _once(told: Sequence[tuple[Entry, str]], entries: Sequence[Entry]) -> Iterator[str]:
+    """Each text once, with the runs that say it unless all do."""
+    for text in dict.fromkeys(text for _, text in told):
+        keys = list(dict.fromkeys(entry.run_key for entry, other in told if other == text))
+        yield text if len(keys) == len(entries) else f"{join_words(keys)}: {text}"
 
 
 def _failures(entry: Entry) -> Iterator[str]:
@@ -51,9 +57,9 @@ def _inversions(found: Sequence[tuple[Entry, Inversion]], labels: Mapping[str, M
 
 def warnings_of(entries: Sequence[Entry], findings: Findings, labels: Mapping[str, MetricLabel]) -> Iterator[str]:
     """Everything that was remarked on; a text that holds for several rungs once, with their number."""
+    of_source = [(e, text) for e in entries for text in (*e.source.source.preparation, *e.source.source.notes)]
+    yield from _once(of_source, entries)
     for entry in entries:
-        for text in (*entry.source.source.preparation, *entry.source.source.notes):
-            yield f"{entry.prefix}{text}"
         for rung in entry.source.rungs:
             if rung.status != "ok":
                 yield f"{entry.prefix}{rung_name(rung)} {rung.status}: {rung.reason or 'no reason recorded'}"

@@ -1,0 +1,164 @@
+"""A run as notebooks and spreadsheets want it: rows and data frames, and a picture with a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pydantic import BaseModel, PrivateAttr
+
+from vqa_cli.errors import StorageError, UsageError
+from vqa_cli.text import csv_cell
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from vqa_cli.document import Run, RungResult, SourceResult
+
+POOLINGS = ("mean", "harmonic_mean", "min", "p1", "p5", "p10")
+# Frame values by metric, and those with the source's name and the rung.
+FrameValues = Mapping[str, "NDArray[np.float64]"]
+Clip = tuple[str, str, FrameValues]
+_SHOWN_SOURCES = 3
+
+
+class InNotebooks(BaseModel):
+    """What a run can do in a notebook."""
+
+    # Where the frame values are; not part of the document, and nothing that two runs could differ by.
+    _frames: Path | tuple[Clip, ...] | None = PrivateAttr(default=None)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def keep_frames(self, values: Path | Mapping[tuple[int, str], FrameValues]) -> None:
+        """Remember frame values by (source index, rung) or the file that has them, for :meth:`frames`."""
+        if isinstance(values, Path):
+            self._frames = values
+            return
+        names = [source.source.name for source in cast("Run", self).sources]
+        self._frames = tuple((names[index], rung, table) for (index, rung), table in values.items())
+
+    def rungs(self) -> pd.DataFrame:
+        """One row per rung, as ``rungs.csv`` has them."""
+        import pandas as pd
+
+        return pd.DataFrame(list(rung_rows(cast("Run", self))))
+
+    def frames(self) -> pd.DataFrame:
+        """One row per frame: source, rung (``source`` for the source itself), frame, time_s, then the metrics.
+
+        Raises:
+            StorageError: nothing is known of single frames, or ``frames.csv`` cannot be read.
+        """
+        return frames(cast("Run", self), self._frames)
+
+    def _repr_html_(self) -> str:
+        return html(cast("Run", self))
+
+
+def rung_rows(run: Run) -> Iterator[dict[str, object]]:
+    """One row per rung, units in the column names."""
+    return (_rung_row(source, rung, run.metrics) for source in run.sources for rung in source.rungs)
+
+
+def _rung_row(source: SourceResult, rung: RungResult, metrics: tuple[str, ...]) -> dict[str, object]:
+    encode, score = rung.encode, rung.score
+    row: dict[str, object] = {
+        "source": source.source.name,
+        "rung": rung.id,
+        "status": rung.status,
+        "encoder": rung.encoder,
+        "encoder_preset": rung.encoder_preset,
+        "width": rung.width,
+        "height": rung.height,
+        "rate": rung.rate.label,
+        "bitrate_kbps": encode and encode.bitrate_kbps,
+        "peak_kbps": encode and encode.peak_kbps,
+        "file_bytes": encode and encode.file_bytes,
+        "frames": encode and encode.frames,
+        "encode_wall_s": encode and encode.wall_s,
+        "encode_cpu_s": encode and encode.cpu_s,
+        "encode_fps": encode and encode.fps,
+        "score": score and score.score,
+        "score_delta_to_source": score and score.delta_to_source,
+    }
+    row |= {f"score_frame_{name}": rung.quality("model", name) for name in POOLINGS[1:]}
+    row |= {f"{metric}_{name}": rung.quality(metric, name) for metric in metrics for name in POOLINGS}
+    return row | {"reason": rung.reason}
+
+
+def frames(run: Run, kept: Path | Sequence[Clip] | None) -> pd.DataFrame:
+    """See :meth:`InNotebooks.frames`; ``kept`` is the file that the values lie in, or the values."""
+    import pandas as pd
+
+    if kept is None or (isinstance(kept, Path) and not kept.exists()):
+        where = f": {kept}" if kept else ""
+        raise StorageError(f"no frame values{where}", hint="they lie in frames.csv beside the run.json of `vqa ladder`")
+    names = [source.source.name for source in run.sources]
+    table = _read(kept, names) if isinstance(kept, Path) else pd.concat(list(map(_clip, kept)), ignore_index=True)
+    fps = {source.source.name: float(Fraction(source.source.fps)) for source in run.sources}
+    table = table[table["source"].isin(list(fps))].reset_index(drop=True)
+    table.insert(3, "time_s", table["frame"] / table["source"].map(fps))
+    return table
+
+
+def _read(path: Path, names: Sequence[str]) -> pd.DataFrame:
+    """The table, with sources as the document calls them."""
+    import pandas as pd
+
+    try:
+        # A source may be called "NA".
+        table = pd.read_csv(path, dtype={"source": str, "rung": str}, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as err:
+        raise StorageError(f"cannot read frame values: {path}", detail=str(err).splitlines()[0]) from err
+    table["source"] = table["source"].replace({csv_cell(name): name for name in names})
+    return table
+
+
+def _clip(clip: Clip) -> pd.DataFrame:
+    import pandas as pd
+
+    source, rung, values = clip
+    length = max((len(series) for series in values.values()), default=0)
+    return pd.DataFrame({"source": source, "rung": rung, "frame": range(length), **values})
+
+
+def html(run: Run) -> str:
+    """What a notebook shows of a run: its charts, and a table of its rungs with the recommended ladder marked."""
+    from vqa_cli.report.picture import picture
+
+    shown = run.model_copy(update={"sources": run.sources[:_SHOWN_SOURCES]})
+    try:
+        chart = picture([shown])
+    except UsageError:  # nothing was measured
+        chart = ""
+    more = len(run.sources) - len(shown.sources)
+    left = f"<p>{more} more sources: the charts show the first {_SHOWN_SOURCES}.</p>" if more > 0 else ""
+    table = f'<div style="max-height:24em;overflow:auto">{_table(run)}</div>'
+    return f"<div><p><code>{escape(repr(run))}</code></p>{chart}{left}{table}</div>"
+
+
+def _table(run: Run) -> str:
+    from vqa_cli.report.view import build_page
+
+    page = build_page([run])
+    heads = ["source", "codec", "size", "setting", "kb/s", "CPU s"]
+    labels = {label.key: label for title in page.titles for label in title.metrics}
+    rows = []
+    for title in page.titles:
+        for view in title.rungs:
+            encode = view.encode
+            cells = [title.name, view.codec, view.size, view.rung.rate.label]
+            cells += [f"{encode.bitrate_kbps:.0f}", f"{encode.cpu_s:.1f}"] if encode else [view.rung.status, ""]
+            cells += [label.show(view.quality.get(key, {}).get("mean")) for key, label in labels.items()]
+            rows.append([*cells, "✓" if view.chosen else ""])
+    names = [*heads, *(label.name for label in labels.values()), "ladder"]
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
