@@ -24,6 +24,9 @@ sys.path.append(str(ROOT))
 hypothesis.settings.register_profile("vqa", deadline=None)
 hypothesis.settings.load_profile("vqa")
 
+# What hangs is ended after this many seconds. What a busy machine makes slow is not.
+PATIENCE_S = 1200
+
 FFMPEG = __import__("imageio_ffmpeg").get_ffmpeg_exe()
 
 
@@ -85,7 +88,7 @@ def vqa(tmp_path_factory: pytest.TempPathFactory) -> Vqa:
     def run(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, stdin: bytes | None = None):
         done = subprocess.run(
             [str(program), *map(str, args)], cwd=cwd or home, env=base | (env or {}), capture_output=True,
-            input=stdin, timeout=300, check=False,
+            input=stdin, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
         return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
