@@ -8,21 +8,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A busy machine is no fault of the code's: nothing here is timed.
+# A busy machine is slow, not wrong.
 settings.register_profile("vqa", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("vqa")
 
 # `training` is run from the checkout. Last on the path, so that `vqa_cli` is the installed one.
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))
-
-# A busy machine is slow, not wrong.
-hypothesis.settings.register_profile("vqa", deadline=None)
-hypothesis.settings.load_profile("vqa")
 
 # What hangs is ended after this many seconds. What a busy machine makes slow is not.
 PATIENCE_S = 1200
