@@ -352,9 +352,14 @@ def test_training_without_content_takes_brisque_and_gives_a_model_that_scores(vq
         args = ("-c:v", "libx264", "-crf", str(15 + 8 * i), "-pix_fmt", "yuv420p")
         make_clip(tmp_path / name, size="128x96", seconds=0.3, args=args)
     table, model = _table(tmp_path, *names), tmp_path / "m.safetensors"
-    for network, folder in (("brisque", "b"), ("vsfa-lite", "l")):
-        done = vqa("extract", table, "--videos", tmp_path, "-o", tmp_path / folder, "--model", network)
-        assert done.returncode == 0, done.stderr
+    done = vqa("extract", table, "--videos", tmp_path, "-o", tmp_path / "b", "--model", "brisque")
+    assert done.returncode == 0, done.stderr
+    for name in names:
+        origin = Provenance(
+            extractor="vsfa-lite", extractor_sha256="0", precision="fp32", preprocessing="none", every=1,
+            video=name, video_bytes=1, width=128, height=96,
+        )  # fmt: skip
+        write_features(features_path(tmp_path / "l", name), np.zeros((2, 3), np.float16), origin)
     lines = ["video,mos,split", *(f"{n},{i},{p}" for i, (n, p) in enumerate(zip(names, ("train", "val", "val", "test", "test"), strict=True)))]  # fmt: skip
     table.write_text("\n".join(lines) + "\n")
     train = ("train", "--dataset", table, "--ablate", "content", "-o", model, "--epochs", "2", "--standardise")
