@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Vqa, ffmpeg, make_clip
+from conftest import PATIENCE_S, Vqa, ffmpeg, make_clip
 
 pytestmark = pytest.mark.ffmpeg
 SMALL = (
@@ -360,11 +360,11 @@ def test_being_stopped_ends_children_and_keeps_finished_rungs(media: Path, tmp_p
         program, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell has it ignored
     )  # fmt: skip
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while not list(tmp_path.glob("vqa-*/**/*.mp4")) and time.monotonic() < deadline:
         time.sleep(0.1)  # until an encoder is writing: imports may swallow an early signal
     child.send_signal(how)
-    _, err = child.communicate(timeout=120)
+    _, err = child.communicate(timeout=PATIENCE_S)
     assert child.returncode == 130
     assert b"interrupted" in err and b"Traceback" not in err
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("vqa-")]

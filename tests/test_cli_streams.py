@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE_S
 from documents import ladder, make_run
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell redirects")
@@ -21,7 +22,7 @@ def shell(line: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[bytes
     base = {key: value for key, value in os.environ.items() if not key.startswith("VQA_")}
     base |= {"XDG_CACHE_HOME": str(cwd / "cache"), "XDG_CONFIG_HOME": str(cwd / "config"), **env}
     text = f'vqa() {{ {PROGRAM} "$@"; echo $? > status; }}\n{line}'
-    return subprocess.run(["sh", "-c", text], cwd=cwd, env=base, capture_output=True, timeout=300, check=False)
+    return subprocess.run(["sh", "-c", text], cwd=cwd, env=base, capture_output=True, timeout=PATIENCE_S, check=False)
 
 
 @pytest.fixture

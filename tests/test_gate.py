@@ -286,7 +286,9 @@ def test_sources_are_encoded_by_two_builds(vqa: Vqa, clip: Path, tmp_path: Path)
     (rung,) = runs[1]["sources"][0]["rungs"]
     assert [repeat["encode"]["sha256"] for repeat in rung["repeats"]] == [rung["encode"]["sha256"]]
     missing = vqa("gate", clip, "--preset", "mobile", "--candidate-ffmpeg", tmp_path / "nothing")
-    assert missing.returncode == 4 and "ffmpeg not found" in missing.stderr
+    assert missing.returncode == 4 and missing.stderr.startswith("error: ffmpeg not found"), (
+        "before anything is encoded"
+    )
 
 
 @pytest.mark.parametrize(

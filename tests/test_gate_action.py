@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Vqa
+from conftest import PATIENCE_S, Vqa
 from documents import ladder, make_run
 
 from vqa_cli.document import read_run
@@ -39,7 +39,7 @@ def gate_step(folder: Path, policy: str = "") -> subprocess.CompletedProcess[str
     }  # fmt: skip
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script], cwd=folder, env=env, capture_output=True,
-        text=True, timeout=120, check=False,
+        text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
 
 

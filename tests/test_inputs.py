@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import FFMPEG, Vqa, ffmpeg
+from conftest import FFMPEG, PATIENCE_S, Vqa, ffmpeg
 from test_media_fetch import hls, serving
 
 from vqa_cli.files import file_sha256
@@ -134,7 +134,7 @@ def test_pipes_are_read_to_their_end(clip: Path, tmp_path: Path, vqa: Vqa) -> No
 def test_process_substitution_is_a_pipe(clip: Path, tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("vqa")
     line = f"exec {program} ladder <(cat {clip}) {' '.join(RUNG)} --no-cache -o {tmp_path / 'run'}"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, timeout=100, check=False)
+    done = subprocess.run(["bash", "-c", line], capture_output=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     assert known(tmp_path / "run")["path"].startswith("/dev/fd/")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
+from pathlib import Path
 
 import pytest
+from conftest import PATIENCE_S
 
 from vqa_cli.errors import ToolError
 from vqa_cli.media.process import TAIL_BYTES, Interrupted, Runner
@@ -40,10 +41,8 @@ def test_a_flood_of_stderr_neither_blocks_nor_fills_memory() -> None:
 
 
 def test_silence_ends_a_hung_program() -> None:
-    start = time.monotonic()
     with Runner(silence_s=0.6) as runner, pytest.raises(ToolError, match="no sign of life"):
-        runner.run(python("import time; time.sleep(60)"))
-    assert time.monotonic() - start < 20
+        runner.run(python(f"import time; time.sleep({PATIENCE_S})"))
 
 
 def test_lines_without_progress_do_not_break_the_silence() -> None:
@@ -57,35 +56,61 @@ def test_missing_program_is_named() -> None:
         runner.run(["/no/such/ffmpeg"])
 
 
-def test_children_that_do_not_listen_are_ended_together() -> None:
-    deaf = python("import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)")
-    heard = threading.Barrier(5)
+def interrupted(argv: list[str], count: int) -> list[str]:
+    """Close a runner as soon as each of ``count`` children has written a line; what came of them."""
+    started = threading.Barrier(count + 1)
     ended: list[str] = []
 
     def work(runner: Runner) -> None:
         try:
-            runner.run(deaf, on_line=lambda line: heard.wait() >= 0)
+            runner.run(argv, on_line=lambda line: started.wait() >= 0)
         except Interrupted:
             ended.append("interrupted")
 
     with Runner() as runner:
-        threads = [threading.Thread(target=work, args=(runner,)) for _ in range(4)]
+        threads = [threading.Thread(target=work, args=(runner,)) for _ in range(count)]
         for thread in threads:
             thread.start()
-        heard.wait()
-        start = time.monotonic()
-        runner.close()
+        started.wait()
     for thread in threads:
         thread.join()
-    assert time.monotonic() - start < 7  # one after the other they would take 8 s
-    assert ended == ["interrupted"] * 4
+    return ended
+
+
+def test_children_are_told_to_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each goes when all have been told. One after the other, they would be killed before they leave."""
+    monkeypatch.setattr("vqa_cli.media.process._STOP_S", 30.0)
+    child = f"""
+import os, signal, sys, time
+from pathlib import Path
+here = Path({str(tmp_path)!r})
+def leave(*_):
+    (here / f"told-{{os.getpid()}}").touch()
+    while len(list(here.glob("told-*"))) < 3:
+        time.sleep(0.02)
+    (here / f"left-{{os.getpid()}}").touch()
+    os._exit(0)
+signal.signal(signal.SIGTERM, leave)
+print("here", flush=True)
+time.sleep({PATIENCE_S})
+"""
+    assert interrupted(python(child), 3) == ["interrupted"] * 3
+    assert len(list(tmp_path.glob("left-*"))) == 3
+
+
+def test_children_that_do_not_listen_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vqa_cli.media.process._STOP_S", 0.2)
+    deaf = (
+        f"import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep({PATIENCE_S})"
+    )
+    assert interrupted(python(deaf), 2) == ["interrupted"] * 2
 
 
 def test_closing_ends_children_and_refuses_new_ones() -> None:
     runner = Runner()
     threading.Timer(0.5, runner.close).start()
     with pytest.raises(Interrupted):
-        runner.run(python("import time; time.sleep(60)"))
+        runner.run(python(f"import time; time.sleep({PATIENCE_S})"))
     with pytest.raises(Interrupted):
         runner.run(python("pass"))
 

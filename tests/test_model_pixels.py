@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import FFMPEG, Vqa, ffmpeg
+from conftest import FFMPEG, PATIENCE_S, Vqa, ffmpeg
 from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.models import resnet50
@@ -237,13 +237,13 @@ def test_a_thread_that_ends_leaves_the_others_their_fp32() -> None:
     class First(SmallMemory):
         def forward(self, frames: torch.Tensor, frame_format: FrameFormat) -> torch.Tensor:
             first_in.set()
-            second_in.wait(60)
+            second_in.wait(PATIENCE_S)
             return super().forward(frames, frame_format)
 
     class Second(SmallMemory):
         def forward(self, frames: torch.Tensor, frame_format: FrameFormat) -> torch.Tensor:
             second_in.set()
-            other.join(60)
+            other.join(PATIENCE_S)
             allowed.append(torch.backends.cudnn.allow_tf32)
             return super().forward(frames, frame_format)
 
@@ -254,7 +254,7 @@ def test_a_thread_that_ends_leaves_the_others_their_fp32() -> None:
     before = torch.backends.cudnn.allow_tf32
     other = threading.Thread(target=extract, args=(First(9),))
     other.start()
-    first_in.wait(60)
+    first_in.wait(PATIENCE_S)
     extract(Second(9))
     assert allowed == [False]
     assert torch.backends.cudnn.allow_tf32 == before

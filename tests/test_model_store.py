@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE_S
 
 from vqa_cli.cli.weights import download, with_weights
 from vqa_cli.errors import ModelError, StorageError
@@ -82,17 +83,17 @@ def test_a_command_waits_for_another_that_fetches_the_same(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("vqa_cli.cli.weights._POLL_S", 0.02)
     started, go_on = threading.Event(), threading.Event()
+    # It lets go when the other has said that it waits.
+    monkeypatch.setattr("vqa_cli.cli.weights.time.sleep", lambda _: go_on.set() or first.join())
 
     def slow(have: int, size: int) -> None:
         started.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE_S)
 
     first = threading.Thread(target=pull, args=(served[1], tmp_path, slow))
     first.start()
-    started.wait(10)
-    threading.Timer(0.2, go_on.set).start()
+    started.wait(PATIENCE_S)
     assert download(served[1], tmp_path).read_bytes() == CONTENT
     first.join()
     assert len(served[0].asked) == 1, "fetched once"

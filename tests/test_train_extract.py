@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from conftest import Vqa, ffmpeg, make_clip
+from conftest import PATIENCE_S, Vqa, ffmpeg, make_clip
 from PIL import Image
 from scipy.ndimage import correlate1d
 from scipy.special import gamma
@@ -181,15 +182,22 @@ def test_processes_fill_one_folder(vqa: Vqa, clip: Path, tmp_path: Path) -> None
 
 
 class _Slow:
-    """A network that takes its time, and counts the frames that it was shown."""
+    """A network that takes its time, and counts the frames that it was shown.
 
-    def __init__(self) -> None:
+    Args:
+        go_on: until then it shows no more than its first features of a video.
+    """
+
+    def __init__(self, go_on: threading.Event | None = None) -> None:
         self.frames = 0
+        self._go_on = go_on
 
     def features(self, frames: Iterable[np.ndarray], frame_format: FrameFormat) -> Iterator[torch.Tensor]:
-        for chunk in frames:
+        for number, chunk in enumerate(frames):
+            if number and self._go_on is not None:
+                self._go_on.wait(PATIENCE_S)
             self.frames += len(chunk)
-            time.sleep(0.1)
+            time.sleep(0.01)
             yield torch.ones(len(chunk), 2)
 
 
@@ -207,14 +215,21 @@ def _raw_file(path: Path, frames: int) -> None:
 def test_breaking_off_does_not_wait_for_a_long_video(tmp_path: Path) -> None:
     _raw_file(tmp_path / "short.yuv", 1)
     _raw_file(tmp_path / "long.yuv", 64 * 200)
-    slow = _Slow()
-    with Runner() as runner:
+    closed = threading.Event()
+    slow = _Slow(closed)
+
+    class Told(Runner):
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    with Told() as runner:
         work = extract(
             ["short.yuv", "long.yuv"], _order(tmp_path, slow), runner=runner, ffmpeg=find_ffmpeg(runner), jobs=2
         )
         assert next(work).video == "short.yuv"
         cast(Any, work).close()
-    assert slow.frames < 64 * 150
+    assert slow.frames < 64 * 200
     assert [path.name for path in (tmp_path / "f").iterdir()] == ["short.yuv.safetensors"]
 
 
@@ -338,9 +353,14 @@ def test_training_without_content_takes_brisque_and_gives_a_model_that_scores(vq
         args = ("-c:v", "libx264", "-crf", str(15 + 8 * i), "-pix_fmt", "yuv420p")
         make_clip(tmp_path / name, size="128x96", seconds=0.3, args=args)
     table, model = _table(tmp_path, *names), tmp_path / "m.safetensors"
-    for network, folder in (("brisque", "b"), ("vsfa-lite", "l")):
-        done = vqa("extract", table, "--videos", tmp_path, "-o", tmp_path / folder, "--model", network)
-        assert done.returncode == 0, done.stderr
+    done = vqa("extract", table, "--videos", tmp_path, "-o", tmp_path / "b", "--model", "brisque")
+    assert done.returncode == 0, done.stderr
+    for name in names:
+        origin = Provenance(
+            extractor="vsfa-lite", extractor_sha256="0", precision="fp32", preprocessing="none", every=1,
+            video=name, video_bytes=1, width=128, height=96,
+        )  # fmt: skip
+        write_features(features_path(tmp_path / "l", name), np.zeros((2, 3), np.float16), origin)
     lines = ["video,mos,split", *(f"{n},{i},{p}" for i, (n, p) in enumerate(zip(names, ("train", "val", "val", "test", "test"), strict=True)))]  # fmt: skip
     table.write_text("\n".join(lines) + "\n")
     train = ("train", "--dataset", table, "--ablate", "content", "-o", model, "--epochs", "2", "--standardise")

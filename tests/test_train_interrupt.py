@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE_S
 from rated import write_database
 
 
@@ -21,11 +22,11 @@ def _interrupt(when: Callable[[], bool], *args: str | Path) -> tuple[int, list[s
         env={k: v for k, v in os.environ.items() if not k.startswith("VQA_")}, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell has it ignored
     )  # fmt: skip
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while not when() and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=120)
+    _, err = child.communicate(timeout=PATIENCE_S)
     assert "Traceback" not in err
     return child.returncode, err.splitlines()
 

@@ -273,41 +273,51 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "set.csv"
 
 
+@pytest.fixture(scope="module")
+def trained(vqa: Vqa, table: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Features of the table's clips, and a model that was trained on them."""
+    folder = tmp_path_factory.mktemp("trained")
+    features, model = folder / "f", folder / "m.safetensors"
+    done = vqa("extract", table, "--videos", table.parent, "-o", features, "--device", "cpu")
+    assert done.stdout == "10 extracted, 0 were there, 0 failed\n"
+    data = ("--dataset", table, "--features", features)
+    done = vqa("train", *data, "-o", model, "--epochs", "20", "--lr", "1e-3", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    return features, model
+
+
 @pytest.mark.ffmpeg
-def test_features_serve_every_head_of_their_network(vqa: Vqa, table: Path, tmp_path: Path) -> None:
-    first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+def test_features_serve_every_head_of_their_network(
+    vqa: Vqa, table: Path, trained: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (features, first), second = trained, tmp_path / "b.safetensors"
     extract = ("extract", table, "--videos", table.parent, "--device", "cpu")
     train = ("train", "--dataset", table, "--epochs", "2", "--lr", "1e-3", "--device", "cpu")
     evaluate = ("evaluate", first, "--dataset", table, "--part", "all")
-    assert vqa(*extract, "-o", tmp_path / "f").returncode == 0
-    assert vqa(*train, "--features", tmp_path / "f", "-o", first).returncode == 0
     # The trained model brings the same network: what is there stays, and what it makes is as good.
-    again = vqa(*extract, "-o", tmp_path / "f", "--model", first)
+    again = vqa(*extract, "-o", features, "--model", first)
     assert again.stdout == "0 extracted, 10 were there, 0 failed\n"
-    assert vqa(*extract, "-o", tmp_path / "g", "--model", first.name, cwd=tmp_path).returncode == 0
-    ours, theirs = (vqa(*evaluate, "--features", tmp_path / name) for name in ("f", "g"))
+    assert vqa(*extract, "-o", tmp_path / "g", "--model", first.name, cwd=first.parent).returncode == 0
+    ours, theirs = (vqa(*evaluate, "--features", folder) for folder in (features, tmp_path / "g"))
     assert (ours.returncode, theirs.returncode, theirs.stdout) == (0, 0, ours.stdout), theirs.stderr
     # Another head on them, from a model file that is its own network's only witness; nor does the folder matter that it was named from.
     assert vqa(*train, "--features", tmp_path / "g", "-o", second).returncode == 0
-    assert vqa("evaluate", second, "--dataset", table, "--features", tmp_path / "f").returncode == 0
+    assert vqa("evaluate", second, "--dataset", table, "--features", features).returncode == 0
 
 
 @pytest.mark.ffmpeg
-def test_extract_train_evaluate_score(vqa: Vqa, table: Path, tmp_path: Path) -> None:
-    model = tmp_path / "m.safetensors"
-    extract = ("extract", table, "--videos", table.parent, "-o", tmp_path / "f", "--device", "cpu")
-    assert vqa(*extract).stdout == "10 extracted, 0 were there, 0 failed\n"
+def test_extract_train_evaluate_score(vqa: Vqa, table: Path, trained: tuple[Path, Path]) -> None:
+    features, model = trained
+    extract = ("extract", table, "--videos", table.parent, "-o", features, "--device", "cpu")
     assert vqa(*extract).stdout == "0 extracted, 10 were there, 0 failed\n"
-    data = ("--dataset", table, "--features", tmp_path / "f")
-    train = vqa("train", *data, "-o", model, "--epochs", "20", "--lr", "1e-3", "--device", "cpu")
-    assert train.returncode == 0, train.stderr
+    data = ("--dataset", table, "--features", features)
     (figures,) = json.loads(vqa("evaluate", model, *data, "--format", "json").stdout)["results"]
     assert figures["n"] == 2
     card, _, _ = load_model(model)
     assert card.metrics["test_rmse"] == pytest.approx(figures["rmse"])
-    scores = [
-        float(vqa("score", table.parent / n, "--model", model).stdout) for n in card.training["datasets"][0]["test"]
-    ]
+    tested = [table.parent / name for name in card.training["datasets"][0]["test"]]
+    scored = json.loads(vqa("score", *tested, "--model", model, "--format", "json").stdout)
+    scores = [one["score"] for one in scored]
     rated = [100.0 - int(name[2:4]) for name in card.training["datasets"][0]["test"]]
     # The evaluation reads features in float16, scoring computes them anew.
     assert np.sqrt(np.mean(np.subtract(scores, rated) ** 2)) == pytest.approx(figures["rmse"], abs=0.5)

@@ -171,6 +171,7 @@ def _of_sources(inputs: tuple[str, ...], options: dict[str, Any]) -> _Judged:
     metrics = sides[0].settings.metrics
     policy = _policy(options, "vmaf" if "vmaf" in metrics or not metrics else metrics[0])
     sources = expand_inputs(inputs, click.get_current_context().with_resource(local_inputs(options)))
+    _refuse_missing_builds(sides)
     one, two = (_measured(side, sources, policy, options) for side in sides)
     if options["save"]:
         _keep((one, two), options["save"])
@@ -202,6 +203,17 @@ def _words(options: dict[str, Any], name: str) -> list[str]:
         return shlex.split(options[name] or "")
     except ValueError as err:
         raise UsageError(f"--{name.replace('_', '-')}: {err}") from err
+
+
+def _refuse_missing_builds(sides: list[_Side]) -> None:
+    """Before the other side is encoded for nothing."""
+    from vqa_cli.media.binaries import find_ffmpeg
+    from vqa_cli.media.process import Runner
+
+    with Runner() as runner:
+        for side in sides:
+            if side.ffmpeg is not None:
+                find_ffmpeg(runner, side.ffmpeg)
 
 
 def _measured(side: _Side, sources: list[Path | Fetched], policy: Policy, options: dict[str, Any]) -> LadderOutcome:
