@@ -83,13 +83,49 @@ def test_only_entries_are_deleted_from_a_cache(tmp_path: Path) -> None:
 
 
 def test_what_is_not_an_entry_is_neither_counted_nor_pruned(tmp_path: Path) -> None:
-    entries = Entries(tmp_path / "c", limit_bytes=15)
+    entries = Entries(tmp_path / "c", limit_bytes=45)
     mine = tmp_path / "c" / "ab" / "album" / "photo.jpg"
     mine.parent.mkdir(parents=True)
     mine.write_bytes(bytes(1000))
     put(entries, content_key(1))
     put(entries, content_key(2))
     assert mine.exists() and entries.usage().entries == 1
+
+
+@pytest.mark.parametrize("bit", [0, 7, 40, 79])
+@pytest.mark.parametrize("name", ["data", "checksums.json"])
+def test_an_entry_of_which_one_bit_has_changed_is_none(
+    tmp_path: Path, name: str, bit: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    entries, key = Entries(tmp_path), content_key(1)
+    put(entries, key)
+    found = entries.find(key)
+    assert found is not None
+    file = found / name
+    data = bytearray(file.read_bytes())
+    data[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(data)
+    assert entries.find(key) is None and entries.usage().entries == 0
+    assert [record.getMessage() for record in caplog.records] == [f"warning: damaged cache entry, made again: {found}"]
+    put(entries, key)
+    assert entries.find(key) == found
+
+
+@pytest.mark.parametrize("change", ["more", "less", "folder", "unreadable"])
+def test_an_entry_with_other_files_is_none(tmp_path: Path, change: str) -> None:
+    entries, key = Entries(tmp_path), content_key(1)
+    put(entries, key)
+    found = entries.find(key)
+    assert found is not None
+    if change == "more":
+        (found / "other").write_text("x")
+    else:
+        (found / "data").unlink()
+    if change == "folder":
+        (found / "data").mkdir()
+    if change == "unreadable":
+        (found / "data").symlink_to("data")
+    assert entries.find(key) is None
 
 
 def test_the_environment_names_the_cache_for_every_command(vqa: Vqa, tmp_path: Path) -> None:

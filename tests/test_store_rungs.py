@@ -39,3 +39,10 @@ def test_a_damaged_entry_is_a_miss(tmp_path: Path, name: str, fault: str) -> Non
     file.write_bytes(damaged[fault])
     assert cache.load(KEY) is None
     assert cache.usage().entries == 0
+
+
+@pytest.mark.parametrize("values", [[30.0, np.nan], []])
+def test_frames_without_a_number_are_a_miss(tmp_path: Path, values: list[float]) -> None:
+    cache = Rungs(tmp_path)
+    cache.store(KEY, MEASURED, {"psnr": np.array(values)})
+    assert cache.load(KEY) is None

@@ -12,6 +12,7 @@ import torch
 from conftest import FFMPEG, Vqa
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from vqa_cli.errors import InputError
 from vqa_cli.model.load import load_scorer
@@ -88,10 +89,19 @@ def test_a_damaged_entry_is_a_miss_and_a_failed_clip_is_none(tmp_path: Path, cap
     ]
 
 
+@pytest.mark.parametrize("outputs", [np.array([np.nan, 1.0]), np.array([]), np.array(1.0)])
+def test_what_is_no_score_is_not_believed(tmp_path: Path, outputs: NDArray[np.float64]) -> None:
+    seen, scorer = Seen(tmp_path), load_scorer(device="cpu", precision="fp32")
+    with seen.scores.write(STREAM.key(scorer.identity.sha256, scorer.identity)) as folder:
+        assert folder is not None
+        np.save(folder / "outputs.npy", outputs)
+    assert seen.find(STREAM, scorer) is None and seen.scores.usage().entries == 0
+
+
 def test_the_least_used_entries_go_first(tmp_path: Path) -> None:
     import os
 
-    entries = Entries(tmp_path, limit_bytes=250)
+    entries = Entries(tmp_path, limit_bytes=300)
     keys = [content_key(n) for n in range(4)]
     for age, key in enumerate(keys[:3]):
         with entries.write(key) as folder:

@@ -1,6 +1,7 @@
 """A folder of entries by content hash: written whole or not at all, and kept below a size.
 
-A key is a hash over everything that can change what the entry holds, so that an entry is never wrong, only absent.
+A key is a hash over everything that can change what the entry holds. Each entry carries checksums of its files, so that one
+whose bits have changed is no entry: it is never wrong, only absent.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +29,8 @@ _log = logging.getLogger(__name__)
 TAG = "CACHEDIR.TAG"
 _MARK = "# Entries of vqa, which may be deleted at any time; `vqa cache clear` does."
 _TAG_TEXT = f"Signature: 8a477f597d28d172789f06886806bc55\n{_MARK}\n"
+_SUMS = "checksums.json"
+_CHUNK = 1 << 20
 _SHELF, _KEY, _STAGED = re.compile(r"[0-9a-f]{2}"), re.compile(r"[0-9a-f]{64}"), ".new-"
 
 
@@ -55,14 +59,21 @@ class Entries:
         self._limit_bytes = limit_bytes
 
     def find(self, key: str) -> Path | None:
-        """The entry's folder, marked as used, or ``None``."""
+        """The folder of an entry that is as it was written, marked as used, or ``None``."""
         if self._folder is None:
             return None
         entry = self._entry(key)
         try:
+            if not entry.is_dir():
+                return None
+            sound = _sums(entry) == json.loads((entry / _SUMS).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            sound = False
+        if not sound:
+            self.drop(key)
+            return None
+        with suppress(OSError):  # a folder of somebody else's can still be read
             os.utime(entry)
-        except OSError:
-            return entry if entry.is_dir() else None  # a folder of somebody else's can still be read
         return entry
 
     def drop(self, key: str) -> None:
@@ -88,6 +99,7 @@ class Entries:
                 filled = Path(staged, "entry")
                 filled.mkdir()
                 yield filled
+                (filled / _SUMS).write_text(json.dumps(_sums(filled)), encoding="ascii")
                 self._place(filled, entry)
         except OSError as err:
             raise StorageError(
@@ -180,6 +192,19 @@ class Entries:
             raise StorageError(
                 f"not a cache of vqa: {folder}", detail=f"it has no {TAG} of vqa", hint="what is in it stays as it is"
             )
+
+
+def _sums(entry: Path) -> dict[str, int]:
+    """CRC-32 of each file of an entry; against bits that flip, not against people."""
+    return {path.name: _crc32(path) for path in sorted(entry.iterdir()) if path.name != _SUMS}
+
+
+def _crc32(path: Path) -> int:
+    crc = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            crc = zlib.crc32(chunk, crc)
+    return crc
 
 
 def _is_folder(path: Path) -> bool:

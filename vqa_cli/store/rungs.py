@@ -73,10 +73,13 @@ class Rungs:
         try:
             measured = Measured.model_validate_json((entry / "measured.json").read_text(encoding="utf-8"))
             with np.load(entry / "frames.npz") as frames:
-                return measured, {name: frames[name] for name in frames.files}
-        except (OSError, ValueError, ValidationError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-            self._rungs.drop(key)  # a miss, to be written again
-            return None
+                values = {name: frames[name] for name in frames.files}
+            if not any(np.isnan(series).any() or not len(series) for series in values.values()):
+                return measured, values
+        except (OSError, ValueError, TypeError, ValidationError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            pass
+        self._rungs.drop(key)  # a miss, to be written again
+        return None
 
     def store(self, key: str, measured: Measured, frames: FrameValues) -> None:
         """Write an entry whole or not at all.

@@ -7,7 +7,6 @@ weights is exact) and the frame features in float16 (large, hence limited; anoth
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass, replace
@@ -101,10 +100,12 @@ class Seen:
             return None
         try:
             outputs: NDArray[np.float64] = np.load(entry / "outputs.npy")
-            return outputs
-        except (OSError, ValueError, EOFError):
-            self.scores.drop(key)
-            return None
+            if len(outputs) and np.isfinite(outputs).all():
+                return outputs
+        except (OSError, ValueError, TypeError, EOFError):
+            pass
+        self.scores.drop(key)
+        return None
 
     def _features(self, key: str) -> NDArray[np.float16] | None:
         if (entry := self.features.find(key)) is None:
@@ -113,12 +114,10 @@ class Seen:
             about = json.loads((entry / "about.json").read_text(encoding="utf-8"))
             shape = (about["frames"], about["dim"])
             features: NDArray[np.float16] = np.memmap(entry / "features.f16", np.float16, "r", shape=shape)
-            if zlib.crc32(features.data) == about["crc32"]:
-                return features
+            return features
         except (OSError, ValueError, KeyError, TypeError):
-            pass
-        self.features.drop(key)
-        return None
+            self.features.drop(key)
+            return None
 
 
 class _Sink:
@@ -126,13 +125,11 @@ class _Sink:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._frames, self._dim, self._crc32 = 0, 0, 0
+        self._frames, self._dim = 0, 0
 
     def append(self, features: NDArray[np.float16]) -> None:
-        data = np.ascontiguousarray(features).data
-        self._file.write(data)
-        self._crc32 = zlib.crc32(data, self._crc32)
+        self._file.write(np.ascontiguousarray(features).data)
         self._frames, self._dim = self._frames + len(features), features.shape[1]
 
     def about(self) -> dict[str, int]:
-        return {"frames": self._frames, "dim": self._dim, "crc32": self._crc32}
+        return {"frames": self._frames, "dim": self._dim}
