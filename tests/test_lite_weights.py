@@ -61,7 +61,7 @@ def test_rungs_of_unseen_footage_are_in_order(vqa: Vqa, tmp_path: Path, encoder:
             "-i",
             BBB,
             "-frames:v",
-            "25",
+            "12",
             "-vf",
             small,
             "-c:v",

@@ -358,7 +358,7 @@ def test_training_without_content_takes_brisque_and_gives_a_model_that_scores(vq
     for name in names:
         origin = Provenance(
             extractor="vsfa-lite", extractor_sha256="0", precision="fp32", preprocessing="none", every=1,
-            video=name, video_bytes=1, width=128, height=96,
+            video=name, video_bytes=1, width=128, height=96, measurement=MEASUREMENT,
         )  # fmt: skip
         write_features(features_path(tmp_path / "l", name), np.zeros((2, 3), np.float16), origin)
     lines = ["video,mos,split", *(f"{n},{i},{p}" for i, (n, p) in enumerate(zip(names, ("train", "val", "val", "test", "test"), strict=True)))]  # fmt: skip
