@@ -74,3 +74,11 @@ def test_bash_completes_by_the_script(vqa: Vqa) -> None:
              f"PATH={shlex.quote(str(PROGRAM.parent))}:$PATH", "_vqa_completion vqa", 'printf "%s\\n" "${COMPREPLY[@]}"']  # fmt: skip
     done = subprocess.run(["bash", "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
     assert done.stdout == "mobile\n"
+
+
+def test_alone_it_says_what_it_is_for(vqa: Vqa) -> None:
+    done = vqa("completion")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == vqa("completion", "--help").stdout
+    refused = vqa("completion", "tcsh")
+    assert refused.returncode == 2 and len(refused.stderr.splitlines()) == 2

@@ -32,7 +32,7 @@ def test_an_unknown_encoder_names_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
         find_encoder("svtv1")
     assert caught.value.message == "unknown encoder: svtv1"
-    assert caught.value.hint is not None and caught.value.hint.startswith("did you mean svtav1? one of libx264, ")
+    assert caught.value.hint == "did you mean svtav1? vqa doctor lists those that run here"
 
 
 @pytest.fixture(scope="module")

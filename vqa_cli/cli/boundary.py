@@ -80,7 +80,7 @@ def _failure(err: BaseException, name: str, args: list[str], ctx: click.Context 
             return _Failure(ExitCode.INTERRUPTED, f"interrupted{kept}")
         case click.ClickException():
             where = err.ctx.command_path if isinstance(err, click.UsageError) and err.ctx else name
-            return _Failure(ExitCode.USAGE, err.format_message(), hint=f"see {where} --help")
+            return _Failure(ExitCode.USAGE, " ".join(err.format_message().split()), hint=f"see {where} --help")
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return _Failure(ExitCode.STORAGE, f"no space left: {err}", hint=possible_here(_ROOM, ctx))
     said = f"this is a bug in vqa {__version__}: {type(err).__name__}: {first_line(err)}"

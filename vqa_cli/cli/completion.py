@@ -14,8 +14,8 @@ INSTRUCTION = "_VQA_COMPLETE"
 
 
 @click.command(name="completion", cls=Command)
-@click.argument("shell", type=click.Choice(SHELLS))
-def command(shell: str) -> None:
+@click.argument("shell", type=click.Choice(SHELLS), required=False)
+def command(shell: str | None) -> None:
     """Print the script by which a shell completes options, presets, codecs, models and runs.
 
     \b
@@ -23,6 +23,10 @@ def command(shell: str) -> None:
     zsh:  eval "$(vqa completion zsh)" in ~/.zshrc
     fish: vqa completion fish > ~/.config/fish/completions/vqa.fish
     """
+    context = click.get_current_context()
+    if shell is None:
+        emit(context.get_help())
+        return
     made = get_completion_class(shell)
     assert made is not None
-    emit(made(click.get_current_context().find_root().command, {}, "vqa", INSTRUCTION).source())
+    emit(made(context.find_root().command, {}, "vqa", INSTRUCTION).source())

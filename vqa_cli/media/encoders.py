@@ -241,5 +241,5 @@ def find_encoder(name: str) -> Encoder:
     if full not in ENCODERS:
         near = difflib.get_close_matches(name, [*SHORT_NAMES, *ENCODERS], n=1)
         meant = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"unknown encoder: {name}", hint=f"{meant}one of {', '.join(ENCODERS)}")
+        raise UsageError(f"unknown encoder: {name}", hint=f"{meant}vqa doctor lists those that run here")
     return ENCODERS[full]
