@@ -11,10 +11,11 @@ from pathlib import Path
 from vqa_cli.document import ModelScore, Run, RungResult, SourceInfo, SourceResult
 from vqa_cli.errors import InputError, ToolError, VqaError
 from vqa_cli.events import EncodeProgress, Note, OnEvent, Planned, RungDone, SourceScored, unwatched
+from vqa_cli.identity import PixelWish
 from vqa_cli.ladder.execute import Outcome, RungOutcome, SourceOutcome
 from vqa_cli.ladder.job import Bench, LadderJob, open_bench
 from vqa_cli.ladder.plan import LadderPlan, plan_ladder
-from vqa_cli.ladder.record import describe_environment, describe_model
+from vqa_cli.ladder.record import describe_environment
 from vqa_cli.ladder.task import (
     Conditions,
     LadderTask,
@@ -29,7 +30,6 @@ from vqa_cli.media.probe import check_unchanged
 from vqa_cli.names import folder_names, source_names
 from vqa_cli.settings import LadderSettings
 from vqa_cli.store.rungs import FrameValues
-from vqa_cli.values import PixelWish
 
 
 @dataclass
@@ -181,7 +181,7 @@ class _Ladder:
             command=bench.job.command,
             environment=describe_environment(bench.site.ffmpeg, bench.site.encode_ffmpeg, bench.checks),
             settings=self._settings,
-            model=describe_model(scorer.identity) if scorer else None,
+            model=scorer.identity if scorer else None,
             metrics=self._settings.metrics,
             sources=tuple(self._source_result(number) for number in range(len(self._paths))),
         )

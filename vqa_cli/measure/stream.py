@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vqa_cli.errors import InputError
+from vqa_cli.identity import PixelWish
 from vqa_cli.measure.template import ENCODE, FFMPEG, SOURCE, Argv
 from vqa_cli.media.changes import refuse_logged_change
 from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv, compared_depth
@@ -22,7 +23,7 @@ from vqa_cli.media.prefetch import prefetch
 from vqa_cli.media.probe import check_unchanged
 from vqa_cli.media.process import Runner
 from vqa_cli.store.seen import Seen, Stream
-from vqa_cli.values import ClipScore, FrameFormat, MediaInfo, PixelWish, Scorer, Size
+from vqa_cli.values import ClipScore, FrameFormat, MediaInfo, Scorer, Size
 
 if TYPE_CHECKING:
     import numpy as np

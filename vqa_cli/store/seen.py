@@ -16,9 +16,10 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from vqa_cli.identity import ModelIdentity
 from vqa_cli.store.content import content_key
 from vqa_cli.store.kinds import FEATURES, SCORES
-from vqa_cli.values import ClipScore, FrameFormat, ModelIdentity, Scorer
+from vqa_cli.values import ClipScore, FrameFormat, Scorer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
