@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
-from vqa_cli.ladder.execute import Outcome, Site, execute
+from vqa_cli.ladder.execute import execute
+from vqa_cli.ladder.outcome import Outcome
+from vqa_cli.ladder.steps import Site
 from vqa_cli.ladder.task import LadderTask
 
 OnProgress = Callable[[LadderTask, float], None]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from vqa_cli.errors import StorageError
 from vqa_cli.ladder.checks import check_encoders, check_metrics
-from vqa_cli.ladder.execute import Site
 from vqa_cli.ladder.executor import Executor, LocalExecutor
 from vqa_cli.ladder.prepared import PreparedSources
+from vqa_cli.ladder.steps import Site
 from vqa_cli.machine import simd_level
 from vqa_cli.measure.source import Inspector, Source
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, cpu_count, find_ffmpeg

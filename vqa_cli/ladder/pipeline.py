@@ -12,8 +12,8 @@ from vqa_cli.document import ModelScore, Run, RungResult, SourceInfo, SourceResu
 from vqa_cli.errors import InputError, ToolError, VqaError
 from vqa_cli.events import EncodeProgress, Note, OnEvent, Planned, RungDone, SourceScored, unwatched
 from vqa_cli.identity import PixelWish
-from vqa_cli.ladder.execute import Outcome, RungOutcome, SourceOutcome
 from vqa_cli.ladder.job import Bench, LadderJob, open_bench
+from vqa_cli.ladder.outcome import Outcome, RungOutcome, SourceOutcome
 from vqa_cli.ladder.plan import LadderPlan, plan_ladder
 from vqa_cli.ladder.record import describe_environment
 from vqa_cli.ladder.task import (
