@@ -73,7 +73,7 @@ def run_on(
         keep: whether the encodes go where the job says.
     """
     ladder = _Ladder(bench, settings, on_event, keep)
-    with closing(bench.executor.run(ladder.tasks(), ladder.on_progress)) as outcomes:  # type: ignore[type-var]
+    with closing(bench.executor.run(ladder.tasks(), ladder.on_progress, ladder.on_note)) as outcomes:  # type: ignore[type-var]
         for outcome in outcomes:
             ladder.take(outcome)
     return ladder.outcome()
@@ -154,6 +154,9 @@ class _Ladder:
     def on_progress(self, task: LadderTask, share: float) -> None:
         if isinstance(task, RungTask):
             self._on_event(EncodeProgress(task.source.name, task.blank.id, share))
+
+    def on_note(self, text: str) -> None:
+        self._on_event(Note(text, warning=True))
 
     def take(self, outcome: Outcome) -> None:
         """File an outcome and tell of it."""

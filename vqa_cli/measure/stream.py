@@ -113,6 +113,14 @@ class Viewer:
         """The model's verdict on a file with this content, where nothing need be decoded for it."""
         return self.seen.find(viewing.stream(content, self.ffmpeg_sha256), self.scorer) if self.scorer else None
 
+    def remember(self, viewing: Viewing, content: str, clip: ClipScore) -> None:
+        """Keep a verdict on a file with this content that was reached on another machine.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        self.seen.remember(viewing.stream(content, self.ffmpeg_sha256), clip)
+
     def view(self, viewing: Viewing, argv: Argv, content: str, workdir: Path, info: MediaInfo | None = None) -> Viewed:
         """Decode once for scorer and metrics.
 

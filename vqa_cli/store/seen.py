@@ -97,6 +97,16 @@ class Seen:
             np.save(scores / "outputs.npy", clip.frame_outputs)
             return clip
 
+    def remember(self, stream: Stream, clip: ClipScore) -> None:
+        """Keep a verdict that was reached elsewhere, without the features: they are large, and stayed there.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        with self.scores.write(stream.key(clip.model.sha256, clip.model)) as entry:
+            if entry is not None:
+                np.save(entry / "outputs.npy", clip.frame_outputs)
+
     def _outputs(self, key: str) -> NDArray[np.float64] | None:
         if (entry := self.scores.find(key)) is None:
             return None
