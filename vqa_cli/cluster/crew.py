@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from vqa_cli.cluster import station
 from vqa_cli.cluster.travel import Node, Ready, Sealed, Unfit
 from vqa_cli.cluster.work import Measurer
 from vqa_cli.errors import ToolError
@@ -15,7 +16,7 @@ from vqa_cli.ladder.executor import OnNote
 
 # Share of a GPU that one scorer takes, decoding and metrics beside it being the CPU's: four keep one busy.
 GPU_SHARE = 0.25
-_LOOK_S, _MUSTER_S = 5.0, 60.0
+_LOOK_S, _MUSTER_S, _CLEAR_S = 5.0, 60.0, 10.0
 # Members that may die on a node before they have said a word; then it is refused.
 _PATIENCE = 3
 
@@ -160,25 +161,29 @@ class Crew:
         with self._gone_is_fine():
             self._ray.kill(member.handle)
 
-    def dismiss(self, *, patience_s: float) -> None:
-        """End all members; those with nothing to do remove their files first."""
-        members, self._members = self._members, []
-        with self._gone_is_fine():
-            left = [member.handle.leave.remote() for member in members if member.fit and not member.busy]
-            if left and patience_s:
-                self._ray.wait(left, num_returns=len(left), timeout=patience_s)
+    def dismiss(self, run: str) -> None:
+        """End all members, and remove what the run left on the nodes."""
+        members, nodes = self._members, self._nodes
+        self._members, self._nodes = [], {}
         for member in members:
             with self._gone_is_fine():
                 self._ray.kill(member.handle)
+        with self._gone_is_fine():
+            clear = self._ray.remote(station.clear)
+            left = [clear.options(num_cpus=0, scheduling_strategy=self._on(node)).remote(run) for node in nodes]
+            if left:
+                self._ray.wait(left, num_returns=len(left), timeout=_CLEAR_S)
 
     def _staff(self, node: str, has: dict[str, float], with_gpu: bool) -> None:
         share = GPU_SHARE if with_gpu else 0.0
         count = int(has.get("GPU", 0) / share) if share else max(1, int(has["CPU"] // self._threads))
-        strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
-        made = self._class.options(num_cpus=0, num_gpus=share, scheduling_strategy=strategy, max_restarts=0)
+        made = self._class.options(num_cpus=0, num_gpus=share, scheduling_strategy=self._on(node), max_restarts=0)
         for _ in range(count - sum(member.node == node for member in self._members)):
             handle = made.remote(self._sealed)
             self._members.append(Member(node, handle, handle.ready.remote()))
+
+    def _on(self, node: str) -> Any:
+        return self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
 
     def _refuse_nobody(self) -> None:
         if self._nodes and set(self._nodes) <= set(self._refused):

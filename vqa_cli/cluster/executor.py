@@ -73,7 +73,7 @@ class RayExecutor:
         todo = todo or Steps()
         self._ray: Any = ray
         self._site, self._cache, self._workers = site, cache, workers
-        self._sealed = seal(outfit)
+        self._run, self._sealed = outfit.run, seal(outfit)
         self._crew = Crew(self._sealed, outfit.threads, gpu=gpu, measurer=todo.measurer)
         self._encode: Any = ray.remote(todo.encode)
         self._board: Any = ray.remote(work.Board).options(num_cpus=0, max_restarts=-1).remote()
@@ -111,7 +111,7 @@ class RayExecutor:
 
     def close(self) -> None:
         """Let the crew go."""
-        self._crew.dismiss(patience_s=_STOP_S)
+        self._crew.dismiss(self._run)
 
     @property
     def _window(self) -> int:
@@ -281,7 +281,7 @@ class RayExecutor:
                 self._ray.cancel(ref, force=True)
         except (self._ray.exceptions.RayError, ConnectionError, RuntimeError):
             pass  # the cluster has gone
-        self._crew.dismiss(patience_s=0.0)
+        self._crew.dismiss(self._run)
 
 
 def _own(clip: ClipScore) -> ClipScore:

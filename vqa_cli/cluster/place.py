@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class RayCluster:
         """See :class:`vqa_cli.ladder.executor.Place`."""
         with self._folder(site) as shared:
             outfit = Outfit(
+                run=uuid.uuid4().hex,
                 ffmpeg=_anywhere(job.ffmpeg, site.ffmpeg.path), ffmpeg_sha256=site.ffmpeg.sha256,
                 encode_ffmpeg=_anywhere(job.encode_ffmpeg, site.encode_ffmpeg.path),
                 encode_sha256=site.encode_ffmpeg.sha256,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import fcntl
 import os
 import pickle
@@ -66,22 +65,10 @@ def station(sealed: Sealed, node: Node, *, scoring: bool) -> Iterator[Station]:
             here = _open[sealed] = _make(sealed, node, scoring=scoring)
         yield here
     except (KeyboardInterrupt, SystemExit):
-        leave(sealed)
+        if (left := _open.pop(sealed, None)) is not None:
+            left.site.runner.close()
+            left.lock.close()
         raise
-
-
-def leave(sealed: Sealed) -> None:
-    """End this process's programs and remove its files."""
-    if (here := _open.pop(sealed, None)) is not None:
-        here.site.runner.close()
-        shutil.rmtree(here.site.scratch, ignore_errors=True)
-        here.lock.close()
-
-
-@atexit.register
-def _leave_all() -> None:
-    for sealed in list(_open):
-        leave(sealed)
 
 
 def check_source(here: Station, source: SourceRef) -> None:
@@ -127,7 +114,7 @@ def _make(sealed: Sealed, node: Node, *, scoring: bool) -> Station:
         encoding = _find(runner, outfit.encode_ffmpeg, outfit.encode_sha256) if outfit.encode_ffmpeg else ffmpeg
         if outfit.shared is not None and not os.access(outfit.shared, os.W_OK):
             raise StorageError(f"cannot write the shared folder {outfit.shared}")
-        scratch, lock = _scratch()
+        scratch, lock = _scratch(outfit.run)
         scorer = _load(outfit) if scoring else None
     except VqaError as err:
         detail = f": {err.detail}" if err.detail else ""
@@ -155,22 +142,38 @@ def _load(outfit: Outfit) -> Scorer | None:
     return outfit.scorer.load(outfit.threads)
 
 
-def _scratch() -> tuple[Path, IO[str]]:
-    """A folder for this process, and the lock that tells others that it lives; those of dead ones are removed first.
+def _scratch(run: str) -> tuple[Path, IO[str]]:
+    """The run's folder on this node, and a lock that tells others that somebody uses it; what nobody uses any more goes.
 
     Raises:
         StorageError: there is no room for temporary files.
     """
-    parent = Path(tempfile.gettempdir())
-    for old in parent.glob(f"{_PREFIX}*/{_LOCK}"):
-        with suppress(OSError), old.open("w") as left:
-            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(old.parent, ignore_errors=True)
+    folder = _folder(run)
+    for old in folder.parent.glob(f"{_PREFIX}*/{_LOCK}"):
+        if old.parent != folder:
+            _sweep(old)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        lock = (folder / "new").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        (folder / "new").rename(folder / _LOCK)  # seen only once it is locked
+        while True:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            lock = (folder / _LOCK).open("a")
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if (folder / _LOCK).exists():  # else it was swept away in between
+                return folder, lock
     except OSError as err:
         raise StorageError("cannot make a temporary folder", detail=err.strerror) from err
-    return folder, lock
+
+
+def _folder(run: str) -> Path:
+    return Path(tempfile.gettempdir(), f"{_PREFIX}{run}")
+
+
+def _sweep(lock: Path) -> None:
+    """Remove the folder of a run whose processes have all died."""
+    with suppress(OSError), lock.open("a") as left:
+        fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+def clear(run: str) -> None:
+    """Remove what a run that has ended left on this node."""
+    shutil.rmtree(_folder(run), ignore_errors=True)

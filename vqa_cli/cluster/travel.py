@@ -25,6 +25,7 @@ class Outfit:
     """What each node of a run must have.
 
     Attributes:
+        run: a name of the run, by which its files on nodes are known.
         ffmpeg, encode_ffmpeg: names of the programs that measure and encode, as the user gave them.
         ffmpeg_sha256, encode_sha256: of the builds that they must be.
         scorer: ``None`` where there is no model.
@@ -32,6 +33,7 @@ class Outfit:
         shared: folder that all nodes see, for encodes too large for Ray's object store.
     """
 
+    run: str
     ffmpeg: str | None
     ffmpeg_sha256: str
     encode_ffmpeg: str | None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vqa_cli.cluster.station import Refused, Station, check_source, leave, station
+from vqa_cli.cluster.station import Refused, Station, check_source, station
 from vqa_cli.cluster.travel import Made, Node, Outfit, Parcel, Ready, Sealed, Unfit
 from vqa_cli.errors import StorageError, ToolError, VqaError
 from vqa_cli.ladder import steps
@@ -92,10 +92,6 @@ class Measurer:
 
         done: ClipScore | Unfit | Outcome = _on_station(self._sealed, task, work, scoring=True)
         return done
-
-    def leave(self) -> None:
-        """Remove what lies on this node's disk."""
-        leave(self._sealed)
 
 
 class Board:
