@@ -11,15 +11,14 @@ from vqa_cli._version import MEASUREMENT
 from vqa_cli.document import (
     EncodeResult,
     Environment,
-    ModelInfo,
     ModelScore,
     RatePoint,
     Run,
     RungResult,
-    ScaleInfo,
     SourceInfo,
     SourceResult,
 )
+from vqa_cli.identity import ModelIdentity, ScoreScale
 from vqa_cli.series import make_series
 from vqa_cli.settings import LadderSettings
 
@@ -73,10 +72,10 @@ def make_run(
     result = SourceResult(
         source=source, display_width=1280, display_height=720, status="ok", score=own, rungs=tuple(rungs)
     )
-    model = ModelInfo(
+    model = ModelIdentity(
         name="vsfa-lite", sha256=model_sha, precision="fp32", device="cpu", verified=True, preprocessing="p", pooling="q",
         training_data="t", licence="MIT",
-        scale=ScaleInfo(name="0-100", minimum=0, maximum=100, higher_is_better=True, description="d."),
+        scale=ScoreScale(name="0-100", minimum=0, maximum=100, higher_is_better=True, description="d."),
     )  # fmt: skip
     return Run(
         created="2026-01-01T00:00:00+00:00", command=("vqa", "ladder"), settings=LadderSettings(

@@ -13,15 +13,14 @@ from vqa_cli._version import MEASUREMENT
 from vqa_cli.document import (
     EncodeResult,
     Environment,
-    ModelInfo,
     ModelScore,
     RatePoint,
     Run,
     RungResult,
-    ScaleInfo,
     SourceInfo,
     SourceResult,
 )
+from vqa_cli.identity import ModelIdentity, ScoreScale
 from vqa_cli.series import make_series
 from vqa_cli.settings import CodecSettings, LadderSettings
 
@@ -188,11 +187,11 @@ def _environment() -> Environment:
     )
 
 
-def _model() -> ModelInfo:
-    return ModelInfo(
+def _model() -> ModelIdentity:
+    return ModelIdentity(
         name="vsfa-lite",
         sha256="ef" * 32,
-        scale=ScaleInfo(
+        scale=ScoreScale(
             name="VMAF-like",
             minimum=0,
             maximum=100,

@@ -20,7 +20,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analysis": set(),
     "report": {"analysis"},
     "train": {"media", "model", "measure"},
-    "cli": {"media", "store", "model", "measure", "ladder", "analysis", "report", "train"},
+    "cluster": {"media", "store", "model", "measure", "ladder"},
+    "cli": {"media", "store", "model", "measure", "ladder", "cluster", "analysis", "report", "train"},
 }
 # Libraries that belong to some packages alone.
 ONLY = {
@@ -30,6 +31,7 @@ ONLY = {
     "jinja2": {"report"},
     "altair": {"report"},
     "subprocess": {"media"},
+    "ray": {"cluster"},
 }
 TOP = Path(vqa_cli.__file__).parent
 

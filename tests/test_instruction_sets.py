@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from conftest import FFMPEG, Vqa, make_clip
 
+from vqa_cli.identity import Layout
 from vqa_cli.machine import simd_level
 from vqa_cli.media.decode import MeasureOrder, build_frames_argv
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.probe import probe
-from vqa_cli.values import Layout
 
 _SSE4 = "mmx+mmxext+sse+sse2+sse3+ssse3+sse4.1+sse4.2"
 

@@ -11,6 +11,7 @@ from conftest import ffmpeg, make_clip
 
 from vqa_cli.document import RungResult, SourceResult
 from vqa_cli.errors import InputError
+from vqa_cli.identity import PixelWish
 from vqa_cli.ladder.job import LadderJob, open_bench
 from vqa_cli.ladder.pipeline import run_ladder, run_on
 from vqa_cli.ladder.plan import plan_ladder
@@ -18,7 +19,7 @@ from vqa_cli.ladder.task import Conditions, RungTask, plan_tasks, source_ref
 from vqa_cli.measure.score import FileScore, ScoreRequest, score_file
 from vqa_cli.model.load import load_scorer
 from vqa_cli.settings import LadderSettings
-from vqa_cli.values import PixelWish, Scorer
+from vqa_cli.values import Scorer
 
 pytestmark = pytest.mark.ffmpeg
 

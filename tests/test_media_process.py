@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -125,3 +128,39 @@ def test_pipe_reads_whole_blocks_and_reports_failure() -> None:
         with pytest.raises(ToolError, match="exit code 2"), runner.pipe(python("import sys; sys.exit(2)")) as pipe:
             assert pipe.read_into(memoryview(bytearray(10))) == 0
             pipe.finish()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+def test_a_bound_program_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    child = f"import os, time; open({str(tmp_path / 'new')!r}, 'w').write(str(os.getpid())); "
+    child += f"os.rename({str(tmp_path / 'new')!r}, {str(tmp_path / 'pid')!r}); time.sleep({PATIENCE_S})"
+    parent = "from vqa_cli.media.process import Runner\nimport sys\n"
+    parent += f"Runner(bound=True).run([sys.executable, '-c', {child!r}])"
+    killed = subprocess.Popen([sys.executable, "-c", parent])
+    wait_for((tmp_path / "pid").exists)
+    killed.kill()
+    killed.wait()
+    pid = int((tmp_path / "pid").read_text())
+    wait_for(lambda: not alive(pid))
+
+
+def test_a_bound_program_gives_output_and_exit_code() -> None:
+    with Runner(bound=True) as runner:
+        assert runner.run(python("print('out')")).stdout == "out\n"
+        with pytest.raises(ToolError, match="exit code 3"):
+            runner.run(python("import sys; sys.exit(3)"))
+
+
+def wait_for(come: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not come():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs, the dead that nobody has buried left out."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from torchvision.models import resnet50
 
 from vqa_cli.errors import InputError, ModelError, UsageError
+from vqa_cli.identity import PixelWish
 from vqa_cli.measure.score import ScoreRequest, score_file
 from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.device import RESNET_CLOSE, Close, pick_precision
@@ -26,7 +27,7 @@ from vqa_cli.model.heads import HeadStream
 from vqa_cli.model.load import load_scorer
 from vqa_cli.model.scorer import Calibration, StreamingScorer
 from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.values import ClipScore, FrameFormat, PixelWish
+from vqa_cli.values import ClipScore, FrameFormat
 
 WIDTH, HEIGHT, FRAMES = 128, 96, 3
 

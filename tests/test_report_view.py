@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -166,7 +167,7 @@ def test_a_repeated_warning_is_told_once() -> None:
 def test_runs_that_cannot_be_compared_say_so() -> None:
     one, _ = make_run()
     assert one.model is not None
-    other_model = one.model_copy(update={"model": one.model.model_copy(update={"sha256": "00" * 32})})
+    other_model = one.model_copy(update={"model": replace(one.model, sha256="00" * 32)})
     assert any("different models" in text for text in build_page([one, other_model]).warnings)
     source = one.sources[0].model_copy(update={"display_width": 1920, "display_height": 1080})
     assert any(

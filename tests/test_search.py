@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from test_media_command import source
 
 from vqa_cli.errors import UsageError
+from vqa_cli.identity import ScoreScale
 from vqa_cli.ladder.samples import choose_samples, weighted
 from vqa_cli.ladder.scales import bitrate_scale, crf_scale, crfs_of, goal_of, rates_of
 from vqa_cli.ladder.search import Found, Goal, Trial, confirm, most_encodes, search
 from vqa_cli.media.encoders import ENCODERS
-from vqa_cli.values import ScoreScale
 
 CRFS = crf_scale(0, 51, 1)
 VMAF = {"span": 100.0, "best": 100.0}

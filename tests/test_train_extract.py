@@ -21,6 +21,7 @@ from scipy.special import gamma
 
 from vqa_cli._version import MEASUREMENT
 from vqa_cli.errors import InputError, UsageError
+from vqa_cli.identity import PixelWish
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.media.raw import RawFormat, count_raw_frames
@@ -35,7 +36,7 @@ from vqa_cli.train.features import (
     read_provenance,
     write_features,
 )
-from vqa_cli.values import FrameFormat, PixelWish, Size
+from vqa_cli.values import FrameFormat, Size
 
 
 def _table(folder: Path, *names: str) -> Path:

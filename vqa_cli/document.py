@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError, field_validator
 
 from vqa_cli.errors import StorageError
+from vqa_cli.identity import ModelIdentity
 from vqa_cli.notebook import InNotebooks
 from vqa_cli.pooled import DOCUMENT, ModelScore, Pooled, Series
 from vqa_cli.settings import LadderSettings
@@ -21,9 +22,9 @@ from vqa_cli.text import as_text
 from vqa_cli.values import StrPath
 
 __all__ = [
-    "RUN_FILE", "SCHEMA_VERSION", "EncodeResult", "Environment", "ModelInfo", "ModelScore", "Pooled", "RateMode",
-    "RatePoint", "Repeat", "Run", "RungResult", "RungStatus", "ScaleInfo", "Series", "SourceInfo", "SourceResult",
-    "WeightsInfo", "json_schema", "read_run", "run_file",
+    "RUN_FILE", "SCHEMA_VERSION", "EncodeResult", "Environment", "ModelScore", "Pooled", "RateMode",
+    "RatePoint", "Repeat", "Run", "RungResult", "RungStatus", "Series", "SourceInfo", "SourceResult",
+    "json_schema", "read_run", "run_file",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
@@ -175,39 +176,6 @@ class SourceResult(_Document):
         return _repr(self, self.source.name, self.status, f"{len(self.rungs)} rungs")
 
 
-class ScaleInfo(_Document):
-    """See :class:`vqa_cli.values.ScoreScale`."""
-
-    name: str
-    minimum: float
-    maximum: float
-    higher_is_better: bool
-    description: str
-
-
-class WeightsInfo(_Document):
-    """See :class:`vqa_cli.values.WeightsInUse`."""
-
-    name: str
-    sha256: str
-
-
-class ModelInfo(_Document):
-    """See :class:`vqa_cli.values.ModelIdentity`; ``files`` by part, empty in documents from before they were recorded."""
-
-    name: str
-    sha256: str
-    files: dict[str, WeightsInfo] = {}
-    scale: ScaleInfo
-    precision: str
-    device: str
-    verified: bool
-    preprocessing: str
-    pooling: str
-    training_data: str
-    licence: str
-
-
 class Environment(_Document):
     """Versions of everything whose change can move a number.
 
@@ -239,7 +207,7 @@ class Run(_Document, InNotebooks):
     command: tuple[str, ...]
     environment: Environment
     settings: LadderSettings
-    model: ModelInfo | None
+    model: ModelIdentity | None
     metrics: tuple[str, ...]
     sources: tuple[SourceResult, ...]
     warnings: tuple[str, ...] = ()

@@ -10,6 +10,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from vqa_cli.identity import Layout, ModelIdentity
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -147,7 +149,6 @@ AS_IT_IS = Preparation()
 
 
 Matrix = Literal["bt601", "bt709", "bt2020"]
-Layout = Literal["yuv420p", "rgb24"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,82 +175,6 @@ class FrameFormat:
     @property
     def frame_bytes(self) -> int:
         return prod(self.shape)
-
-
-@dataclass(frozen=True, slots=True)
-class PixelWish:
-    """Which pixels a model wants to be shown.
-
-    Attributes:
-        layout: yuv420p in limited range, or what ``ffmpeg -pix_fmt rgb24`` makes of the file.
-        untagged: the colour matrix of video that names none: ``"auto"`` is BT.709 from 720p up and BT.601 below, as players
-            assume; ``"reference"`` is always BT.601, as ffmpeg assumes and hence the authors' readers. Without effect on
-            yuv420p, which is handed over as it is.
-    """
-
-    layout: Layout = "yuv420p"
-    untagged: Literal["auto", "reference"] = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreScale:
-    """What a model's number means.
-
-    Attributes:
-        name: short label for axes and tables, e.g. ``"MOS (KoNViD-1k)"``.
-        minimum, maximum: nominal range; scores may leave it slightly where the model is unbounded.
-        higher_is_better: direction.
-        description: one sentence a reader of the report understands.
-    """
-
-    name: str
-    minimum: float
-    maximum: float
-    higher_is_better: bool
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class WeightsInUse:
-    """One file of a model: ``part`` is ``"model"`` for all of it, else ``"backbone"`` or ``"head"``."""
-
-    part: str
-    name: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelIdentity:
-    """Everything that must be equal for two scores to be comparable.
-
-    Attributes:
-        name: registry name, or the file name of a user model.
-        sha256: hash over all weight files in use.
-        extractor: hash over what makes the frame features, the head left out: equal where another head can go on.
-        precision: arithmetic of the backbone, ``"fp32"``, ``"mixed"``, ``"bf16"`` or ``"fp16"``.
-        device: ``"cpu"``, ``"cuda:0"``, …; recorded, not compared.
-        verified: False when any weight file is not the registered one.
-        preprocessing: one line that fixes the pixel path.
-        pooling: name and parameters of the temporal pooling.
-        pixels: what the frames must be.
-        files: the weight files in use, each with its own hash; none where nothing is learnt.
-        every: the model was trained on each so many-th frame.
-    """
-
-    name: str
-    sha256: str
-    extractor: str
-    scale: ScoreScale
-    precision: str
-    device: str
-    verified: bool
-    preprocessing: str
-    pooling: str
-    training_data: str
-    licence: str
-    pixels: PixelWish = PixelWish()
-    files: tuple[WeightsInUse, ...] = ()
-    every: int = 1
 
 
 @dataclass(frozen=True, slots=True)

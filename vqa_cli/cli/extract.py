@@ -14,9 +14,9 @@ from vqa_cli.errors import ExitCode, Stopped, UsageError
 from vqa_cli.values import Size
 
 if TYPE_CHECKING:
+    from vqa_cli.identity import ModelIdentity
     from vqa_cli.model.extractor import FeatureExtractor
     from vqa_cli.train.extract import ExtractOrder
-    from vqa_cli.values import ModelIdentity
 
 
 @click.command(name="extract", cls=Command)

@@ -24,6 +24,7 @@ from vqa_cli.cli.options import (
     cache_options,
     load_chosen_scorer,
 )
+from vqa_cli.cli.place import place_of, place_options
 from vqa_cli.cli.progress import Progress
 from vqa_cli.cli.verdicts import FORMATS, as_table, counts
 from vqa_cli.errors import ExitCode, UsageError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from vqa_cli.analysis.gate import RunFrames, Verdict
     from vqa_cli.analysis.policy import Policy
     from vqa_cli.document import Run
+    from vqa_cli.ladder.executor import Place
     from vqa_cli.ladder.pipeline import LadderOutcome
     from vqa_cli.settings import LadderSettings
     from vqa_cli.values import Fetched
@@ -75,6 +77,7 @@ def _side_flags() -> frozenset[str]:
 @REPEAT_OPTION
 @click.option("--save", type=click.Path(path_type=Path), metavar="DIR", help="Keep both runs and their report there.")
 @JOBS_OPTION
+@place_options
 @cache_options
 @PROTOCOLS_OPTION
 @FFMPEG_OPTION
@@ -172,7 +175,8 @@ def _of_sources(inputs: tuple[str, ...], options: dict[str, Any]) -> _Judged:
     policy = _policy(options, "vmaf" if "vmaf" in metrics or not metrics else metrics[0])
     sources = expand_inputs(inputs, click.get_current_context().with_resource(local_inputs(options)))
     _refuse_missing_builds(sides)
-    one, two = (_measured(side, sources, policy, options) for side in sides)
+    place = click.get_current_context().with_resource(place_of(options))
+    one, two = (_measured(side, sources, policy, options, place) for side in sides)
     if options["save"]:
         _keep((one, two), options["save"])
     found = _judge((one.run, two.run), (one.frames, two.frames), ("baseline", "candidate"), policy)
@@ -216,7 +220,9 @@ def _refuse_missing_builds(sides: list[_Side]) -> None:
                 find_ffmpeg(runner, side.ffmpeg)
 
 
-def _measured(side: _Side, sources: list[Path | Fetched], policy: Policy, options: dict[str, Any]) -> LadderOutcome:
+def _measured(
+    side: _Side, sources: list[Path | Fetched], policy: Policy, options: dict[str, Any], place: Place
+) -> LadderOutcome:
     """One side's ladder, measured by what the policy asks for and nothing else."""
     from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.repeat import run_repeated
@@ -233,7 +239,7 @@ def _measured(side: _Side, sources: list[Path | Fetched], policy: Policy, option
         sources=tuple(sources), settings=settings, ffmpeg=options["ffmpeg"], workers=options["jobs"],
         scorer=load_chosen_scorer(model, side.model_options, threads=settings.threads),
         cache_dir=cache_dir(options),
-        command=typed(sys.argv[1:]), encode_ffmpeg=side.ffmpeg,
+        command=typed(sys.argv[1:]), encode_ffmpeg=side.ffmpeg, place=place,
     )  # fmt: skip
     if not options["quiet"]:
         note(f"{side.name}:")

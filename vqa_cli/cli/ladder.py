@@ -26,6 +26,7 @@ from vqa_cli.cli.options import (
     load_chosen_scorer,
     model_options,
 )
+from vqa_cli.cli.place import place_of, place_options
 from vqa_cli.cli.progress import Progress
 from vqa_cli.cli.rungs import print_run
 from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
@@ -95,6 +96,7 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
 @click.option("--deinterlace/--no-deinterlace", default=None, help="Deinterlace interlaced sources.")
 @model_options
 @JOBS_OPTION
+@place_options
 @click.option("--keep-encodes", is_flag=True, help="Keep the encoded files under the output directory.")
 @REPEAT_OPTION
 @click.option("--encode-ffmpeg", metavar="PROGRAM", help="Encode by this ffmpeg; --ffmpeg still decodes and measures.")
@@ -197,6 +199,7 @@ def _run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[st
         skip_missing=options["skip_missing"],
         command=typed(sys.argv[1:]),
         encode_ffmpeg=options["encode_ffmpeg"],
+        place=click.get_current_context().with_resource(place_of(options)),
     )
     progress = Progress(quiet=options["quiet"], times=options["repeat"])
     try:

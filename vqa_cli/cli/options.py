@@ -246,7 +246,7 @@ def load_chosen_scorer(
     wanted = {name: options[name] for name in names}
     scorer = with_weights(lambda: load_scorer(model, **wanted))
     named = {part for part in ("backbone", "head") if options[f"{part}_weights"] is not None}
-    if wrong := not_as_published(file for file in scorer.identity.files if file.part not in named):
+    if wrong := not_as_published(file for part, file in scorer.identity.files.items() if part not in named):
         note(f"warning: not the published weights: {' and '.join(wrong)}; see `vqa models verify`")
     if (learnt := scorer.identity.every) != (every or learnt):
         note(f"warning: {scorer.identity.name} was trained on 1 in {learnt} frames and is shown 1 in {every}")

@@ -24,6 +24,7 @@ from vqa_cli.cli.options import (
     load_chosen_scorer,
     model_options,
 )
+from vqa_cli.cli.place import place_of, place_options
 from vqa_cli.errors import ExitCode, UsageError
 from vqa_cli.metrics import METRICS
 from vqa_cli.values import origin_of
@@ -88,6 +89,7 @@ _SAMPLED_POOLINGS = ("mean", "harmonic_mean")
 @click.option("--tonemap", is_flag=True, help="Judge an HDR source as approximate SDR.")
 @click.option("--deinterlace", is_flag=True, help="Deinterlace an interlaced source.")
 @model_options
+@place_options
 @cache_options
 @PROTOCOLS_OPTION
 @FFMPEG_OPTION
@@ -187,7 +189,7 @@ def _task(info: MediaInfo, options: dict[str, Any]) -> _Task:
         scorer, goal = None, goal_of(options["metric"], options["target"], depth, None)
     job = LadderJob(
         sources=(info.path,), settings=settings, scorer=scorer, ffmpeg=options["ffmpeg"], cache_dir=cache_dir(options),
-        command=typed(sys.argv[1:]),
+        command=typed(sys.argv[1:]), place=click.get_current_context().with_resource(place_of(options)),
     )  # fmt: skip
     return _Task(Question(job, options["over"], options["metric"], options["statistic"]), scale, goal)
 

@@ -6,17 +6,17 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vqa_cli.errors import StorageError
 from vqa_cli.ladder.checks import check_encoders, check_metrics
-from vqa_cli.ladder.execute import Site
-from vqa_cli.ladder.executor import Executor, LocalExecutor
+from vqa_cli.ladder.executor import Executor, Place, ThisMachine
 from vqa_cli.ladder.prepared import PreparedSources
+from vqa_cli.ladder.steps import Site
 from vqa_cli.machine import simd_level
 from vqa_cli.measure.source import Inspector, Source
-from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, cpu_count, find_ffmpeg
+from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.settings import LadderSettings
 from vqa_cli.store.inspections import Inspections
@@ -39,6 +39,7 @@ class LadderJob:
         command: the user's command line, for the record.
         encode_ffmpeg: the program that encodes, where another one (``ffmpeg``) is to decode and measure: so two builds
             are compared by one yardstick, and one without libvmaf can still be judged.
+        place: where rungs are carried out.
     """
 
     sources: Sequence[StrPath] | StrPath
@@ -52,6 +53,7 @@ class LadderJob:
     command: tuple[str, ...] = ()
     scratch: StrPath | None = None
     encode_ffmpeg: str | None = None
+    place: Place = field(default_factory=ThisMachine)
 
     def __post_init__(self) -> None:
         # One name is one source: else its letters would be sources.
@@ -111,10 +113,9 @@ def open_bench(job: LadderJob) -> Iterator[Bench]:
         site = Site(
             runner, ffmpeg, encoding, job.scorer, Rungs(cache, machine=simd_level()), Seen(cache), workdir, sources
         )
-        # Two at least: one encodes while the other measures, 1.1 to 1.2 times as fast as one alone even on two cores.
-        workers = job.workers or max(2, cpu_count() // job.settings.threads)
         inspector = Inspector(runner, ffmpeg, workdir, Inspections(cache))
-        yield Bench(job, site, LocalExecutor(site, workers), checks, inspector)
+        with job.place.open(job, site) as executor:
+            yield Bench(job, site, executor, checks, inspector)
 
 
 @contextmanager

@@ -11,10 +11,11 @@ from pathlib import Path
 from vqa_cli.document import ModelScore, Run, RungResult, SourceInfo, SourceResult
 from vqa_cli.errors import InputError, ToolError, VqaError
 from vqa_cli.events import EncodeProgress, Note, OnEvent, Planned, RungDone, SourceScored, unwatched
-from vqa_cli.ladder.execute import Outcome, RungOutcome, SourceOutcome
+from vqa_cli.identity import PixelWish
 from vqa_cli.ladder.job import Bench, LadderJob, open_bench
+from vqa_cli.ladder.outcome import Outcome, RungOutcome, SourceOutcome
 from vqa_cli.ladder.plan import LadderPlan, plan_ladder
-from vqa_cli.ladder.record import describe_environment, describe_model
+from vqa_cli.ladder.record import describe_environment
 from vqa_cli.ladder.task import (
     Conditions,
     LadderTask,
@@ -29,7 +30,6 @@ from vqa_cli.media.probe import check_unchanged
 from vqa_cli.names import folder_names, source_names
 from vqa_cli.settings import LadderSettings
 from vqa_cli.store.rungs import FrameValues
-from vqa_cli.values import PixelWish
 
 
 @dataclass
@@ -73,7 +73,7 @@ def run_on(
         keep: whether the encodes go where the job says.
     """
     ladder = _Ladder(bench, settings, on_event, keep)
-    with closing(bench.executor.run(ladder.tasks(), ladder.on_progress)) as outcomes:  # type: ignore[type-var]
+    with closing(bench.executor.run(ladder.tasks(), ladder.on_progress, ladder.on_note)) as outcomes:  # type: ignore[type-var]
         for outcome in outcomes:
             ladder.take(outcome)
     return ladder.outcome()
@@ -155,6 +155,9 @@ class _Ladder:
         if isinstance(task, RungTask):
             self._on_event(EncodeProgress(task.source.name, task.blank.id, share))
 
+    def on_note(self, text: str) -> None:
+        self._on_event(Note(text, warning=True))
+
     def take(self, outcome: Outcome) -> None:
         """File an outcome and tell of it."""
         ref = outcome.task.source
@@ -181,7 +184,7 @@ class _Ladder:
             command=bench.job.command,
             environment=describe_environment(bench.site.ffmpeg, bench.site.encode_ffmpeg, bench.checks),
             settings=self._settings,
-            model=describe_model(scorer.identity) if scorer else None,
+            model=scorer.identity if scorer else None,
             metrics=self._settings.metrics,
             sources=tuple(self._source_result(number) for number in range(len(self._paths))),
         )

@@ -1,4 +1,4 @@
-"""What made a result, for its record: program versions, machine and model."""
+"""What made a result, for its record: program versions and machine."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import platform
 import sys
 
 from vqa_cli._version import MEASUREMENT, __version__
-from vqa_cli.document import Environment, ModelInfo, ScaleInfo, WeightsInfo
+from vqa_cli.document import Environment
 from vqa_cli.machine import cpu_name, simd_level
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg
-from vqa_cli.values import ModelIdentity
 
 
 def describe_environment(ffmpeg: Ffmpeg, encoding: Ffmpeg, checks: dict[str, EncoderCheck]) -> Environment:
@@ -33,21 +32,3 @@ def describe_environment(ffmpeg: Ffmpeg, encoding: Ffmpeg, checks: dict[str, Enc
         encode_ffmpeg_sha256=other.sha256 if other else None,
         encoder_libraries={name: check.library for name, check in checks.items() if check.works},
     )
-
-
-def describe_model(identity: ModelIdentity) -> ModelInfo:
-    """The model for the record."""
-    s = identity.scale
-    scale = ScaleInfo(
-        name=s.name,
-        minimum=s.minimum,
-        maximum=s.maximum,
-        higher_is_better=s.higher_is_better,
-        description=s.description,
-    )
-    return ModelInfo(
-        name=identity.name, sha256=identity.sha256,
-        files={file.part: WeightsInfo(name=file.name, sha256=file.sha256) for file in identity.files}, scale=scale, precision=identity.precision, device=identity.device,
-        verified=identity.verified, preprocessing=identity.preprocessing, pooling=identity.pooling,
-        training_data=identity.training_data, licence=identity.licence,
-    )  # fmt: skip

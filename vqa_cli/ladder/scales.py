@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 from vqa_cli.errors import UsageError
+from vqa_cli.identity import ScoreScale
 from vqa_cli.ladder.search import Goal
 from vqa_cli.media.encoders import Encoder
 from vqa_cli.metrics import METRICS
-from vqa_cli.values import MediaInfo, ScoreScale
+from vqa_cli.values import MediaInfo
 
 # Where no bounds are given: from a thousandth of a bit per pixel, below which no encoder gets, to the raw picture's own bits.
 _LEAST_BPP, _RAW_SAMPLES = 0.001, 1.5

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vqa_cli.document import RungResult, RungStatus
+from vqa_cli.identity import PixelWish
 from vqa_cli.ladder.plan import LadderPlan, PlannedRung
 from vqa_cli.measure.source import Source
 from vqa_cli.measure.stream import Viewing, plan_comparison, plan_viewing
@@ -23,7 +24,7 @@ from vqa_cli.media.graph import SourceView
 from vqa_cli.media.pixels import bit_depth
 from vqa_cli.settings import LadderSettings
 from vqa_cli.store.rungs import KeyParts, rung_key
-from vqa_cli.values import PixelWish, Size
+from vqa_cli.values import Size
 
 
 @dataclass(frozen=True, slots=True)

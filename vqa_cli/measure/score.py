@@ -6,7 +6,7 @@ import tempfile
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -105,7 +105,7 @@ class FileScore:
             "height": self.size.height,
             "model": {
                 "name": model.name, "sha256": model.sha256,
-                "files": {file.part: {"name": file.name, "sha256": file.sha256} for file in model.files},
+                "files": {part: asdict(file) for part, file in model.files.items()},
                 "precision": model.precision, "device": model.device, "verified": model.verified, "pooling": model.pooling,
                 "preprocessing": model.preprocessing, "training_data": model.training_data, "licence": model.licence,
                 "scale": scale.name, "scale_description": scale.description, "minimum": scale.minimum,

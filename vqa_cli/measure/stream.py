@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vqa_cli.errors import InputError
+from vqa_cli.identity import PixelWish
 from vqa_cli.measure.template import ENCODE, FFMPEG, SOURCE, Argv
 from vqa_cli.media.changes import refuse_logged_change
 from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv, compared_depth
@@ -22,7 +23,7 @@ from vqa_cli.media.prefetch import prefetch
 from vqa_cli.media.probe import check_unchanged
 from vqa_cli.media.process import Runner
 from vqa_cli.store.seen import Seen, Stream
-from vqa_cli.values import ClipScore, FrameFormat, MediaInfo, PixelWish, Scorer, Size
+from vqa_cli.values import ClipScore, FrameFormat, MediaInfo, Scorer, Size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,6 +112,14 @@ class Viewer:
     def known(self, viewing: Viewing, content: str) -> ClipScore | None:
         """The model's verdict on a file with this content, where nothing need be decoded for it."""
         return self.seen.find(viewing.stream(content, self.ffmpeg_sha256), self.scorer) if self.scorer else None
+
+    def remember(self, viewing: Viewing, content: str, clip: ClipScore) -> None:
+        """Keep a verdict on a file with this content that was reached on another machine.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        self.seen.remember(viewing.stream(content, self.ffmpeg_sha256), clip)
 
     def view(self, viewing: Viewing, argv: Argv, content: str, workdir: Path, info: MediaInfo | None = None) -> Viewed:
         """Decode once for scorer and metrics.

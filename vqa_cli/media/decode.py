@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vqa_cli.identity import Layout
 from vqa_cli.media.graph import (
     GLOBAL,
     PROGRESS,
@@ -17,7 +18,7 @@ from vqa_cli.media.graph import (
     to_size,
 )
 from vqa_cli.metrics import comparison_filters
-from vqa_cli.values import Layout, Matrix, Size
+from vqa_cli.values import Matrix, Size
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vqa_cli.errors import InputError
+from vqa_cli.identity import PixelWish
 from vqa_cli.media.graph import HD_SHORT_SIDE
 from vqa_cli.media.process import Pipe, Runner
-from vqa_cli.values import ColourTags, FrameFormat, Matrix, PixelWish, Size
+from vqa_cli.values import ColourTags, FrameFormat, Matrix, Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

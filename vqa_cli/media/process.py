@@ -6,8 +6,10 @@ A child has no stdin, its stderr is drained for its whole life into a bounded ta
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -24,6 +26,13 @@ SILENCE_S = 300.0
 _GRACE_S = 5.0
 _STOP_S = 2.0
 _DISK_FULL = "No space left on device"
+# Becomes the program after asking Linux (prctl 1, PR_SET_PDEATHSIG) to kill it when whoever started it dies. Not done by a
+# function between fork and exec: in a process with threads, Python's may hang there.
+_BOUND = """import ctypes, os, signal, sys
+ask = getattr(ctypes.CDLL(None), "prctl", None)
+if ask: ask(1, signal.SIGKILL)
+if os.getppid() != int(sys.argv[1]): sys.exit(1)
+os.execv(sys.argv[2], sys.argv[2:])"""
 
 
 class Interrupted(Exception):
@@ -47,7 +56,7 @@ class Finished:
 class _Child:
     """A running program, with the threads that keep it from blocking or hanging."""
 
-    def __init__(self, argv: Sequence[str], cwd: Path | None, silence_s: float) -> None:
+    def __init__(self, argv: Sequence[str], cwd: Path | None, silence_s: float, *, bound: bool) -> None:
         self.argv = tuple(argv)
         self.started = time.monotonic()
         self.silent = False
@@ -55,7 +64,7 @@ class _Child:
         self._tail_bytes = 0
         self._silence_s = silence_s
         self._waiting_since: float | None = None
-        self._popen = _start(argv, cwd)
+        self._popen = _start(_binding(argv) if bound else argv, cwd)
         self._done = threading.Event()
         self._drain = threading.Thread(target=self._drain_stderr, daemon=True)
         self._drain.start()
@@ -129,10 +138,15 @@ class _Child:
 
 
 class Runner:
-    """Starts programs and ends them all when it is closed. Safe to use from several threads."""
+    """Starts programs and ends them all when it is closed. Safe to use from several threads.
 
-    def __init__(self, *, silence_s: float = SILENCE_S) -> None:
-        self._silence_s = silence_s
+    Args:
+        bound: on Linux, programs end with the thread that started them even where this process is killed, so that nothing
+            is closed. ``argv[0]`` must be a path then.
+    """
+
+    def __init__(self, *, silence_s: float = SILENCE_S, bound: bool = False) -> None:
+        self._silence_s, self._bound = silence_s, bound
         self._children: set[_Child] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -196,7 +210,7 @@ class Runner:
         with self._lock:
             if self._closed:
                 raise Interrupted
-            child = _Child(argv, cwd, self._silence_s)
+            child = _Child(argv, cwd, self._silence_s, bound=self._bound)
             self._children.add(child)
         try:
             yield child
@@ -254,6 +268,10 @@ class Pipe:
         """
         self._runner._check(self._child, self._child.wait())
         return self._child.stderr_tail
+
+
+def _binding(argv: Sequence[str]) -> list[str]:
+    return [sys.executable, "-I", "-S", "-c", _BOUND, str(os.getpid()), *argv]
 
 
 def _start(argv: Sequence[str], cwd: Path | None) -> subprocess.Popen[bytes]:

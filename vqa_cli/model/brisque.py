@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vqa_cli.identity import ModelIdentity, ScoreScale
 from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.extractor import FeatureExtractor
-from vqa_cli.values import FrameFormat, ModelIdentity, ScoreScale
+from vqa_cli.values import FrameFormat
 
 BRISQUE = "brisque"
 # Nothing is learnt, so that there are no weights to hash; the number rises with the arithmetic.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vqa_cli.errors import ModelError, UsageError, misfit
+from vqa_cli.identity import ModelIdentity, PixelWish, ScoreScale, WeightsInUse
+from vqa_cli.model.order import ScorerOrder
 from vqa_cli.model.registry import (
     LITE,
     PUBLISHED,
@@ -18,7 +20,8 @@ from vqa_cli.model.registry import (
     unknown_model,
 )
 from vqa_cli.model.store import default_dir, sha256_of
-from vqa_cli.values import Layout, ModelIdentity, PixelWish, ScoreScale, StrPath, WeightsInUse, optional_path
+from vqa_cli.text import as_text
+from vqa_cli.values import StrPath, optional_path
 
 if TYPE_CHECKING:
     import torch
@@ -84,9 +87,9 @@ def load_scorer(
     place = pick_device(device)
     refuse_precision(precision, place)
     parts = _parts(name, optional_path(backbone_weights), optional_path(head_weights), folder)
-    if backbone_weights is not None and parts.layout != "rgb24":
+    if backbone_weights is not None and parts.identity.pixels.layout != "rgb24":
         raise UsageError(f"other backbone weights are for ResNet models, not for {name}", hint="name one by --model")
-    if precision == "mixed" and parts.layout != "rgb24":
+    if precision == "mixed" and parts.identity.pixels.layout != "rgb24":
         raise UsageError("mixed precision is for ResNet models", hint="use --precision bf16 or fp32")
     arithmetic = pick_precision(precision, place, parts.close)
     temporal = TemporalPooling(parts.tau if tau is None else tau, parts.beta if beta is None else beta, pooling)
@@ -97,14 +100,17 @@ def load_scorer(
         if not is_out_of_memory(err):
             raise
         raise short_of_memory("the model", place) from err
-    return StreamingScorer(
-        FeatureExtractor(backbone, place, batch_size),
-        head,
-        parts.calibration,
-        parts.identity(arithmetic, place, temporal.describe(), color),
-        device=place,
-        pooling=temporal,
-    )
+    identity = _in_use(parts.identity, arithmetic, place, temporal.describe(), color)
+    order = ScorerOrder(
+        str(Path(name).absolute()) if is_file_name(name) else name, identity.sha256, arithmetic, device, batch_size, _absolute(backbone_weights), _absolute(head_weights),
+        tau, beta, pooling, _absolute(model_dir), color,
+    )  # fmt: skip
+    extractor = FeatureExtractor(backbone, place, batch_size)
+    return StreamingScorer(extractor, head, parts.calibration, identity, device=place, pooling=temporal, order=order)
+
+
+def _absolute(path: StrPath | None) -> str | None:
+    return None if path is None else str(Path(path).absolute())
 
 
 def _refuse_nonsense(batch_size: int | str, tau: int | None, beta: float | None, pooling: str, color: str) -> None:
@@ -124,47 +130,36 @@ def _refuse_nonsense(batch_size: int | str, tau: int | None, beta: float | None,
 
 @dataclass(frozen=True)
 class _Parts:
-    name: str
+    """A model's networks, and what results record of it but for how it will run."""
+
     backbone: Backbone
     head: Head
     calibration: Calibration
-    scale: ScoreScale
-    files: tuple[WeightsInUse, ...]
-    extractor: str
-    verified: bool
-    preprocessing: str
-    training_data: str
-    licence: str
-    layout: Layout
+    identity: ModelIdentity
     close: Close
     tau: int = 12
     beta: float = 0.5
-    every: int = 1
 
-    def identity(
-        self, precision: str, device: torch.device, pooling: str, color: Literal["auto", "reference"]
-    ) -> ModelIdentity:
-        """What results record of the model, once it is known how it will run."""
-        # A head that learnt from video read as BT.601 is shown that, whatever is asked: its card binds it to these pixels.
-        bound = self.preprocessing.endswith(_UNTAGGED)
-        reference = self.layout == "rgb24" and (color == "reference" or bound)
-        hashes = [file.sha256 for file in self.files]
-        return ModelIdentity(
-            name=self.name,
-            sha256=hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
-            extractor=self.extractor,
-            scale=self.scale,
-            precision=precision,
-            device=str(device),
-            verified=self.verified,
-            preprocessing=f"{self.preprocessing}; {_UNTAGGED}" if reference and not bound else self.preprocessing,
-            pooling=pooling,
-            training_data=self.training_data,
-            licence=self.licence,
-            pixels=PixelWish(self.layout, "reference" if reference else "auto"),
-            files=self.files,
-            every=self.every,
-        )
+
+def _in_use(
+    identity: ModelIdentity, precision: str, device: torch.device, pooling: str, color: Literal["auto", "reference"]
+) -> ModelIdentity:
+    """What results record of the model, once it is known how it will run."""
+    # A head that learnt from video read as BT.601 is shown that, whatever is asked: its card binds it to these pixels.
+    bound = identity.preprocessing.endswith(_UNTAGGED)
+    layout = identity.pixels.layout
+    reference = layout == "rgb24" and (color == "reference" or bound)
+    hashes = [file.sha256 for file in identity.files.values()]
+    return replace(
+        identity,
+        name=as_text(identity.name),
+        sha256=hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        precision=precision,
+        device=str(device),
+        preprocessing=f"{identity.preprocessing}; {_UNTAGGED}" if reference and not bound else identity.preprocessing,
+        pooling=pooling,
+        pixels=PixelWish(layout, "reference" if reference else "auto"),
+    )
 
 
 def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
@@ -189,7 +184,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     card, tensors, digest = load_model(path)
     head = load_head(card, tensors, path)
     backbone: Backbone
-    files: tuple[WeightsInUse, ...] = (WeightsInUse("model" if card.backbone == "lite" else "head", path.name, digest),)
+    files = {"model" if card.backbone == "lite" else "head": _file(path, digest)}
     try:
         if card.backbone == BRISQUE:
             backbone, extractor = BrisqueBackbone(), BRISQUE_SHA256
@@ -203,19 +198,20 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
             backbone = ResNetBackbone()
             network = _load_resnet(backbone, backbone_weights, directory)
             _refuse_other_network(card, network.sha256, path, given=backbone_weights is not None)
-            files, extractor = (*files, network), network.sha256
+            files, extractor = {**files, "backbone": network}, network.sha256
     except (RuntimeError, TypeError, ValueError, IndexError) as err:
         raise ModelError(f"weights do not fit their card: {path}", detail=misfit(err)) from err
     if (taken := head.ann["fc0"].in_features) != backbone.dim:
         fault = f"the head takes {taken} features, the network gives {backbone.dim}"
         raise ModelError(f"weights do not fit their card: {path}", detail=fault)
     s = card.scale
-    return _Parts(
-        name=card.name, backbone=backbone, head=head, calibration=calibration_of(s),
-        scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description), files=files, extractor=extractor,
-        verified=verified, preprocessing=card.preprocessing, training_data=card.training_data, licence=card.licence,
-        layout="rgb24" if card.backbone == "resnet50" else "yuv420p", close=Close(), tau=card.tau, beta=card.beta, every=card.every,
+    identity = ModelIdentity(
+        name=card.name, sha256="", scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description),
+        precision="", device="", verified=verified, preprocessing=card.preprocessing, pooling="",
+        training_data=card.training_data, licence=card.licence, extractor=extractor,
+        pixels=PixelWish("rgb24" if card.backbone == "resnet50" else "yuv420p"), files=files, every=card.every,
     )  # fmt: skip
+    return _Parts(backbone, head, calibration_of(s), identity, Close(), card.tau, card.beta)
 
 
 def _refuse_other_network(card: Card, network: str, path: Path, *, given: bool) -> None:
@@ -243,12 +239,18 @@ def _published(model: PublishedModel, backbone: Path | None, head: Path | None, 
     network = _load_resnet(net, backbone, directory)
     path = head or directory / model.head.name
     found = load_published_head(model, path)
-    files = (network, WeightsInUse("head", path.name, found.sha256))
-    return _Parts(
-        name=model.name, backbone=net, head=found.head, calibration=found.calibration, scale=model.scale,
-        files=files, extractor=network.sha256, preprocessing=model.preprocessing, training_data=model.training_data,
-        verified=[file.sha256 for file in files] == [file.sha256 for file in model.files], licence=model.head.licence, layout="rgb24", close=RESNET_CLOSE,
+    files = {"backbone": network, "head": _file(path, found.sha256)}
+    verified = [file.sha256 for file in files.values()] == [file.sha256 for file in model.files]
+    identity = ModelIdentity(
+        name=model.name, sha256="", scale=model.scale, precision="", device="", verified=verified,
+        preprocessing=model.preprocessing, pooling="", training_data=model.training_data, licence=model.head.licence,
+        extractor=network.sha256, pixels=PixelWish("rgb24"), files=files,
     )  # fmt: skip
+    return _Parts(net, found.head, found.calibration, identity, RESNET_CLOSE)
+
+
+def _file(path: Path, sha256: str) -> WeightsInUse:
+    return WeightsInUse(as_text(path.name), sha256)
 
 
 def _load_resnet(net: ResNetBackbone, weights: Path | None, directory: Path) -> WeightsInUse:
@@ -259,7 +261,7 @@ def _load_resnet(net: ResNetBackbone, weights: Path | None, directory: Path) -> 
     if weights is None:
         refuse_missing("resnet50", [RESNET50], directory)
     net.load_torchvision(load_state(path), path)
-    return WeightsInUse("backbone", path.name, sha256_of(path))
+    return _file(path, sha256_of(path))
 
 
 def calibration_of(scale: Scale) -> Calibration:

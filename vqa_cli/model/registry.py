@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from vqa_cli.errors import ModelError
+from vqa_cli.identity import ScoreScale, WeightsInUse
 from vqa_cli.model.store import WeightFile
-from vqa_cli.values import ScoreScale, WeightsInUse
 
 LITE = "vsfa-lite"
 _RGB = "RGB as ffmpeg's rgb24, ImageNet mean and deviation, whole frame at the scoring size"

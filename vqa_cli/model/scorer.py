@@ -11,13 +11,16 @@ import torch
 from torch import Tensor
 
 from vqa_cli.errors import InputError, ModelError
+from vqa_cli.identity import ModelIdentity
 from vqa_cli.model.extractor import FeatureExtractor
 from vqa_cli.model.heads import Head, HeadStream
 from vqa_cli.model.pooling import BETA, TAU_FRAMES, Pooling, effective_tau, pool_clip
-from vqa_cli.values import ClipScore, FeatureSink, FrameFormat, ModelIdentity
+from vqa_cli.values import ClipScore, FeatureSink, FrameFormat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from vqa_cli.model.order import ScorerOrder
 
 # Cached features that are widened to float32 at once: memory stays flat in the length of the clip.
 _FEATURE_FRAMES = 4096
@@ -74,7 +77,11 @@ class TemporalPooling:
 
 
 class StreamingScorer:
-    """Implements :class:`vqa_cli.values.Scorer` for a backbone with a head."""
+    """Implements :class:`vqa_cli.values.Scorer` for a backbone with a head.
+
+    Attributes:
+        order: how the same is loaded elsewhere; ``None`` where it was put together by hand.
+    """
 
     def __init__(
         self,
@@ -85,6 +92,7 @@ class StreamingScorer:
         *,
         device: torch.device,
         pooling: TemporalPooling | None = None,
+        order: ScorerOrder | None = None,
     ) -> None:
         self.extractor = extractor
         self._head = head
@@ -92,6 +100,7 @@ class StreamingScorer:
         self._identity = identity
         self._device = device
         self._pooling = pooling or TemporalPooling()
+        self.order = order
 
     @property
     def identity(self) -> ModelIdentity:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from vqa_cli.analysis.comparable import MODEL_FIELDS, in_both, other_instructions, preparation
-from vqa_cli.document import ModelInfo, Run, SourceResult
+from vqa_cli.document import Run, SourceResult
+from vqa_cli.identity import ModelIdentity
 
 
 def differences(runs: Sequence[tuple[str, Run]]) -> list[str]:
@@ -50,7 +51,7 @@ def _hashes(run: Run) -> set[str]:
     return {source.source.sha256 for source in run.sources}
 
 
-def _identity(model: ModelInfo | None) -> tuple[str, ...] | None:
+def _identity(model: ModelIdentity | None) -> tuple[str, ...] | None:
     return None if model is None else tuple(getattr(model, field) for field in MODEL_FIELDS)
 
 

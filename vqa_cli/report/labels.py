@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vqa_cli.document import ModelInfo
+from vqa_cli.identity import ModelIdentity
 from vqa_cli.metrics import METRICS
 
 MINUS = "\u2212"
@@ -32,7 +32,7 @@ class MetricLabel:
         return "–" if value is None else _signed(f"{value:+.{self.decimals}f}")
 
 
-def metric_label(key: str, model: ModelInfo | None) -> MetricLabel:
+def metric_label(key: str, model: ModelIdentity | None) -> MetricLabel:
     """Label of a run's metric; ``"model"`` is the no-reference model."""
     if key == "model" and model is not None:
         scale = model.scale

@@ -15,9 +15,10 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from vqa_cli.identity import ModelIdentity
 from vqa_cli.store.content import content_key
 from vqa_cli.store.kinds import FEATURES, SCORES
-from vqa_cli.values import ClipScore, FrameFormat, ModelIdentity, Scorer
+from vqa_cli.values import ClipScore, FrameFormat, Scorer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,6 +95,16 @@ class Seen:
             (folder / "about.json").write_text(json.dumps(sink.about()), encoding="utf-8")
             np.save(scores / "outputs.npy", clip.frame_outputs)
             return clip
+
+    def remember(self, stream: Stream, clip: ClipScore) -> None:
+        """Keep a verdict that was reached elsewhere, without the features: they are large, and stayed there.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        with self.scores.write(stream.key(clip.model.sha256, clip.model)) as entry:
+            if entry is not None:
+                np.save(entry / "outputs.npy", clip.frame_outputs)
 
     def _outputs(self, key: str) -> NDArray[np.float64] | None:
         if (entry := self.scores.find(key)) is None:

@@ -16,13 +16,14 @@ import numpy as np
 from vqa_cli._version import MEASUREMENT
 from vqa_cli.errors import InputError, ModelError, StorageError, VqaError
 from vqa_cli.files import file_sha256
+from vqa_cli.identity import ModelIdentity, PixelWish
 from vqa_cli.measure.score import ScoreRequest, score_file
 from vqa_cli.media.decode import MeasureOrder
 from vqa_cli.media.frames import frame_format, open_frames
 from vqa_cli.media.prefetch import prefetch
 from vqa_cli.media.raw import SUFFIXES, RawFormat, build_raw_argv, count_raw_frames
 from vqa_cli.train.features import Provenance, features_path, read_provenance, write_features
-from vqa_cli.values import ClipScore, ColourTags, FeatureSink, FrameFormat, ModelIdentity, PixelWish, Size
+from vqa_cli.values import ClipScore, ColourTags, FeatureSink, FrameFormat, Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

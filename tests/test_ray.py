@@ -1,0 +1,210 @@
+"""Ladders on a Ray cluster of one-core nodes, all on this machine: the document is the local one, whatever dies meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import FFMPEG, PATIENCE_S, make_clip
+
+from vqa_cli.document import Run
+from vqa_cli.events import Note, RungDone
+from vqa_cli.ladder.job import LadderJob
+from vqa_cli.ladder.pipeline import LadderOutcome, run_ladder
+from vqa_cli.model.load import load_scorer
+from vqa_cli.settings import LadderSettings
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'vqa-cli[ray]'")
+pytestmark = [
+    pytest.mark.ffmpeg,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning"),
+]
+
+from vqa_cli.cluster.place import RayCluster, join  # noqa: E402
+
+# What differs between two runs of the same ladder.
+TIMES = {"wall_s", "cpu_s", "fps"}
+
+
+class Nodes:
+    """A cluster whose head has no CPU, and workers of one each."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 2**27})
+        self.address: str = self.cluster.address
+
+    def add(self, **env: str) -> Any:
+        return self.cluster.add_node(num_cpus=1, object_store_memory=2**27, env_vars=env)
+
+    def kill(self, node: Any) -> None:
+        self.cluster.remove_node(node, allow_graceful=False)
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    cluster = Nodes()
+    cluster.add()
+    yield cluster
+    cluster.cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def place(nodes: Nodes) -> Iterator[RayCluster]:
+    with join(nodes.address, None) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("titles")
+    return [make_clip(folder / f"{name}.mp4", size="192x108", rate=rate) for name, rate in (("a", "25"), ("b", "30"))]
+
+
+def settings(*crf: int, **changes: object) -> LadderSettings:
+    codec = {"encoder": "libx264", "preset": "ultrafast", "crf": crf or (20, 30)}
+    base = {"display": 108, "heights": [72, 108], "codecs": [codec], "metrics": ["psnr"], "threads": 1}
+    return LadderSettings.model_validate(base | changes)
+
+
+def same(run: Run) -> object:
+    """All of a document but times and how it was called."""
+
+    def bare(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: bare(part) for key, part in value.items() if key not in TIMES}
+        return [bare(part) for part in value] if isinstance(value, list) else value
+
+    return bare(run.model_dump(mode="json", exclude={"created", "command"}))
+
+
+def notes_of(job: LadderJob, also: Callable[[object], None] = lambda event: None) -> tuple[LadderOutcome, list[str]]:
+    notes: list[str] = []
+
+    def watch(event: object) -> None:
+        if isinstance(event, Note) and event.text.startswith("node "):
+            notes.append(event.text)
+        also(event)
+
+    return run_ladder(job, watch), notes
+
+
+def test_one_node_and_three_give_the_local_document(
+    nodes: Nodes, place: RayCluster, clips: list[Path], tmp_path: Path
+) -> None:
+    scorer = load_scorer(precision="fp32")
+
+    def run(on: RayCluster | None, keep: str) -> LadderOutcome:
+        job = LadderJob(clips, settings(), scorer, keep=tmp_path / keep, **({"place": on} if on else {}))
+        return run_ladder(job)
+
+    local, one = run(None, "kept"), run(place, "kept")
+    nodes.add()
+    nodes.add()
+    three = run(place, "kept")
+    assert [rung.status for source in local.run.sources for rung in source.rungs] == ["ok"] * 8
+    assert same(one.run) == same(local.run) == same(three.run)
+    for other in (one, three):
+        assert list(other.frames) == list(local.frames)
+        for key, values in local.frames.items():
+            assert {name: list(v) for name, v in other.frames[key].items()} == {k: list(v) for k, v in values.items()}
+    assert len(list((tmp_path / "kept").rglob("*.mp4"))) == 8
+
+
+def test_what_ran_on_a_node_that_dies_runs_again_elsewhere(nodes: Nodes, place: RayCluster, clips: list[Path]) -> None:
+    lost = nodes.add()
+    gone = []
+
+    def kill(event: object) -> None:
+        if isinstance(event, RungDone) and not gone:
+            gone.append(lost.node_id)
+            nodes.kill(lost)
+
+    job = LadderJob(clips, settings(18, 22, 26, 30, 34, 38), None, place=place)
+    outcome, notes = notes_of(job, kill)
+    assert same(outcome.run) == same(run_ladder(LadderJob(clips, job.settings, None)).run)
+    assert [note for note in notes if gone[0][:8] in note] in (
+        [], [f"node {gone[0][:8]} is gone; its rungs run again elsewhere"]
+    )  # fmt: skip
+
+
+def test_a_node_with_another_ffmpeg_is_refused_by_name(
+    nodes: Nodes, place: RayCluster, clips: list[Path], tmp_path: Path
+) -> None:
+    other = tmp_path / "other-ffmpeg"
+    other.write_text(f'#!/bin/sh\nexec "{FFMPEG}" "$@"\n')
+    other.chmod(0o755)
+    node = nodes.add(IMAGEIO_FFMPEG_EXE=str(other))
+    try:
+        outcome, notes = notes_of(LadderJob(clips, settings(), None, place=place))
+    finally:
+        nodes.kill(node)
+    assert [rung.status for source in outcome.run.sources for rung in source.rungs] == ["ok"] * 8
+    (note,) = [note for note in notes if "is not used" in note]
+    assert node.node_id[:8] in note and f"has another ffmpeg: {other}" in note
+
+
+def test_a_killed_driver_and_an_interrupted_one_leave_no_encoder_and_resume(nodes: Nodes, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "unlike-others.mp4", size="192x108", rate="25", seconds=4)
+    program = [sys.executable, "-m", "vqa_cli", "ladder", clip, "--on", "ray", "--model", "none", "--metric", "psnr"]
+    flags = [
+        "--codec",
+        "x264",
+        "--encoder-preset",
+        "veryslow",
+        "--height",
+        "108",
+        "--crf",
+        "18:48:1",
+        "--display",
+        "108",
+    ]
+    command = [*map(str, program), *flags, "--threads", "1", "--cache-dir", "cache", "-o", "out"]
+
+    def run_until(number: signal.Signals, wanted: Callable[[str], bool], count: int) -> tuple[int, list[str]]:
+        env = os.environ | {"RAY_ADDRESS": nodes.address}
+        driver = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True)
+        assert driver.stderr is not None
+        lines: list[str] = []
+        for line in driver.stderr:
+            lines.append(line.rstrip())
+            if sum(map(wanted, lines)) == count:
+                driver.send_signal(number)
+                break
+        lines += driver.stderr.read().splitlines()
+        return driver.wait(PATIENCE_S), lines
+
+    code, lines = run_until(signal.SIGKILL, lambda line: line.startswith("["), 2)
+    assert code == -signal.SIGKILL, lines
+    wait_for(lambda: not encoders(clip))
+    code, lines = run_until(signal.SIGINT, lambda line: line.startswith("[") and "(from the cache)" not in line, 2)
+    assert code == 130, lines
+    assert lines[-1] == "error: interrupted; what was finished is in the cache"
+    assert sum("(from the cache)" in line for line in lines) >= 2
+    assert not encoders(clip)
+
+
+def encoders(clip: Path) -> list[str]:
+    """Programs that run with this clip in their command line."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return [line for line in lines if str(clip) in line and "ffmpeg" in line]
+
+
+def wait_for(come: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not come():
+        assert time.monotonic() < until
+        time.sleep(0.1)

@@ -1,0 +1,289 @@
+"""Carries tasks out on a Ray cluster: encodes as tasks, measuring by the crew, results into the driver's own store."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vqa_cli.cluster import work
+from vqa_cli.cluster.crew import Crew, Member
+from vqa_cli.cluster.travel import Made, Outfit, Parcel, Unfit, seal
+from vqa_cli.errors import InputError, ToolError
+from vqa_cli.files import replacing
+from vqa_cli.ladder import steps
+from vqa_cli.ladder.executor import OnNote, OnProgress
+from vqa_cli.ladder.outcome import Outcome, failed
+from vqa_cli.ladder.steps import Judged, Site
+from vqa_cli.ladder.task import LadderTask, RungTask, SourceTask
+from vqa_cli.store.rungs import Rungs
+from vqa_cli.values import ClipScore
+
+# How often a task is begun again because its node or process died.
+LOSSES = 3
+_WAIT_S, _STOP_S, _LONELY_S = 1.0, 5.0, 30.0
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What is done on nodes; another one where the driver itself is measured."""
+
+    encode: Any = work.encode
+    measurer: type = work.Measurer
+
+
+@dataclass
+class _Flight:
+    """A task in work. It waits for ``ref``; with an encode and without ``ref`` it waits for a member of the crew."""
+
+    number: int
+    task: LadderTask
+    losses: int = 0
+    ref: Any = None
+    parcel: Any = None
+    made: Made | None = None
+    member: Member | None = None
+
+
+class RayExecutor:
+    """An :class:`vqa_cli.ladder.executor.Executor` whose sites are the nodes of a cluster.
+
+    Args:
+        site: the driver's: its store, and the programs that documents name.
+        cache: folder of that store.
+        workers: tasks in work at once; ``None`` for twice as many as the nodes can encode at once.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        outfit: Outfit,
+        cache: Path | None,
+        workers: int | None,
+        *,
+        gpu: bool,
+        todo: Steps | None = None,
+    ) -> None:
+        import ray
+
+        todo = todo or Steps()
+        self._ray: Any = ray
+        self._site, self._cache, self._workers = site, cache, workers
+        self._run, self._sealed = outfit.run, seal(outfit)
+        self._crew = Crew(self._sealed, outfit.threads, gpu=gpu, measurer=todo.measurer)
+        self._encode: Any = ray.remote(todo.encode)
+        self._board: Any = ray.remote(work.Board).options(num_cpus=0, max_restarts=-1).remote()
+        self._flights: dict[int, _Flight] = {}
+        self._queue: deque[_Flight] = deque()
+        self._number = 0
+        self._told: Any = None
+
+    def run(self, tasks: Iterable[LadderTask], on_progress: OnProgress, on_note: OnNote) -> Iterator[Outcome]:
+        """See :class:`vqa_cli.ladder.executor.Executor`."""
+        waiting, more, lonely = iter(tasks), True, time.monotonic()
+        try:
+            self._crew.muster(on_note)
+            while more or self._flights:
+                while more and len(self._flights) < self._window:
+                    if (task := next(waiting, None)) is None:
+                        more = False
+                    elif (known := self._recall(task)) is not None:
+                        yield known
+                    else:
+                        self._begin(self._flight(task))
+                yield from self._assign()
+                for ref in self._landed():
+                    yield from self._take(ref, on_note)
+                self._crew.look(on_note)
+                self._progress(on_progress)
+                if self._crew.slots:
+                    lonely = time.monotonic()
+                elif time.monotonic() - lonely > _LONELY_S:
+                    on_note("the cluster has no node with a CPU; waiting for one")
+                    lonely = float("inf")
+        except BaseException:
+            self._abandon()
+            raise
+
+    def close(self) -> None:
+        """Let the crew go."""
+        self._crew.dismiss(self._run)
+
+    @property
+    def _window(self) -> int:
+        return self._workers or max(2, 2 * self._crew.slots)
+
+    def _recall(self, task: LadderTask) -> Outcome | None:
+        """What the driver's store knows, from machines like any of the cluster's."""
+        sites = (self._site, *(self._like(simd) for simd in sorted(self._crew.simds)))
+        return next((known for site in sites if (known := steps.recall(task, site)) is not None), None)
+
+    def _like(self, simd: str) -> Site:
+        return replace(self._site, rungs=Rungs(self._cache, machine=simd))
+
+    def _flight(self, task: LadderTask) -> _Flight:
+        self._number += 1
+        return _Flight(self._number, task)
+
+    def _begin(self, flight: _Flight) -> None:
+        self._flights[flight.number] = flight
+        flight.ref = flight.parcel = flight.made = flight.member = None
+        if isinstance(flight.task, SourceTask):
+            self._queue.append(flight)
+            return
+        barred = ",".join(sorted(self._crew.barred(flight.task.source.sha256)))
+        encode = self._encode.options(
+            num_cpus=self._crew.cpus, num_returns=2, max_retries=0,
+            label_selector={"ray.io/node-id": f"!in({barred})"} if barred else None,
+        )  # fmt: skip
+        flight.ref, flight.parcel = encode.remote(self._sealed, flight.task, self._board, flight.number)
+
+    def _assign(self) -> Iterator[Outcome]:
+        """Give what waits to be measured to members of the crew with nothing to do."""
+        for _ in range(len(self._queue)):
+            flight = self._queue.popleft()
+            task = flight.task
+            member = self._crew.pick(task.source.sha256, flight.made.node.id if flight.made else None)
+            if member is None:
+                if why := self._crew.hopeless(task.source.sha256):
+                    yield self._end(
+                        flight, failed(task, InputError(f"no node can work on it; {why.node.name}: {why.reason}"))
+                    )
+                else:
+                    self._queue.append(flight)
+                continue
+            member.busy, flight.member = True, member
+            handle = member.handle
+            flight.ref = (
+                handle.score.remote(task)
+                if isinstance(task, SourceTask)
+                else handle.measure.remote(task, flight.parcel)
+            )
+
+    def _landed(self) -> list[Any]:
+        """References to what has come, waiting a moment for the first."""
+        refs = [flight.ref for flight in self._flights.values() if flight.ref is not None]
+        refs += self._crew.awaited
+        if not refs:
+            time.sleep(_WAIT_S)
+            return []
+        done, rest = self._ray.wait(refs, num_returns=1, timeout=_WAIT_S)
+        if done and rest:
+            done += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        return list(done)
+
+    def _take(self, ref: Any, on_note: OnNote) -> Iterator[Outcome]:
+        if ref in self._crew.awaited:
+            self._crew.hear(ref, on_note)
+            return
+        flight = next((flight for flight in self._flights.values() if flight.ref == ref), None)
+        if flight is None:  # its node was refused meanwhile
+            return
+        try:
+            came = self._ray.get(ref)
+        except self._ray.exceptions.RayError as err:
+            yield from self._lost(flight, err)
+            return
+        if flight.member is not None:
+            flight.member.busy = False
+        if isinstance(came, Unfit):
+            self._crew.refuse(came, on_note)
+            yield from self._again(flight)
+        elif isinstance(came, Made):
+            flight.made, flight.ref = came, None
+            self._queue.append(flight)
+        else:
+            yield self._end(flight, self._outcome(flight, came))
+
+    def _lost(self, flight: _Flight, err: Exception) -> Iterator[Outcome]:
+        """What to do about a task whose node or process died; an error in our own code is none of that."""
+        of_ours = isinstance(err, self._ray.exceptions.RayTaskError)
+        if of_ours and not isinstance(getattr(err, "cause", None), self._ray.exceptions.RayError):
+            raise err
+        if flight.member is not None:
+            self._crew.drop(flight.member)
+        flight.losses += 1
+        if flight.losses > LOSSES:
+            reason = f"lost {flight.losses} times with its node or its process: {type(err).__name__}"
+            yield self._end(flight, failed(flight.task, ToolError(reason)))
+        else:
+            self._begin(flight)
+
+    def _again(self, flight: _Flight) -> Iterator[Outcome]:
+        """Begin anew what a node refused, unless all do."""
+        if why := self._crew.hopeless(flight.task.source.sha256):
+            reason = f"no node can work on it; {why.node.name}: {why.reason}"
+            yield self._end(flight, failed(flight.task, InputError(reason)))
+        else:
+            self._begin(flight)
+
+    def _outcome(self, flight: _Flight, came: Judged | ClipScore | Outcome) -> Outcome:
+        """Remember what was measured, and make the outcome of it."""
+        task = flight.task
+        if isinstance(task, SourceTask) and isinstance(came, ClipScore):
+            clip = _own(came)
+            self._site.viewer.remember(task.viewing, task.content, clip)
+            return steps.source_outcome(task, clip)
+        if not (isinstance(task, RungTask) and isinstance(came, Judged) and flight.made is not None):
+            assert not isinstance(came, Judged | ClipScore)
+            return came
+        values = {name: frames.copy() for name, frames in came.values.items()}
+        judged = replace(came, clip=_own(came.clip) if came.clip else None, values=values)
+        if judged.whole:
+            self._like(flight.made.simd).rungs.store(task.key, judged.measured, judged.values)
+        if judged.clip is not None:
+            self._site.viewer.remember(task.viewing, judged.measured.encode.sha256, judged.clip)
+        self._keep(task, flight.parcel)
+        return steps.rung_outcome(task, judged, self._site)
+
+    def _keep(self, task: RungTask, parcel: Any) -> None:
+        if task.keep is None:
+            return
+        came: Parcel = self._ray.get(parcel)
+        with replacing(Path(task.keep)) as staged:
+            if came.content is not None:
+                came.content.tofile(staged)
+            elif came.path is not None:
+                shutil.move(came.path, staged)
+
+    def _end(self, flight: _Flight, outcome: Outcome) -> Outcome:
+        del self._flights[flight.number]
+        return outcome
+
+    def _progress(self, on_progress: OnProgress) -> None:
+        if self._told is None:
+            self._told = self._board.take.remote()
+        if not self._ray.wait([self._told], timeout=0)[0]:
+            return
+        try:
+            shares: dict[int, float] = self._ray.get(self._told)
+        except self._ray.exceptions.RayError:
+            shares = {}  # it died with its node, and lives elsewhere by now
+        self._told = None
+        for number, share in shares.items():
+            if (flight := self._flights.get(number)) is not None:
+                on_progress(flight.task, share)
+
+    def _abandon(self) -> None:
+        """End what is in work: encodes so that they clean up, then whoever did not listen."""
+        encodes = [flight.ref for flight in self._flights.values() if flight.ref is not None and flight.member is None]
+        self._flights.clear()
+        self._queue.clear()
+        try:
+            for ref in encodes:
+                self._ray.cancel(ref, force=False)
+            rest = self._ray.wait(encodes, num_returns=len(encodes), timeout=_STOP_S)[1] if encodes else []
+            for ref in rest:
+                self._ray.cancel(ref, force=True)
+        except (self._ray.exceptions.RayError, ConnectionError, RuntimeError):
+            pass  # the cluster has gone
+        self._crew.dismiss(self._run)
+
+
+def _own(clip: ClipScore) -> ClipScore:
+    """A copy whose arrays hold nothing of Ray's object store back."""
+    return replace(clip, frame_scores=clip.frame_scores.copy(), frame_outputs=clip.frame_outputs.copy())

@@ -1,0 +1,119 @@
+"""A Ray cluster as the place of a job."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vqa_cli.cluster.executor import RayExecutor
+from vqa_cli.cluster.travel import Outfit
+from vqa_cli.errors import StorageError, ToolError, UsageError, first_line
+from vqa_cli.ladder.executor import Executor
+from vqa_cli.ladder.job import LadderJob
+from vqa_cli.ladder.steps import Site
+from vqa_cli.media.binaries import cpu_count
+from vqa_cli.model.order import ScorerOrder
+from vqa_cli.values import Scorer, optional_path
+
+# What `ray.init` calls a cluster of this machine alone.
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class RayCluster:
+    """A :class:`vqa_cli.ladder.executor.Place`, connected.
+
+    Attributes:
+        alone: Ray runs on this machine alone.
+        shared: folder that all nodes see.
+    """
+
+    alone: bool
+    shared: Path | None = None
+
+    @contextmanager
+    def open(self, job: LadderJob, site: Site) -> Iterator[Executor]:
+        """See :class:`vqa_cli.ladder.executor.Place`."""
+        with self._folder(site) as shared:
+            outfit = Outfit(
+                run=uuid.uuid4().hex,
+                ffmpeg=_anywhere(job.ffmpeg, site.ffmpeg.path), ffmpeg_sha256=site.ffmpeg.sha256,
+                encode_ffmpeg=_anywhere(job.encode_ffmpeg, site.encode_ffmpeg.path),
+                encode_sha256=site.encode_ffmpeg.sha256,
+                scorer=(order := _order(site.scorer)), threads=job.settings.threads, shared=shared,
+            )  # fmt: skip
+            gpu = order is not None and order.device != "cpu"
+            executor = RayExecutor(site, outfit, optional_path(job.cache_dir), job.workers, gpu=gpu)
+            try:
+                yield executor
+            finally:
+                executor.close()
+
+    @contextmanager
+    def _folder(self, site: Site) -> Iterator[str | None]:
+        """A folder of this run in the shared one, gone afterwards."""
+        parent = site.scratch if self.alone else self.shared
+        if parent is None:
+            yield None
+            return
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="vqa-", dir=parent.absolute(), ignore_cleanup_errors=True)
+        except OSError as err:
+            raise StorageError(
+                f"cannot write the shared folder {parent}", detail=err.strerror, hint="--shared DIR"
+            ) from err
+        with folder as name:
+            os.chmod(name, 0o777)  # nodes may run as other users
+            yield name
+
+
+@contextmanager
+def join(address: str, shared: Path | None) -> Iterator[RayCluster]:
+    """Connect to a cluster, or start one of this machine alone.
+
+    Args:
+        address: :data:`LOCAL`, ``ray://HOST:PORT``, or what else ``ray.init`` takes.
+
+    Raises:
+        UsageError: Ray is not installed.
+        ToolError: nobody answers, or another version of Ray or Python.
+    """
+    try:
+        import ray
+    except ImportError as err:
+        raise UsageError("Ray is not installed", hint="pip install 'vqa-cli[ray]'") from err
+    alone = address == LOCAL
+    told: dict[str, Any] = {"num_cpus": cpu_count(), "include_dashboard": False} if alone else {}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **told)
+    except (ConnectionError, RuntimeError, ValueError, ImportError, TimeoutError) as err:
+        raise ToolError(f"cannot join Ray at {address}", detail=first_line(err)) from err
+    finally:
+        for number, handler in handlers.items():  # Ray puts its own there
+            signal.signal(number, handler)
+    try:
+        yield RayCluster(alone, shared)
+    finally:
+        with suppress(Exception):
+            ray.shutdown()
+
+
+def _anywhere(name: str | None, found: Path) -> str | None:
+    """A program as any node finds it: by a bare name on its own PATH, else by its full path."""
+    return name if name is None or os.sep not in name else str(found)
+
+
+def _order(scorer: Scorer | None) -> ScorerOrder | None:
+    if scorer is None:
+        return None
+    if not isinstance(order := getattr(scorer, "order", None), ScorerOrder):
+        raise UsageError("this scorer cannot be loaded on other machines", hint="load it by vqa_cli.load_scorer")
+    return order
