@@ -60,7 +60,7 @@ def test_limits_come_before_the_hull() -> None:
     assert [p.kbps for p in free.hull] == [100, 400, 1600]
     (found,) = recommend(make_run(rungs), Constraints(max_kbps=1500))
     assert [p.kbps for p in found.chosen] == [100, 400, 1400]
-    assert found.notes == ("1 of 4 rungs are outside the bitrate or time limits",)
+    assert found.notes[0] == "1 of 4 rungs are outside the limits on single rungs"
 
 
 def faster(rungs: list[RungResult], speed: str) -> list[RungResult]:

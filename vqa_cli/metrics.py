@@ -17,6 +17,20 @@ _NUMBER = r"(-?inf|nan|-?[\d.]+)"
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What a metric's numbers are to viewers.
+
+    Attributes:
+        noticeable: the least step that half of them notice.
+        poor, excellent: the range within which a picture is worth its rate.
+    """
+
+    noticeable: float
+    poor: float
+    excellent: float
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """One full-reference metric.
 
@@ -31,6 +45,7 @@ class Metric:
         peak: value of equal frames in dB per bit of depth and beyond, where these would be infinite; ``None`` elsewhere.
         saturation: from here on more rate need not raise it; ``None`` where it goes on rising.
         default_drop: the gate's default limit for a drop of the mean.
+        seen: what its numbers are to viewers; ``None`` where nobody has published that.
     """
 
     name: str
@@ -45,6 +60,7 @@ class Metric:
     pattern: str | None = None
     peak: tuple[float, float] | None = None
     saturation: float | None = None
+    seen: Seen | None = None
 
     @property
     def log(self) -> str:
@@ -69,14 +85,18 @@ class Metric:
 
 
 _DB = (6.0, 12.0)
+# Six points are about one just noticeable difference (J. Ozer, "Finding the Just Noticeable Difference with Netflix VMAF",
+# 2017). 40 is "poor" where 20 is "bad" and 100 "excellent" (Z. Li et al., "VMAF: The journey continues", Netflix, 2018).
+# Beyond 95 few viewers tell an encode from its source: by convention ladders end there.
+_VMAF_SEEN = Seen(noticeable=6.0, poor=40.0, excellent=95.0)
 TABLE = (
     Metric(
         "vmaf", "VMAF", "Netflix's fused metric (v0.6.1), against the source at the display size.", "0–100", 1,
-        "libvmaf", 1.0, model="version=vmaf_v0.6.1", saturation=99.5,
+        "libvmaf", 1.0, model="version=vmaf_v0.6.1", saturation=99.5, seen=_VMAF_SEEN,
     ),
     Metric(
         "vmaf_neg", "VMAF NEG", "VMAF that gives no credit for sharpening and other enhancement.", "0–100", 1,
-        "libvmaf", 1.0, model="version=vmaf_v0.6.1neg", saturation=99.5,
+        "libvmaf", 1.0, model="version=vmaf_v0.6.1neg", saturation=99.5, seen=_VMAF_SEEN,
     ),
     Metric(
         "psnr", "PSNR", "Peak signal-to-noise ratio of luma; equal frames count as the ceiling of the bit depth.", "dB", 2,

@@ -80,22 +80,27 @@ class FixedRung(_Strict):
 
 
 class Constraints(_Strict):
-    """What the recommended ladder must keep to; ``None`` means "do not care".
+    """What the recommended ladder must keep to; ``None`` is the metric's or the usual value, see docs/decide.md.
 
-    ``min_step`` and ``top_quality`` are in units of ``metric``; ``max_delta_to_source`` is the most that the top rung
-    may lie below the source's own score on the model's scale; ``knee_kbps_per_point`` ends the ladder where one more
-    point costs more than that; ``max_encode_s_per_s`` is encoder CPU time for a second of video.
+    ``min_step`` and ``top_quality`` are in units of ``metric``; ``min_ratio`` and ``max_ratio`` say how far the rates of
+    neighbours are apart; ``max_delta_to_source`` is the most that the top rung may lie below the source's own score on
+    the model's scale; ``knee_kbps_per_point`` ends the ladder where one more point costs more than that;
+    ``max_encode_s_per_s`` is encoder CPU time for a second of video; without ``interpolate`` only rungs that were
+    measured are recommended.
     """
 
     metric: str | None = None
     max_rungs: int | None = Field(default=None, ge=1)
     min_kbps: float | None = Field(default=None, gt=0)
     max_kbps: float | None = Field(default=None, gt=0)
-    min_step: float | None = Field(default=None, gt=0)
+    min_step: float | None = Field(default=None, ge=0)
+    min_ratio: float | None = Field(default=None, ge=1)
+    max_ratio: float | None = Field(default=None, gt=1)
     top_quality: float | None = None
     max_delta_to_source: float | None = Field(default=None, ge=0)
     knee_kbps_per_point: float | None = Field(default=None, gt=0)
     max_encode_s_per_s: float | None = Field(default=None, gt=0)
+    interpolate: bool = True
 
 
 class LadderSettings(_Strict):

@@ -22,7 +22,8 @@ _LEAST_SHARE = 0.002
 class Point:
     """One rung on a curve: achieved video bitrate in kb/s, quality in the metric's unit, CPU seconds of its encode.
 
-    ``codec`` is encoder and speed, ``mode`` how the rate was controlled.
+    ``codec`` is encoder and speed, ``mode`` how the rate was controlled, ``setting`` at what rate as text. What was not
+    ``measured`` is read off the curve between rungs that were.
     """
 
     rung: str
@@ -33,6 +34,9 @@ class Point:
     cpu_s: float
     codec: str = ""
     mode: str = "crf"
+    crf: float | None = None
+    setting: str = ""
+    measured: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,8 @@ def points(source: SourceResult, metric: str, pooling: str = "mean") -> list[tup
                 rung.encode.cpu_s,
                 codec_name(rung),
                 rung.rate.mode,
+                rung.rate.crf,
+                rung.rate.label,
             )
             found.append((rung, point))
     return sorted(found, key=lambda pair: pair[1].kbps)

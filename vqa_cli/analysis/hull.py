@@ -35,6 +35,17 @@ def convex_hull(points: Sequence[Point]) -> list[Point]:
     return hull
 
 
+def rate_at(hull: Sequence[Point], quality: float) -> float:
+    """The rate at which a hull reaches a quality, between rungs on the line over log rate, at its ends theirs."""
+    if quality <= hull[0].quality:
+        return hull[0].kbps
+    for a, b in itertools.pairwise(hull):
+        if quality <= b.quality:
+            share = (quality - a.quality) / (b.quality - a.quality)
+            return float(a.kbps * (b.kbps / a.kbps) ** share)
+    return hull[-1].kbps
+
+
 def codec_hulls(points: Iterable[Point]) -> dict[str, list[Point]]:
     """The hull over all sizes of each codec (encoder and speed), codecs by their first point."""
     groups: dict[str, list[Point]] = {}

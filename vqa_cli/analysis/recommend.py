@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from vqa_cli.analysis.audience import Audience
+from vqa_cli.analysis.between import between
 from vqa_cli.analysis.curves import Point, codec_name, default_metric, mixed_modes, points, refuse_doubled_names
 from vqa_cli.analysis.hull import Crossover, convex_hull, crossovers
+from vqa_cli.analysis.ladders import Binding, Choice, Ladder
+from vqa_cli.analysis.limits import default_audience, limits_of, scale_of
+from vqa_cli.analysis.wasted import Wasted, wasted_of
 from vqa_cli.document import Run, RungResult, SourceResult
 from vqa_cli.errors import UsageError
 from vqa_cli.settings import Constraints
-
-_DEFAULT_RUNGS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Wasted:
-    """A rung that another one beats: no better, and no cheaper."""
-
-    rung: str
-    beaten_by: str
-    saves_kbps: float
-    loses: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +23,16 @@ class Recommendation:
 
     Attributes:
         codec: encoder and speed, or ``"all codecs"``.
-        chosen: rungs to ship.
-        hull: all rungs on the convex hull of those within the bitrate and time limits.
+        chosen: rungs to ship; those that are not ``measured`` lie between measured CRFs.
+        hull: all measured rungs on the convex hull of those within the limits on single rungs.
         wasted: dominated rungs with what beats them.
         crossovers: where the hull changes size.
         saves_kbps, saves_cpu_s: bitrate and encoder time of the wasted rungs: what dropping them saves.
-        notes: what the constraints did.
+        expected: mean quality that viewers get, where what is beyond the ceiling does not count.
+        audience: the throughput of viewers, as text.
+        above_source: rungs to ship at more bitrate than the source itself has.
+        bindings: limits without which viewers would get more.
+        notes: what else there is to know.
     """
 
     source: str
@@ -48,6 +44,10 @@ class Recommendation:
     crossovers: tuple[Crossover, ...]
     saves_kbps: float
     saves_cpu_s: float
+    expected: float
+    audience: str
+    above_source: tuple[Point, ...]
+    bindings: tuple[Binding, ...]
     notes: tuple[str, ...]
 
 
@@ -55,129 +55,100 @@ ALL_CODECS = "all codecs"
 
 
 def recommend(
-    run: Run, constraints: Constraints, metric: str | None = None, *, across: bool = False
+    run: Run,
+    constraints: Constraints,
+    metric: str | None = None,
+    *,
+    across: bool = False,
+    audience: Audience | None = None,
 ) -> list[Recommendation]:
     """One recommendation per source and codec (encoder and speed), or ``across`` all codecs one per source.
+
+    It is the ladder from which viewers expect the most quality: see :mod:`vqa_cli.analysis.optimum`.
+
+    Args:
+        audience: throughputs of viewers; each title's own rates where nobody knows them.
 
     Raises:
         UsageError: the run did not measure the metric.
         InputError: two sources of one name.
     """
-    refuse_doubled_names(run)
-    wanted = metric or constraints.metric or default_metric(run)
-    if wanted != "model" and wanted not in run.metrics:
-        raise UsageError(f"the run did not measure {wanted}; it has {', '.join(run.metrics) or 'the model alone'}")
+    wanted = chosen_metric(run, constraints, metric)
     found = []
     for source in run.sources:
         every = points(source, wanted)
         for codec in [ALL_CODECS] if across else dict.fromkeys(codec_name(rung) for rung in source.rungs):
             pairs = [pair for pair in every if across or pair[1].codec == codec]
             if pairs:
-                found.append(_one(source, codec, wanted, pairs, constraints))
+                choice = choose(run, source, pairs, constraints, wanted, audience)
+                found.append(_one(source, codec, wanted, pairs, choice))
     return found
 
 
-def _one(
-    source: SourceResult, codec: str, metric: str, pairs: list[tuple[RungResult, Point]], c: Constraints
-) -> Recommendation:
-    every = [point for _, point in pairs]
-    notes: list[str] = []
-    # The limits come before the hull: what only a forbidden rung beats is the best that may be shipped.
-    allowed = [p for p in every if _allowed(p, source, c)]
-    hull = convex_hull(allowed)
-    if len(allowed) < len(every):
-        notes.append(f"{len(every) - len(allowed)} of {len(every)} rungs are outside the bitrate or time limits")
-    if mixed := mixed_modes(allowed):
-        notes.append(mixed)
-    usable = _until_top(hull, {point.rung: rung for rung, point in pairs}, c, notes)
-    usable = _until_knee(usable, c, notes)
-    usable = _spaced(usable, c.min_step)
-    chosen = thin(usable, c.max_rungs or _DEFAULT_RUNGS)
-    wasted = _wasted(allowed)
-    dropped = [p for p in allowed if p.rung in {item.rung for item in wasted}]
-    return Recommendation(
-        source.source.name, codec, metric, tuple(chosen), tuple(hull), tuple(wasted),
-        tuple(crossovers(hull, every)), sum(p.kbps for p in dropped), sum(p.cpu_s for p in dropped), tuple(notes),
-    )  # fmt: skip
+def chosen_metric(run: Run, constraints: Constraints, metric: str | None) -> str:
+    """The metric that decides.
+
+    Raises:
+        UsageError: the run did not measure it.
+        InputError: two sources of one name.
+    """
+    refuse_doubled_names(run)
+    wanted = metric or constraints.metric or default_metric(run)
+    if wanted != "model" and wanted not in run.metrics:
+        raise UsageError(f"the run did not measure {wanted}; it has {', '.join(run.metrics) or 'the model alone'}")
+    return wanted
 
 
-def _allowed(point: Point, source: SourceResult, c: Constraints) -> bool:
-    duration = source.source.duration_s
-    return (
-        (c.min_kbps is None or point.kbps >= c.min_kbps)
-        and (c.max_kbps is None or point.kbps <= c.max_kbps)
-        and (c.max_encode_s_per_s is None or point.cpu_s <= c.max_encode_s_per_s * duration)
+def choose(
+    run: Run,
+    source: SourceResult,
+    pairs: Sequence[tuple[RungResult, Point]],
+    constraints: Constraints,
+    metric: str,
+    audience: Audience | None,
+) -> Choice:
+    """Everything that decides the ladder of one source and codec, whose rungs ``pairs`` are."""
+    measured = [point for _, point in pairs]
+    scale = scale_of(run, metric)
+    curves = between(measured)
+    return Choice(
+        points=[*measured, *curves] if constraints.interpolate else measured,
+        audience=audience or default_audience([*measured, *curves], scale),
+        scale=scale,
+        limits=limits_of(constraints, scale),
+        duration_s=source.source.duration_s,
+        deltas={r.id: r.score.delta_to_source for r, _ in pairs if r.score and r.score.delta_to_source is not None},
     )
 
 
-def _until_top(usable: list[Point], rungs: dict[str, RungResult], c: Constraints, notes: list[str]) -> list[Point]:
-    """Rungs up to the first that meets what is asked of the top: a quality, or nearness to the source."""
-    if c.top_quality is None and c.max_delta_to_source is None:
-        return usable
-    for index, point in enumerate(usable):
-        score = rungs[point.rung].score
-        delta = score.delta_to_source if score else None
-        good = c.top_quality is None or point.quality >= c.top_quality
-        near = c.max_delta_to_source is None or (delta is not None and delta >= -c.max_delta_to_source)
-        if good and near:
-            return usable[: index + 1]
-    notes.append("no rung reaches the quality asked for at the top")
-    return usable
+def _one(
+    source: SourceResult, codec: str, metric: str, pairs: Sequence[tuple[RungResult, Point]], choice: Choice
+) -> Recommendation:
+    every = [point for _, point in pairs]
+    ladder = choice.best()
+    allowed = [p for p in choice.allowed() if p.measured]
+    hull = convex_hull(allowed)
+    wasted = wasted_of(allowed)
+    own = source.source.video_bitrate_kbps
+    dropped = [p for p in allowed if p.rung in {item.rung for item in wasted}]
+    return Recommendation(
+        source.source.name, codec, metric, ladder.rungs, tuple(hull), tuple(wasted), tuple(crossovers(hull, every)),
+        sum(p.kbps for p in dropped), sum(p.cpu_s for p in dropped), ladder.expected, choice.audience.text,
+        tuple(p for p in ladder.rungs if p.kbps > own > 0), ladder.bindings, tuple(_notes(every, allowed, ladder, choice)),
+    )  # fmt: skip
 
 
-def _until_knee(usable: list[Point], c: Constraints, notes: list[str]) -> list[Point]:
-    """End the ladder where one more point of quality costs more than the knee allows."""
-    if c.knee_kbps_per_point is None:
-        return usable
-    for index, (a, b) in enumerate(itertools.pairwise(usable)):
-        price = (b.kbps - a.kbps) / (b.quality - a.quality)
-        if price > c.knee_kbps_per_point:
-            notes.append(f"ends at {a.rung}: beyond it one point costs {price:.0f} kb/s")
-            return usable[: index + 1]
-    return usable
-
-
-def _spaced(usable: list[Point], min_step: float | None) -> list[Point]:
-    """Keep the top rung and, going down, only rungs at least ``min_step`` below the last kept."""
-    if min_step is None or not usable:
-        return usable
-    kept = [usable[-1]]
-    for point in reversed(usable[:-1]):
-        if kept[-1].quality - point.quality >= min_step:
-            kept.append(point)
-    return kept[::-1]
-
-
-def thin(usable: Sequence[Point], limit: int) -> list[Point]:
-    """At most ``limit`` rungs: both ends, and between them those nearest to equal steps of quality."""
-    if len(usable) <= limit:
-        return list(usable)
-    if limit == 1:
-        return [usable[-1]]
-    low, high = usable[0].quality, usable[-1].quality
-    goals = [low + (high - low) * step / (limit - 1) for step in range(limit)]
-    left = list(usable[1:-1])
-    chosen = {usable[0].rung: usable[0], usable[-1].rung: usable[-1]}
-    for goal in goals[1:-1]:
-        nearest = min(left, key=lambda p: (abs(p.quality - goal), p.kbps), default=None)
-        if nearest is not None:
-            chosen[nearest.rung] = nearest
-            left.remove(nearest)
-    return sorted(chosen.values(), key=lambda p: p.kbps)
-
-
-def _wasted(every: Sequence[Point]) -> list[Wasted]:
-    """Rungs that another one beats, each with the cheapest that does; that one is beaten by none."""
-    found = []
-    for point in every:
-        better = [other for other in every if _beats(other, point)]
-        if better:
-            best = min(better, key=lambda p: (p.kbps, -p.quality))
-            found.append(Wasted(point.rung, best.rung, point.kbps - best.kbps, point.quality - best.quality))
-    return found
-
-
-def _beats(one: Point, other: Point) -> bool:
-    """No dearer and at least as good, and one of them truly."""
-    as_good = one.quality >= other.quality and one.kbps <= other.kbps
-    return as_good and (one.quality, one.kbps) != (other.quality, other.kbps)
+def _notes(every: Sequence[Point], allowed: Sequence[Point], ladder: Ladder, choice: Choice) -> Iterator[str]:
+    if len(allowed) < len(every):
+        yield f"{len(every) - len(allowed)} of {len(every)} rungs are outside the limits on single rungs"
+    if mixed := mixed_modes(allowed):
+        yield mixed
+    ceiling, usual = choice.limits.ceiling, choice.limits.rules.max_ratio
+    if ladder.rungs and ceiling is not None:
+        top = ladder.rungs[-1]
+        if top.quality >= ceiling:
+            yield f"ends at {top.rung}: the cheapest that reaches {ceiling:g}"
+        elif all(p.quality < ceiling for p in choice.points):
+            yield f"no rung reaches {ceiling:g}"
+    if ladder.max_ratio > usual:
+        yield f"rates are up to {ladder.max_ratio:.1f} times apart: with {usual:g} so few rungs serve fewer viewers"

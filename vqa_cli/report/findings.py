@@ -15,6 +15,7 @@ from vqa_cli.analysis.curves import (
     points,
 )
 from vqa_cli.analysis.hull import codec_hulls
+from vqa_cli.analysis.limits import best_of, scale_of
 from vqa_cli.analysis.recommend import Recommendation, recommend
 from vqa_cli.analysis.student import spearman
 from vqa_cli.document import Run, RungResult, SourceResult
@@ -112,7 +113,9 @@ class Findings:
 
     @property
     def chosen(self) -> set[tuple[str, str]]:
-        return {(item.entry.run_key, point.rung) for item in self.ladders for point in item.advice.chosen}
+        """Measured rungs of a recommended ladder."""
+        pairs = [(item.entry.run_key, point) for item in self.ladders for point in item.advice.chosen]
+        return {(key, point.rung) for key, point in pairs if point.measured}
 
     @property
     def inverted(self) -> dict[tuple[str, str, str], Inversion]:
@@ -201,7 +204,8 @@ def _best_rung(entry: Entry, metric: str, labels: dict[str, MetricLabel]) -> Ite
     pairs = points(entry.source, metric)
     if not pairs:
         return
-    rung, point = max(pairs, key=lambda pair: pair[1].quality)
+    point = best_of([p for _, p in pairs], scale_of(entry.run, metric))
+    rung = entry.rung(point.rung)
     start = f"In {entry.run_key} the" if entry.prefix else "The"
     text = f"{start} best rung, {rung_name(rung)} at {show_rate(point.kbps)}, reaches "
     text += f"{labels[metric].name} {labels[metric].show(point.quality)}"
@@ -245,5 +249,5 @@ def rung_name(rung: RungResult) -> str:
 
 
 def point_name(entry: Entry, point: Point) -> str:
-    """The same of a point on a curve."""
-    return rung_name(entry.rung(point.rung))
+    """The same of a point on a curve, whether it was encoded or lies between rungs that were."""
+    return rung_name(entry.rung(point.rung)) if point.measured else f"{point.codec} {point.height}p {point.setting}"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from vqa_cli.analysis.curves import Inversion
-from vqa_cli.report.findings import Entry, Findings, rung_name
+from vqa_cli.report.findings import Entry, Findings, point_name, rung_name
 from vqa_cli.report.labels import MetricLabel, join_words, plural, show_rate
 
 
@@ -39,9 +39,9 @@ def _above_source(entry: Entry, findings: Findings) -> Iterator[str]:
     """Rungs that are to be shipped at more bitrate than the source itself has."""
     limit = entry.source.source.video_bitrate_kbps
     for item in findings.ladders:
-        dear = [point for point in item.advice.chosen if point.kbps > limit > 0]
+        dear = item.advice.above_source
         if item.entry is entry and dear:
-            names = join_words([f"{rung_name(entry.rung(point.rung))} at {show_rate(point.kbps)}" for point in dear])
+            names = join_words([f"{point_name(entry, point)} at {show_rate(point.kbps)}" for point in dear])
             yield f"{entry.prefix}The source has {show_rate(limit)}; the ladder goes above it: {names}."
 
 

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from vqa_cli.analysis.curves import all_metrics, codec_name
+from vqa_cli.analysis.curves import all_metrics, codec_name, points
+from vqa_cli.analysis.limits import best_of, scale_of
 from vqa_cli.document import EncodeResult, ModelScore, Pooled, Run, RungResult
 from vqa_cli.errors import UsageError
 from vqa_cli.report.comparability import differences
@@ -109,11 +110,16 @@ class TitleView:
 
     @property
     def best(self) -> RungView | None:
-        """The rung of the highest quality in the primary metric."""
-        known = [
-            (q, view) for view in self.rungs if (q := view.quality.get(self.primary.key, {}).get("mean")) is not None
-        ]
-        return max(known, key=lambda pair: pair[0])[1] if known else None
+        """The cheapest rung that reaches the primary metric's ceiling, or else the best; of what the first run knows first."""
+        found = []
+        for entry in self.entries:
+            pairs = points(entry.source, self.primary.key)
+            found += [(replace(point, rung=f"{entry.run_key} {rung.id}"), entry, rung) for rung, point in pairs]
+        if not found:
+            return None
+        best = best_of([point for point, _, _ in found], scale_of(self.entries[0].run, self.primary.key))
+        entry, rung = next((entry, rung) for point, entry, rung in found if point.rung == best.rung)
+        return next(view for view in self.rungs if view.entry is entry and view.rung is rung)
 
 
 @dataclass(frozen=True, slots=True)

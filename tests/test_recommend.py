@@ -1,0 +1,279 @@
+"""The recommended ladder is the best there is under its limits, and what was not measured is never shown as if it were."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from conftest import Vqa
+from documents import make_run, make_rung
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vqa_cli.analysis.audience import LogUniform, measured
+from vqa_cli.analysis.between import between
+from vqa_cli.analysis.curves import Point
+from vqa_cli.analysis.limits import best_of, scale_of
+from vqa_cli.analysis.optimum import Rules, best_ladder, expected, worth_of
+from vqa_cli.analysis.recommend import recommend
+from vqa_cli.analysis.shared import shared_ladders
+from vqa_cli.document import Run, RungResult
+from vqa_cli.settings import Constraints
+
+AUDIENCE = LogUniform(100.0, 3000.0)
+# Argv as a ladder records them, of one linear chain.
+ARGV = (
+    "/venv/bin/ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "level+info", "-nostats", "-progress", "pipe:1",
+    "-stats_period", "0.5", "-benchmark", "-flags", "bitexact", "-idct", "simple", "-protocol_whitelist", "file",
+    "-i", "file:/videos/a & b.mp4", "-filter_complex",
+    "[0:0]settb=expr=1/25[s0];[s0]setpts=N[s1];[s1]scale=640:360:flags=lanczos[s2];[s2]format=yuv420p[s3]",
+    "-map", "[s3]", "-c:v", "libx264", "-crf", "{crf}", "-flags", "+cgop", "-g", "50", "{name}.mp4", "-y",
+)  # fmt: skip
+
+
+def point(kbps: float, quality: float, height: int = 360) -> Point:
+    return Point(f"{height}p_{kbps:g}", kbps, quality, height, "libx264", 1.0)
+
+
+def crf_rung(height: int, crf: int, *, scale: float = 1.0, encoder: str = "libx264") -> RungResult:
+    """A rung of a curve whose rate halves every six CRFs; small sizes win at low rates."""
+    kbps = scale * 4000 * (height / 720) * 2 ** (-(crf - 20) / 6)
+    name = f"{encoder}_{height}p_crf{crf}"
+    top = {360: 84.0, 540: 93.0, 720: 99.0}[height]
+    quality = top * (1 - math.exp(-kbps / (height * scale)))
+    rung = make_rung(encoder, height, kbps, quality, name=name)
+    argv = tuple(word.format(crf=crf, name=name) for word in ARGV)
+    return rung.model_copy(update={"rate": rung.rate.model_copy(update={"crf": float(crf)}), "encode_argv": (argv,)})
+
+
+def sweep(*crfs: int, **more: object) -> list[RungResult]:
+    return [crf_rung(height, crf, **more) for height in (360, 540, 720) for crf in crfs]  # type: ignore[arg-type]
+
+
+def follows(a: Point, b: Point, rules: Rules) -> bool:
+    ratio = b.kbps / a.kbps
+    return (
+        rules.min_ratio <= ratio <= rules.max_ratio
+        and b.quality - a.quality >= rules.min_step
+        and b.quality > a.quality
+        and (not rules.growing or b.height >= a.height)
+    )
+
+
+def exhaustive(points: Sequence[Point], rules: Rules) -> float:
+    """The best worth of all ladders, one by one."""
+    ladders = (ladder for k in range(1, rules.rungs + 1) for ladder in itertools.combinations(points, k))
+    return max(
+        expected(ladder, AUDIENCE, 0.0)
+        for ladder in ladders
+        if all(follows(a, b, rules) for a, b in itertools.pairwise(ladder))
+    )
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(60, 4000), st.integers(1, 100), st.sampled_from((360, 540, 720))),
+        min_size=1, max_size=9, unique_by=lambda p: p[0],
+    ),
+    st.integers(1, 4), st.sampled_from((0.0, 6.0)), st.sampled_from((1.0, 1.4)), st.sampled_from((2.2, math.inf)),
+    st.booleans(),
+)  # fmt: skip
+def test_no_ladder_is_better(
+    given_points: list[tuple[int, int, int]], rungs: int, step: float, least: float, most: float, growing: bool
+) -> None:
+    points = [point(float(r), float(q), h) for r, q, h in sorted(given_points)]
+    rules = Rules(rungs, step, least, most, growing)
+    best = best_ladder(worth_of(points, AUDIENCE, rules, 0.0), rungs)
+    assert best is not None and len(best.chosen) <= rungs
+    chosen = [points[j] for j in best.chosen]
+    assert all(follows(a, b, rules) for a, b in itertools.pairwise(chosen))
+    assert best.worth == pytest.approx(expected(chosen, AUDIENCE, 0.0)) == pytest.approx(exhaustive(points, rules))
+
+
+def test_expected_quality_is_what_viewers_play() -> None:
+    ladder = [point(200, 50), point(400, 45), point(1000, 80)]
+    rng = np.random.default_rng(1)
+    rates = np.exp(rng.uniform(math.log(100), math.log(3000), 200_000))
+    played = np.select([rates >= 1000, rates >= 200], [80, 50], 0)
+    assert expected(ladder, AUDIENCE, 0.0) == pytest.approx(played.mean(), abs=0.2)
+
+
+def test_an_audience_of_ones_own() -> None:
+    audience = measured([(500, 2), (1000, 1), (500, 1), (9000, 0)], "a.csv")
+    assert [audience.share(r) for r in (100, 500, 501, 1000, 1001)] == [1, 1, 0.25, 0.25, 0]
+    assert audience.text == "throughput of a.csv: 500 to 1000 kb/s"
+    with pytest.raises(ValueError, match="no share is above zero"):
+        measured([(500, 0)], "a.csv")
+
+
+def test_a_step_that_few_can_play_is_not_the_top_of_the_ladder() -> None:
+    """As seen on a real clip: the last step cost 3.7 times the rate, although half of it bought nearly as much."""
+    rungs = [(200, 31.5), (420, 54.9), (800, 70.8), (1300, 80.2), (2400, 93.6), (4800, 99.4)]
+    run = make_run([make_rung("libx265", 720, r, q) for r, q in rungs])
+    (found,) = recommend(run, Constraints(max_rungs=5))
+    assert found.chosen[-1].quality == pytest.approx(93.6)
+
+
+def test_what_lies_between_measured_crfs_is_said_to() -> None:
+    run = make_run(sweep(20, 25, 30, 36))
+    (found,) = recommend(run, Constraints(max_rungs=5))
+    (known,) = recommend(run, Constraints(max_rungs=5, interpolate=False))
+    rest = [p for p in found.chosen if not p.measured]
+    assert rest and all(p.measured for p in known.chosen) and found.expected > known.expected
+    for p in rest:
+        truth = crf_rung(p.height, int(p.crf or 0))
+        assert truth.encode is not None and truth.id == p.rung
+        assert p.kbps == pytest.approx(truth.encode.bitrate_kbps, rel=0.01)
+        assert p.quality == pytest.approx(truth.quality("vmaf"), abs=1)
+
+
+def test_nothing_is_read_off_curves_that_turn_or_mix() -> None:
+    turned = [Point(f"c{c}", r, q, 360, "x", 1.0, "x", "crf", c) for c, r, q in ((20, 9, 80), (30, 5, 85), (40, 2, 40))]
+    assert {p.crf for p in between(turned)} == set(range(31, 40))
+    rising = [Point(f"c{c}", r, 50, 360, "x", 1.0, "x", "crf", c) for c, r in ((20, 9), (30, 12), (40, 2))]
+    assert between(rising) == []
+    assert between([point(100, 20), point(200, 30), point(400, 40)]) == []
+
+
+def test_limits_that_bind_are_named_with_what_they_cost() -> None:
+    run = make_run(sweep(20, 25, 30, 36))
+    (free,) = recommend(run, Constraints())
+    (few,) = recommend(run, Constraints(max_rungs=2))
+    assert few.bindings[0].limit == "max_rungs 2"
+    (three,) = recommend(run, Constraints(max_rungs=3))
+    # Wider steps of the rate are taken for so few rungs, and said.
+    assert few.bindings[0].gain == pytest.approx(three.expected - few.expected, abs=1.0)
+    (dear,) = recommend(run, Constraints(max_kbps=900))
+    gains = {b.limit: b.gain for b in dear.bindings}
+    assert gains["max_kbps 900"] == pytest.approx(free.expected - dear.expected, abs=0.1)
+
+
+def test_sizes_only_grow_and_rates_keep_their_distance() -> None:
+    (found,) = recommend(make_run(sweep(18, 21, 24, 27, 30, 33, 36, 39)), Constraints(max_rungs=8))
+    heights = [p.height for p in found.chosen]
+    ratios = [b.kbps / a.kbps for a, b in itertools.pairwise(found.chosen)]
+    assert heights == sorted(heights) and all(1.4 <= ratio <= 2.2 for ratio in ratios)
+
+
+def test_a_rung_above_the_source_is_told(vqa: Vqa, tmp_path: Path) -> None:
+    run = make_run(sweep(20, 25, 30, 36))
+    (source,) = run.sources
+    low = source.model_copy(update={"source": source.source.model_copy(update={"video_bitrate_kbps": 1000.0})})
+    poor = run.model_copy(update={"sources": (low,)})
+    (found,) = recommend(poor, Constraints())
+    assert found.above_source == tuple(p for p in found.chosen if p.kbps > 1000) != ()
+    (tmp_path / "run.json").write_text(poor.model_dump_json())
+    names = ", ".join(p.rung for p in found.above_source)
+    assert f"above the source's own bitrate: {names}" in vqa("recommend", tmp_path).stdout.splitlines()
+
+
+def test_best_is_the_cheapest_that_reaches_the_ceiling() -> None:
+    run = make_run([make_rung("libx264", 720, r, q) for r, q in ((2000, 94.0), (3000, 96.0), (6000, 99.0))])
+    scale = scale_of(run, "vmaf")
+    points = [point(2000, 94.0), point(3000, 96.0), point(6000, 99.0)]
+    assert best_of(points, scale).kbps == 3000
+    assert best_of([point(5420, 91.0), point(6090, 91.0006)], scale).kbps == 5420
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "run.json").write_text(make_run(sweep(20, 25, 30, 36)).model_dump_json())
+    return tmp_path
+
+
+def test_a_ladder_in_every_format(vqa: Vqa, folder: Path) -> None:
+    (told,) = json.loads(vqa("recommend", folder, "--format", "json").stdout)
+    rungs = [p["rung"] for p in told["chosen"]]
+    unmeasured = [p["rung"] for p in told["chosen"] if not p["measured"]]
+    assert unmeasured
+    rows = list(csv.DictReader(io.StringIO(vqa("recommend", folder, "--format", "csv").stdout)))
+    assert [row["rung"] for row in rows] == rungs
+    assert [row["rung"] for row in rows if row["measured"] == "no"] == unmeasured
+    hls = vqa("recommend", folder, "--format", "hls").stdout
+    assert [line.removesuffix(".m3u8") for line in hls.splitlines() if line.endswith(".m3u8")] == rungs
+    assert hls.count("rates are estimates: it was not encoded") == len(unmeasured)
+    manifest = ElementTree.fromstring(vqa("recommend", folder, "--format", "dash").stdout)
+    space = "{urn:mpeg:dash:schema:mpd:2011}"
+    assert [r.attrib["id"] for r in manifest.iter(f"{space}Representation")] == rungs
+    table = vqa("recommend", folder).stdout
+    assert sum(line.count("~") == 2 for line in table.splitlines()) == len(unmeasured)
+
+
+def test_commands_are_those_that_a_person_would_paste(vqa: Vqa, folder: Path) -> None:
+    lines = vqa("recommend", folder, "--format", "ffmpeg").stdout.splitlines()
+    commands = [line for line in lines if not line.startswith("#")]
+    (told,) = json.loads(vqa("recommend", folder, "--format", "json").stdout)
+    assert commands == [
+        f"ffmpeg -i '/videos/a & b.mp4' -map 0:0 -vf scale=640:360:flags=lanczos,format=yuv420p -c:v libx264 "
+        f"-crf {p['crf']:g} -flags +cgop -g 50 {p['rung']}.mp4"
+        for p in told["chosen"]
+    ]
+
+
+def test_no_ladder_within_the_limits(vqa: Vqa, folder: Path) -> None:
+    done = vqa("recommend", folder, "--max-kbps", "10")
+    assert done.returncode == 7
+    assert done.stderr == "error: no ladder for clip.mp4 libx264 medium: max_kbps 10 leaves no rung\n"
+    both = vqa("recommend", folder, "--min-kbps", "900", "--max-kbps", "800")
+    assert (both.returncode, both.stderr) == (2, "error: nothing lies between --min-kbps 900 and --max-kbps 800\n")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("kbps,share\n500,1\nmany,2\n", "error: no number in line 3, column kbps: {}\n  it is many\n"),
+        ("kbps,share\n500,1\n-5,2\n", "error: no rate in line 3: {}\n  it is -5; rates are above zero\n"),
+        ("kbps,share\n500,-1\n", "error: no share in line 2: {}\n  it is -1; shares are not negative\n"),
+        ("kbps,share\n500,0\n", "error: no share is above zero: {}\n"),
+        ("rate,share\n500,0\n", "error: no column kbps: {}\n"),
+    ],
+)
+def test_bad_throughput_tables(vqa: Vqa, folder: Path, rows: str, message: str) -> None:
+    table = folder / "t.csv"
+    table.write_text(rows)
+    done = vqa("recommend", folder, "--throughput", table)
+    assert done.returncode == 2 and done.stderr.startswith(message.format(table))
+
+
+def test_throughput_of_ones_own_decides(vqa: Vqa, folder: Path) -> None:
+    table = folder / "t.csv"
+    table.write_text("kbps,share\n700,30\n2100,70\n")
+    (told,) = json.loads(vqa("recommend", folder, "--throughput", table, "--format", "json").stdout)
+    rates = [p["kbps"] for p in told["chosen"]]
+    assert len(rates) <= 4 and 600 < rates[0] <= 700 and 1900 < rates[-1] <= 2100
+
+
+def catalogue() -> Run:
+    """Two titles of one shape, the second of three times the rate."""
+    one, two = (make_run(sweep(20, 25, 30, 36, scale=s), name=f"{s:g}.mp4", sha256=f"{s:g}" * 64) for s in (1.0, 3.0))
+    return one.model_copy(update={"sources": (*one.sources, *two.sources)})
+
+
+def test_one_ladder_for_a_catalogue() -> None:
+    run = catalogue()
+    (alike,) = shared_ladders(run, Constraints(max_rungs=5), "crf")
+    # CRFs follow the title, so titles of one shape share a ladder for next to nothing.
+    assert len(alike.rungs) == 5 and alike.mean_loss == pytest.approx(0, abs=0.05)
+    assert all(r.kbps[1] == pytest.approx(3 * r.kbps[0]) for r in alike.rungs)
+    (fixed,) = shared_ladders(run, Constraints(max_rungs=5), "bitrate")
+    own = {r.source: r.expected for r in recommend(run, Constraints(max_rungs=5))}
+    assert {t.source: t.own for t in fixed.titles} == own
+    assert fixed.mean_loss > 1 > abs(alike.mean_loss)
+
+
+def test_the_shared_ladder_command(vqa: Vqa, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(catalogue().model_dump_json())
+    (told,) = json.loads(vqa("recommend", tmp_path, "--shared-ladder", "bitrate", "--format", "json").stdout)
+    assert len(told["titles"]) == 2 and told["by"] == "bitrate"
+    text = vqa("recommend", tmp_path, "--shared-ladder", "crf").stdout
+    assert text.startswith("2 sources  libx264 medium\n") and "2 of 2" in text
+    refused = vqa("recommend", tmp_path, "--shared-ladder", "crf", "--format", "hls")
+    assert refused.returncode == 2

@@ -1,0 +1,124 @@
+"""The best ladder of one title and codec under its limits, and which of these cost viewers something. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vqa_cli.analysis.audience import Audience
+from vqa_cli.analysis.curves import Point
+from vqa_cli.analysis.limits import Limits, Scale, Sieve, sieves, under_ceiling
+from vqa_cli.analysis.optimum import Rules, Worth, best_ladder, expected, worth_of
+
+# Below this share of the scale a gain is not worth a word, nor a rung that nobody measured, nor rates far apart.
+_LITTLE = 0.0005
+# The share that wider steps of the rate must gain before they are taken.
+_WIDEN = 0.005
+_WIDER = 1.05
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A limit that the answer runs into; ``gain`` is what viewers would get without it, or with one rung more."""
+
+    limit: str
+    gain: float
+
+    def text(self, gain: str) -> str:
+        """The sentence to people, with the gain as they read it."""
+        without = (
+            "one more rung would gain viewers" if self.limit.startswith("max_rungs") else "without it viewers gain"
+        )
+        return f"{self.limit} binds: {without} {gain}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The best ladder.
+
+    Attributes:
+        rungs: by rising rate; none where the limits leave nothing.
+        expected: mean quality that viewers get.
+        bindings: limits that cost something, those without which there would be a ladder where there is none.
+        max_ratio: how far rates may be apart in it.
+    """
+
+    rungs: tuple[Point, ...]
+    expected: float
+    bindings: tuple[Binding, ...]
+    max_ratio: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Everything that decides a ladder; candidates in any order."""
+
+    points: Sequence[Point]
+    audience: Audience
+    scale: Scale
+    limits: Limits
+    duration_s: float
+    deltas: Mapping[str, float]
+
+    def best(self) -> Ladder:
+        """The answer with what binds it."""
+        rules, rungs = self._widened()
+        value = self._value(rungs)
+        return Ladder(tuple(rungs), value, tuple(self._bindings(rules, rungs, value)), rules.max_ratio)
+
+    def allowed(self, without: Sieve | None = None) -> list[Point]:
+        """Candidates by rising rate that no limit on single rungs forbids, the ceiling apart."""
+        points = sorted(self.points, key=lambda p: p.kbps)
+        for sieve in self._sieves():
+            if without is None or sieve.name != without.name:
+                points = sieve.leaves(points)
+        return points
+
+    def _sieves(self) -> list[Sieve]:
+        return sieves(self.limits, self.duration_s, self.deltas)
+
+    def _solve(self, rules: Rules, without: Sieve | None = None) -> list[Point]:
+        points = self.allowed(without)
+        ceiling = self.limits.ceiling
+        judged = points if ceiling is None else under_ceiling(points, ceiling)
+        worth = worth_of(judged, self.audience, rules, self.scale.floor)
+        # Of two ladders that are as good the measured one is known to be.
+        price = _LITTLE * self.scale.span * np.array([not p.measured for p in judged])
+        best = best_ladder(Worth(worth.first - price, worth.added - price[None, :]), rules.rungs)
+        return [points[j] for j in best.chosen] if best else []
+
+    def _value(self, rungs: Sequence[Point]) -> float:
+        ceiling = self.limits.ceiling
+        judged = rungs if ceiling is None else [replace(p, quality=min(p.quality, ceiling)) for p in rungs]
+        return expected(judged, self.audience, self.scale.floor)
+
+    def _widened(self) -> tuple[Rules, list[Point]]:
+        """The rules with the least steps of the rate with which few rungs can serve this title, and its best ladder."""
+        rules = self.limits.rules
+        rungs = self._solve(rules)
+        if not self.limits.may_widen:
+            return rules, rungs
+        free = self._value(self._solve(replace(rules, max_ratio=np.inf)))
+        while self._value(rungs) < free - _WIDEN * self.scale.span:
+            rules = replace(rules, max_ratio=rules.max_ratio * _WIDER)
+            rungs = self._solve(rules)
+        return rules, rungs
+
+    def _bindings(self, rules: Rules, rungs: Sequence[Point], value: float) -> Iterator[Binding]:
+        """Each limit without which viewers would get more."""
+        usual = self.limits.rules
+        others = {
+            f"max_rungs {rules.rungs}": replace(rules, rungs=rules.rungs + 1),
+            f"min_step {rules.min_step:g}": replace(rules, min_step=0.0),
+            f"min_ratio {rules.min_ratio:g}": replace(rules, min_ratio=1.0),
+            f"max_ratio {usual.max_ratio:g}": replace(rules, max_ratio=np.inf),
+            "sizes that only grow": replace(rules, growing=False),
+        }
+        found = [(name, self._solve(other)) for name, other in others.items()] if rungs else []
+        found += [(sieve.name, self._solve(rules, sieve)) for sieve in self._sieves()]
+        for name, better in found:
+            gain = self._value(better) - value
+            if gain > _LITTLE * self.scale.span:
+                yield Binding(name, gain)

@@ -1,0 +1,133 @@
+"""The best ladder of few rungs, exactly, by dynamic programming. Pure.
+
+A viewer plays the best rung that fits their throughput, so a ladder is worth what its rungs add, each to the viewers who
+can play it: ``floor + sum of (q[i] - q[i-1]) * share(rate[i])`` with ``q[-1] = floor``. That is a sum over neighbours, and
+so is every rule about neighbours: the best ladder of k rungs that ends at a rung follows from the best ones of k - 1.
+
+Source: L. Toni et al., "Optimal selection of adaptive streaming representations", ACM TOMM 11 (2015); Y. Reznik et al.,
+"Optimal design of encoding profiles for ABR streaming", Packet Video (2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vqa_cli.analysis.audience import Audience
+from vqa_cli.analysis.curves import Point
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Ladders whose worth differs by less are equal; the one of fewer rungs is preferred.
+_EQUAL = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What neighbouring rungs must keep to.
+
+    Attributes:
+        rungs: the most there may be.
+        min_step: least gain of quality.
+        min_ratio, max_ratio: how far rates may be apart.
+        growing: whether sizes only grow with the rate.
+    """
+
+    rungs: int
+    min_step: float = 0.0
+    min_ratio: float = 1.0
+    max_ratio: float = float("inf")
+    growing: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What rungs add, over candidates by rising rate; ``-inf`` where a rung may not be.
+
+    Attributes:
+        first: what a ladder whose only rung is ``j`` is worth, shape (n,).
+        added: what ``j`` adds as the next rung above ``i``, shape (n, n).
+    """
+
+    first: NDArray[np.float64]
+    added: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """Numbers of the candidates that are chosen, by rising rate, and what that ladder is worth."""
+
+    worth: float
+    chosen: tuple[int, ...]
+
+
+def best_ladder(worth: Worth, rungs: int) -> Best | None:
+    """The ladder of at most ``rungs`` rungs that is worth most; ``None`` where not even one rung is allowed.
+
+    Of equally good ladders it is one of the fewest rungs.
+    """
+    total = worth.first
+    before: list[NDArray[np.intp]] = []
+    best = _ending(total, before)
+    while best is not None and len(before) + 1 < rungs:
+        longer = total[:, None] + worth.added
+        before.append(longer.argmax(axis=0))
+        total = longer.max(axis=0)
+        found = _ending(total, before)
+        if found is None:
+            break
+        best = found if found.worth > best.worth + _EQUAL else best
+    return best
+
+
+def _ending(total: NDArray[np.float64], before: Sequence[NDArray[np.intp]]) -> Best | None:
+    """The best ladder of exactly ``len(before) + 1`` rungs."""
+    if not total.size or total.max() == -np.inf:
+        return None
+    chosen = [int(total.argmax())]
+    for came in reversed(before):
+        chosen.append(int(came[chosen[-1]]))
+    return Best(float(total.max()), tuple(reversed(chosen)))
+
+
+def worth_of(points: Sequence[Point], audience: Audience, rules: Rules, floor: float) -> Worth:
+    """What the points of one title add, to an audience whose viewers without a rung see ``floor``.
+
+    Args:
+        points: by rising rate.
+    """
+    rates = np.array([p.kbps for p in points])
+    quality = np.array([p.quality for p in points])
+    shares = np.array([audience.share(p.kbps) for p in points])
+    gains = quality[None, :] - quality[:, None]
+    allowed = permitted(np.log(rates), np.array([p.height for p in points]), rules) & (gains > 0)
+    allowed &= gains >= rules.min_step
+    return Worth(floor + (quality - floor) * shares, np.where(allowed, gains * shares[None, :], -np.inf))
+
+
+def permitted(log_rates: NDArray[np.float64], heights: NDArray[np.int_], rules: Rules) -> NDArray[np.bool_]:
+    """Which candidate may follow on which as far as rates and sizes go, shape (n, n), the lower one first."""
+    apart = log_rates[None, :] - log_rates[:, None]
+    found: NDArray[np.bool_] = apart > 0
+    found &= (apart >= np.log(rules.min_ratio) - _EQUAL) & (apart <= np.log(rules.max_ratio) + _EQUAL)
+    if rules.growing:
+        found &= heights[None, :] >= heights[:, None]
+    return found
+
+
+def expected(points: Sequence[Point], audience: Audience, floor: float) -> float:
+    """Mean quality that viewers get of a ladder, each playing the best rung that fits.
+
+    Args:
+        points: rungs by rising rate; one that is no better than a cheaper one is never played.
+    """
+    total, below = floor, floor
+    for point in points:
+        if point.quality > below:
+            total += (point.quality - below) * audience.share(point.kbps)
+            below = point.quality
+    return total
