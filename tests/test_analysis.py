@@ -281,7 +281,10 @@ def test_speeds_get_ladders_of_their_own_and_codecs_share_one_on_request() -> No
     (both,) = recommend(run, Constraints(), across=True)
     assert both.codec == "all codecs" and {p.codec for p in both.hull} == {"libx264 slow"}
     assert both.saves_cpu_s == 2.0 * len(both.wasted) and both.saves_kbps > 0
-    aimed = [r.model_copy(update={"rate": r.rate.model_copy(update={"mode": "bitrate", "bitrate_kbps": 800.0})}) for r in slow]
+    aimed = [
+        r.model_copy(update={"rate": r.rate.model_copy(update={"mode": "bitrate", "bitrate_kbps": 800.0})})
+        for r in slow
+    ]
     assert (
         "mixes rate control: bitrate and crf"
         in recommend(make_run(ladder() + aimed), Constraints(), across=True)[0].notes
