@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import tomllib
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from vqa_cli.errors import StorageError, UsageError
+
+# Less than this is none: a log is written in blocks.
+_ROOM_BYTES = 65_536
 
 
 @contextmanager
@@ -63,6 +67,25 @@ def check_room(path: Path) -> None:
         trial.unlink()
     except OSError as err:
         raise StorageError(f"cannot write output directory: {path}", detail=err.strerror, hint="-o DIR") from err
+
+
+def disk_full() -> StorageError:
+    """There is no room, with the ways out."""
+    return StorageError(
+        "no space left on the disk",
+        hint="free some; TMPDIR names another folder for what is temporary; -o writes elsewhere; "
+        "--cache-dir remembers elsewhere",
+    )
+
+
+def refuse_full(folder: Path) -> None:
+    """What a program has written here may have been cut short where there is no room left, though it did not say so.
+
+    Raises:
+        StorageError: there is none.
+    """
+    if shutil.disk_usage(folder).free < _ROOM_BYTES:
+        raise disk_full()
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import glob
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vqa_cli.errors import InputError, UsageError, VqaError
 from vqa_cli.names import without_secrets
+from vqa_cli.scratch import scratch
 from vqa_cli.values import Fetched
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ def _nothing_came() -> InputError:
 @contextmanager
 def local_inputs(options: dict[str, Any]) -> Iterator[Bring]:
     """For a command with these options; what it brings is gone afterwards, and errors do not name it."""
-    with tempfile.TemporaryDirectory(prefix="vqa-", ignore_cleanup_errors=True) as folder:
-        bring = Bring(Path(folder), options["ffmpeg"], allowed=options["allow_protocols"])
+    with scratch() as folder:
+        bring = Bring(folder, options["ffmpeg"], allowed=options["allow_protocols"])
         try:
             yield bring
         except VqaError as err:

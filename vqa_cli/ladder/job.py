@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vqa_cli.errors import StorageError
 from vqa_cli.ladder.checks import check_encoders, check_metrics
 from vqa_cli.ladder.executor import Executor, Place, ThisMachine
 from vqa_cli.ladder.prepared import PreparedSources
@@ -18,6 +16,7 @@ from vqa_cli.machine import simd_level
 from vqa_cli.measure.source import Inspector, Source
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, find_ffmpeg
 from vqa_cli.media.process import Runner
+from vqa_cli.scratch import scratch
 from vqa_cli.settings import LadderSettings
 from vqa_cli.store.inspections import Inspections
 from vqa_cli.store.rungs import Rungs
@@ -103,7 +102,7 @@ def open_bench(job: LadderJob) -> Iterator[Bench]:
         ToolError: ffmpeg, an encoder or a metric is missing.
         StorageError: there is no room for temporary files.
     """
-    with Runner() as runner, scratch(job.scratch) as workdir:
+    with Runner(bound=True) as runner, scratch(job.scratch) as workdir:
         ffmpeg = find_ffmpeg(runner, job.ffmpeg)
         encoding = find_ffmpeg(runner, job.encode_ffmpeg) if job.encode_ffmpeg else ffmpeg
         check_metrics(job.settings, ffmpeg)
@@ -116,14 +115,3 @@ def open_bench(job: LadderJob) -> Iterator[Bench]:
         inspector = Inspector(runner, ffmpeg, workdir, Inspections(cache))
         with job.place.open(job, site) as executor:
             yield Bench(job, site, executor, checks, inspector)
-
-
-@contextmanager
-def scratch(parent: StrPath | None) -> Iterator[Path]:
-    """A temporary folder that is gone afterwards, whatever happens."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="vqa-", dir=parent, ignore_cleanup_errors=True)
-    except OSError as err:
-        raise StorageError("cannot make a temporary folder", detail=err.strerror, hint="set TMPDIR") from err
-    with folder as path:
-        yield Path(path)

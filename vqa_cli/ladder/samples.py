@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from vqa_cli.ladder.plan import gop_frames
 from vqa_cli.measure.source import Inspector, Source
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.media.scenes import build_cut_argv, find_cuts
+from vqa_cli.scratch import scratch
 from vqa_cli.settings import LadderSettings
 from vqa_cli.store.inspections import Inspections
 
@@ -90,8 +90,7 @@ def sampled(
     Raises:
         InputError, ToolError: as :meth:`vqa_cli.measure.source.Inspector.look`.
     """
-    with TemporaryDirectory(prefix="vqa-", ignore_cleanup_errors=True) as name, Runner() as runner:
-        folder = Path(name)
+    with scratch() as folder, Runner(bound=True) as runner:
         ffmpeg = find_ffmpeg(runner, ffmpeg_name)
         source = Inspector(runner, ffmpeg, folder, Inspections(None)).look(path, settings.treatment)
         fps = source.view.fps

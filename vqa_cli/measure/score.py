@@ -25,6 +25,7 @@ from vqa_cli.media.decode import MeasureOrder
 from vqa_cli.media.fidelity import Fidelity
 from vqa_cli.media.probe import packet_rates
 from vqa_cli.media.process import Runner
+from vqa_cli.scratch import scratch
 from vqa_cli.series import make_series
 from vqa_cli.store.inspections import Inspections
 from vqa_cli.store.seen import Seen
@@ -209,8 +210,8 @@ def open_scorer(
         on_share: see :class:`FileScorer`.
     """
     folder = optional_path(cache)
-    with tempfile.TemporaryDirectory(prefix="vqa-", ignore_cleanup_errors=True) as workdir:
-        inspector = Inspector(runner, ffmpeg, Path(workdir), Inspections(folder))
+    with scratch() as workdir:
+        inspector = Inspector(runner, ffmpeg, workdir, Inspections(folder))
         yield FileScorer(
             request, scorer, runner, ffmpeg, inspector, Seen(folder), hashed=folder is not None, on_share=on_share
         )

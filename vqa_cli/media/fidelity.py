@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vqa_cli.errors import ToolError
+from vqa_cli.files import refuse_full
 from vqa_cli.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
@@ -35,12 +36,17 @@ class Fidelity:
 
 
 def read_logs(workdir: Path, names: Iterable[str], *, frames: int, bit_depth: int) -> Fidelity:
-    """Read the log of each metric. One that cannot be read costs that metric, never the others."""
+    """Read the log of each metric. One that cannot be read costs that metric, never the others.
+
+    Raises:
+        StorageError: a log is cut short because the disk is full.
+    """
     result = Fidelity()
     for name in names:
         try:
             result.values[name] = _read(workdir, METRICS[name], frames, bit_depth)
         except ToolError as err:
+            refuse_full(workdir)
             result.faults[name] = err.message
     return result
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from vqa_cli.errors import StorageError, ToolError
+from vqa_cli.errors import ToolError
+from vqa_cli.files import disk_full
 
 TAIL_BYTES = 32 * 1024
 SILENCE_S = 300.0
@@ -228,11 +229,7 @@ class Runner:
                 detail=f"{shlex.join(child.argv)}",
             )
         if code != 0 and _DISK_FULL in child.stderr_tail:
-            raise StorageError(
-                "no space left on the disk",
-                hint="free some; TMPDIR names another folder for what is temporary; -o writes elsewhere; "
-                "--cache-dir remembers elsewhere",
-            )
+            raise disk_full()
         if code != 0:
             raise ToolError(
                 f"exit code {code}: {Path(child.argv[0]).name}",
