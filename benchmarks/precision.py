@@ -27,7 +27,7 @@ from torch import Tensor
 from vqa_cli.model.published import PublishedHead, load_published_head
 from vqa_cli.model.registry import PUBLISHED
 from vqa_cli.model.resnet import ResNetBackbone
-from vqa_cli.model.scorer import TemporalPooling
+from vqa_cli.model.temporal import TemporalPooling
 from vqa_cli.values import FrameFormat
 
 _FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
@@ -117,7 +117,7 @@ def _features(rungs: list[Rung], names: list[str]) -> str:
 def _row(model: str, variant: str, rungs: list[Rung], head: PublishedHead) -> str:
     def raw(features: Tensor) -> float:
         scores, _ = head.head(features[None])
-        return float(head.calibration.raw(TemporalPooling()(scores[0].double())))
+        return float(head.calibration.raw(TemporalPooling()(scores[0].double().numpy())))
 
     ladders: dict[str, list[tuple[float, float]]] = {}
     for rung in rungs:

@@ -120,7 +120,7 @@ def _baseline(options: argparse.Namespace) -> Timing:
     from torchvision.models import resnet50
 
     from vqa_cli.media.probe import probe
-    from vqa_cli.model.pooling import pool_clip
+    from vqa_cli.model.temporal import pool_clip
     from vqa_cli.model.vsfa import VsfaHead
 
     net, head = resnet50(weights=None), VsfaHead(4096)
@@ -142,7 +142,7 @@ def _baseline(options: argparse.Namespace) -> Timing:
         for batch in frames.split(_BATCH):
             x = stages(batch)
             features.append(torch.cat((x.mean((2, 3)), x.flatten(2).std(2)), dim=1))
-        raw = float(pool_clip(head(torch.cat(features)[None])[0][0]))
+        raw = float(pool_clip(head(torch.cat(features)[None])[0][0].double().numpy()))
     return _timing("baseline", len(video), (wall, cpu), raw, "fp32")
 
 

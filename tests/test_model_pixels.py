@@ -25,7 +25,9 @@ from vqa_cli.model.device import RESNET_CLOSE, Close, pick_precision
 from vqa_cli.model.extractor import FeatureExtractor, rebatch
 from vqa_cli.model.heads import HeadStream
 from vqa_cli.model.load import load_scorer
-from vqa_cli.model.scorer import Calibration, StreamingScorer
+from vqa_cli.model.scorer import StreamingScorer
+from vqa_cli.model.temporal import TemporalPooling
+from vqa_cli.model.verdict import Calibration, Verdicts
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.values import ClipScore, FrameFormat
 
@@ -151,7 +153,9 @@ def scorer(backbone: Backbone, tmp: StreamingScorer) -> StreamingScorer:
     torch.manual_seed(0)
     cpu = torch.device("cpu")
     extractor = FeatureExtractor(backbone, cpu, 16)
-    return StreamingScorer(extractor, VsfaHead(8).eval(), Calibration(), tmp.identity, device=cpu)
+    return StreamingScorer(
+        extractor, VsfaHead(8).eval(), Verdicts(tmp.identity, Calibration(), TemporalPooling()), device=cpu
+    )
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import pytest
 import torch
 from conftest import Vqa, ffmpeg, make_clip
 
-from vqa_cli.model.checkpoint import Card, Scale, save_model
+from vqa_cli.model.card import Card, Scale
+from vqa_cli.model.checkpoint import save_model
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.vsfa import VsfaHead
 

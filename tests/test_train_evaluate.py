@@ -15,7 +15,7 @@ from rated import write_database
 
 from vqa_cli._version import MEASUREMENT
 from vqa_cli.errors import InputError, UsageError
-from vqa_cli.model.checkpoint import Card
+from vqa_cli.model.card import Card
 from vqa_cli.report.palette import LIGHT
 from vqa_cli.train.correlation import logistic_fit
 from vqa_cli.train.datasets import read_dataset

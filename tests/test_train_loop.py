@@ -16,7 +16,8 @@ from rated import write_database
 
 from vqa_cli._version import MEASUREMENT
 from vqa_cli.errors import InputError, StorageError
-from vqa_cli.model.checkpoint import Card, Scale, load_model, save_model
+from vqa_cli.model.card import Card, Scale
+from vqa_cli.model.checkpoint import load_model, save_model
 from vqa_cli.model.heads import batch_scores
 from vqa_cli.train.clips import Clips, load_batch
 from vqa_cli.train.datasets import read_dataset

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -50,6 +51,13 @@ def simd_used(log: str) -> str:
         return simd_level()
     words = said[-1].lower()
     return next((level for level in (*reversed(_X86), "neon") if level in words), _NONE)
+
+
+def may_have_gpu() -> bool:
+    """Whether there may be a GPU that torch could use; ``False`` is certain, and costs no import of it."""
+    return sys.platform != "linux" or any(
+        Path("/dev", name).exists() for name in ("nvidiactl", "nvidia0", "kfd", "dxg")
+    )
 
 
 @cache

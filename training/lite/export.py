@@ -14,7 +14,8 @@ from training.lite.fit import Log, read_fit
 from training.lite.recipes import Recipe
 from training.lite.takes import WINDOW_FORMAT, Take, read_takes
 from vqa_cli.errors import InputError
-from vqa_cli.model.checkpoint import Card, Scale, save_model
+from vqa_cli.model.card import Card, Scale
+from vqa_cli.model.checkpoint import save_model
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.load import load_scorer
 from vqa_cli.model.vsfa import VsfaHead

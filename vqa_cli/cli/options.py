@@ -20,6 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 if TYPE_CHECKING:
+    from vqa_cli.model.scorer import StreamingScorer
+
     _Type = click.ParamType[Any]
 else:
     _Type = click.ParamType
@@ -210,6 +212,20 @@ def model_options(command: F) -> F:
     return command
 
 
+def _load(model: str, wanted: dict[str, Any], threads: int | None) -> StreamingScorer:
+    # Read when torch loads. Spinning at barriers (the default) starves ffmpeg, which shares the machine with every
+    # worker, and the network with it: with twice as many busy threads as cores, scoring took 3 to 5 times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_large_blocks()
+    import torch
+
+    from vqa_cli.model.load import load_scorer
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return with_weights(lambda: load_scorer(model, **wanted))
+
+
 def load_chosen_scorer(
     model: str, options: dict[str, Any], *, threads: int | None = None, every: int | None = 1
 ) -> Any:
@@ -220,17 +236,9 @@ def load_chosen_scorer(
     """
     if model == "none":
         return None
-    # Read when torch loads. Spinning at barriers (the default) starves ffmpeg, which shares the machine with every
-    # worker, and the network with it: with twice as many busy threads as cores, scoring took 3 to 5 times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    keep_large_blocks()
-    import torch
-
-    from vqa_cli.model.load import load_scorer
+    from vqa_cli.model.deferred import defer
     from vqa_cli.model.registry import not_as_published
 
-    if threads is not None:
-        torch.set_num_threads(threads)
     names = (
         "device",
         "precision",
@@ -244,7 +252,7 @@ def load_chosen_scorer(
         "color",
     )
     wanted = {name: options[name] for name in names}
-    scorer = with_weights(lambda: load_scorer(model, **wanted))
+    scorer = defer(model, wanted, lambda: _load(model, wanted, threads)) or _load(model, wanted, threads)
     named = {part for part in ("backbone", "head") if options[f"{part}_weights"] is not None}
     if wrong := not_as_published(file for part, file in scorer.identity.files.items() if part not in named):
         note(f"warning: not the published weights: {' and '.join(wrong)}; see `vqa models verify`")

@@ -19,7 +19,7 @@ from vqa_cli.errors import Stopped, UsageError
 from vqa_cli.model.memory import keep_large_blocks
 
 if TYPE_CHECKING:
-    from vqa_cli.model.checkpoint import Card
+    from vqa_cli.model.card import Card
     from vqa_cli.train.loop import Epoch
     from vqa_cli.train.training import Results, TrainOrder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vqa_cli.model.scorer import Calibration
+from vqa_cli.model.verdict import Calibration
 
 # The code of VSFA divides MOS by the largest one of its training set.
 _KONVID_LARGEST_MOS = 4.64

@@ -3,70 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from vqa_cli.errors import ModelError, StorageError, first_line
 from vqa_cli.files import replacing
+from vqa_cli.model.card import Card, ModelFile, read_model_file
 from vqa_cli.model.store import is_there
-
-
-class Scale(BaseModel):
-    """Raw number to published score, see ``scorer.Calibration``; the rest as in ``types.ScoreScale``.
-
-    ``others`` are further scales as (name, gain, offset).
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    minimum: float
-    maximum: float
-    higher_is_better: bool = True
-    description: str
-    gain: float = 1.0
-    offset: float = 0.0
-    knee: float = 0.0
-    bound: tuple[float, float] | None = None
-    others: tuple[tuple[str, float, float], ...] = ()
-
-
-class Card(BaseModel):
-    """What a model is and how it is rebuilt.
-
-    ``backbone`` is ``"lite"``, ``"resnet50"`` or ``"brisque"``; ``backbone_config`` and ``head_config`` are the constructors'
-    arguments, ``head`` a name of ``heads.HEADS``. A file of a ResNet-50 model holds the head alone: its backbone is
-    torchvision's.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-    name: str
-    backbone: str
-    backbone_config: dict[str, Any] = {}
-    head: str = "vsfa"
-    head_config: dict[str, Any] = {}
-    scale: Scale
-    tau: int = Field(default=12, ge=1)
-    beta: float = Field(default=0.5, ge=0, le=1)
-    preprocessing: str
-    training_data: str
-    licence: str
-    citation: str = ""
-    metrics: dict[str, float] = {}
-    training: dict[str, Any] = {}
-
-    @property
-    def every(self) -> int:
-        """The head learnt from each so many-th frame."""
-        every = self.training.get("every", 1)
-        return every if isinstance(every, int) and every > 0 else 1
 
 
 def save_model(path: Path, card: Card, tensors: dict[str, Tensor]) -> str:
@@ -92,45 +39,30 @@ def load_model(path: Path) -> tuple[Card, dict[str, Tensor], str]:
     Raises:
         ModelError: missing, not a safetensors file, or without a valid card.
     """
+    file = read_model_file(path)
+    return file.card, tensors_of(file), file.sha256
+
+
+def tensors_of(file: ModelFile) -> dict[str, Tensor]:
+    """The weights of a model file.
+
+    Raises:
+        ModelError: it is no safetensors file.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
-        data = path.read_bytes()
-    except OSError as err:
-        raise ModelError(f"cannot read model: {path}", detail=err.strerror) from err
-    try:
-        tensors = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        card = Card.model_validate_json(header["__metadata__"]["card"])
-    except (SafetensorError, ValueError, KeyError, ValidationError) as err:
+        return load(file.data)
+    except (SafetensorError, ValueError) as err:
         raise ModelError(
-            f"not a vqa model file: {path}",
-            detail="it has no model card" if isinstance(err, KeyError) else first_line(err),
-            hint="give a file that `vqa train` wrote",
+            f"not a vqa model file: {file.path}", detail=first_line(err), hint="give a file that `vqa train` wrote"
         ) from err
-    return card, tensors, hashlib.sha256(data).hexdigest()
 
 
 def below(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
     """The part of a state dict whose names begin with ``prefix``, by what follows it."""
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-
-
-def network_sha256(card: Card, tensors: dict[str, Tensor]) -> str | None:
-    """Identity of the network whose features the model's head takes, as extraction records it."""
-    outside: str | None = card.training.get("extractor_sha256")
-    return backbone_sha256(card, tensors) if card.backbone == "lite" else outside
-
-
-def backbone_sha256(card: Card, tensors: dict[str, Tensor]) -> str:
-    """What makes the frame features of a model that carries its network: kind, sizes and weights, the head left out."""
-    digest = hashlib.sha256(json.dumps([card.backbone, card.backbone_config], sort_keys=True).encode())
-    for name in sorted(name for name in tensors if name.startswith("backbone.")):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def require(path: Path) -> None:

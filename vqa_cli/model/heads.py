@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from vqa_cli.errors import ModelError, first_line, misfit
-from vqa_cli.model.checkpoint import Card, below
+from vqa_cli.model.card import Card
+from vqa_cli.model.checkpoint import below
 from vqa_cli.model.device import FULL_FP32
 from vqa_cli.model.vsfa import VsfaHead
 

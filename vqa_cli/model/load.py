@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vqa_cli.errors import ModelError, UsageError, misfit
-from vqa_cli.identity import ModelIdentity, PixelWish, ScoreScale, WeightsInUse
+from vqa_cli.identity import ModelIdentity, PixelWish, WeightsInUse
+from vqa_cli.model.card import Card, calibration_of, identity_of, in_use, own_files, read_model_file
 from vqa_cli.model.order import ScorerOrder
 from vqa_cli.model.registry import (
     LITE,
@@ -20,21 +20,17 @@ from vqa_cli.model.registry import (
     unknown_model,
 )
 from vqa_cli.model.store import default_dir, sha256_of
+from vqa_cli.model.temporal import POOLINGS, Pooling, TemporalPooling
+from vqa_cli.model.verdict import Calibration, Verdicts
 from vqa_cli.text import as_text
 from vqa_cli.values import StrPath, optional_path
 
 if TYPE_CHECKING:
-    import torch
-
     from vqa_cli.model.backbone import Backbone
-    from vqa_cli.model.checkpoint import Card, Scale
     from vqa_cli.model.device import Close
     from vqa_cli.model.heads import Head
-    from vqa_cli.model.pooling import Pooling
     from vqa_cli.model.resnet import ResNetBackbone
-    from vqa_cli.model.scorer import Calibration, StreamingScorer
-
-_UNTAGGED = "video without a colour matrix read as BT.601"
+    from vqa_cli.model.scorer import StreamingScorer
 
 
 def load_scorer(
@@ -74,7 +70,7 @@ def load_scorer(
     """
     from vqa_cli.model.device import is_out_of_memory, pick_device, pick_precision, refuse_precision, short_of_memory
     from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
-    from vqa_cli.model.scorer import StreamingScorer, TemporalPooling
+    from vqa_cli.model.scorer import StreamingScorer
 
     _refuse_nonsense(batch_size, tau, beta, pooling, color)
     name = model if isinstance(model, str) else str(Path(model).absolute())
@@ -100,13 +96,14 @@ def load_scorer(
         if not is_out_of_memory(err):
             raise
         raise short_of_memory("the model", place) from err
-    identity = _in_use(parts.identity, arithmetic, place, temporal.describe(), color)
+    identity = in_use(parts.identity, arithmetic, str(place), temporal.describe(), color)
     order = ScorerOrder(
         str(Path(name).absolute()) if is_file_name(name) else name, identity.sha256, arithmetic, device, batch_size, _absolute(backbone_weights), _absolute(head_weights),
         tau, beta, pooling, _absolute(model_dir), color,
     )  # fmt: skip
     extractor = FeatureExtractor(backbone, place, batch_size)
-    return StreamingScorer(extractor, head, parts.calibration, identity, device=place, pooling=temporal, order=order)
+    verdicts = Verdicts(identity, parts.calibration, temporal)
+    return StreamingScorer(extractor, head, verdicts, device=place, order=order)
 
 
 def _absolute(path: StrPath | None) -> str | None:
@@ -121,8 +118,6 @@ def _refuse_nonsense(batch_size: int | str, tau: int | None, beta: float | None,
         raise UsageError(f"not a window of frames: tau={tau}", hint="1 or more")
     if beta is not None and not 0 <= beta <= 1:
         raise UsageError(f"not a weight: beta={beta}", hint="0 to 1")
-    from vqa_cli.model.pooling import POOLINGS
-
     for what, value, known in (("pooling", pooling, POOLINGS), ("color", color, ("auto", "reference"))):
         if value not in known:
             raise UsageError(f"unknown {what}: {value}", hint=f"one of {', '.join(known)}")
@@ -141,27 +136,6 @@ class _Parts:
     beta: float = 0.5
 
 
-def _in_use(
-    identity: ModelIdentity, precision: str, device: torch.device, pooling: str, color: Literal["auto", "reference"]
-) -> ModelIdentity:
-    """What results record of the model, once it is known how it will run."""
-    # A head that learnt from video read as BT.601 is shown that, whatever is asked: its card binds it to these pixels.
-    bound = identity.preprocessing.endswith(_UNTAGGED)
-    layout = identity.pixels.layout
-    reference = layout == "rgb24" and (color == "reference" or bound)
-    hashes = [file.sha256 for file in identity.files.values()]
-    return replace(
-        identity,
-        name=as_text(identity.name),
-        sha256=hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
-        precision=precision,
-        device=str(device),
-        preprocessing=f"{identity.preprocessing}; {_UNTAGGED}" if reference and not bound else identity.preprocessing,
-        pooling=pooling,
-        pixels=PixelWish(layout, "reference" if reference else "auto"),
-    )
-
-
 def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path) -> _Parts:
     if model in PUBLISHED:
         return _published(PUBLISHED[model], backbone, head, directory)
@@ -175,23 +149,24 @@ def _parts(model: str, backbone: Path | None, head: Path | None, directory: Path
 def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified: bool) -> _Parts:
     """A model in our own format: the bundled one, or one that the user trained."""
     from vqa_cli.model.brisque import BRISQUE, BRISQUE_SHA256, BrisqueBackbone
-    from vqa_cli.model.checkpoint import backbone_sha256, below, load_model
+    from vqa_cli.model.checkpoint import below, tensors_of
     from vqa_cli.model.device import Close
     from vqa_cli.model.heads import load_head
     from vqa_cli.model.lite import LiteBackbone
     from vqa_cli.model.resnet import ResNetBackbone
 
-    card, tensors, digest = load_model(path)
+    file = read_model_file(path)
+    card, tensors = file.card, tensors_of(file)
     head = load_head(card, tensors, path)
     backbone: Backbone
-    files = {"model" if card.backbone == "lite" else "head": _file(path, digest)}
+    files = own_files(file)
     try:
         if card.backbone == BRISQUE:
             backbone, extractor = BrisqueBackbone(), BRISQUE_SHA256
         elif card.backbone == "lite":
             backbone = LiteBackbone(**card.backbone_config)
             backbone.load_state_dict(below(tensors, "backbone."))
-            extractor = backbone_sha256(card, tensors)
+            extractor = file.network or ""
         elif card.backbone != "resnet50":
             raise ModelError(f"no such backbone: {card.backbone}: {path}")
         else:
@@ -204,14 +179,8 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     if (taken := head.ann["fc0"].in_features) != backbone.dim:
         fault = f"the head takes {taken} features, the network gives {backbone.dim}"
         raise ModelError(f"weights do not fit their card: {path}", detail=fault)
-    s = card.scale
-    identity = ModelIdentity(
-        name=card.name, sha256="", scale=ScoreScale(s.name, s.minimum, s.maximum, s.higher_is_better, s.description),
-        precision="", device="", verified=verified, preprocessing=card.preprocessing, pooling="",
-        training_data=card.training_data, licence=card.licence, extractor=extractor,
-        pixels=PixelWish("rgb24" if card.backbone == "resnet50" else "yuv420p"), files=files, every=card.every,
-    )  # fmt: skip
-    return _Parts(backbone, head, calibration_of(s), identity, Close(), card.tau, card.beta)
+    identity = identity_of(card, files, extractor, verified=verified)
+    return _Parts(backbone, head, calibration_of(card.scale), identity, Close(), card.tau, card.beta)
 
 
 def _refuse_other_network(card: Card, network: str, path: Path, *, given: bool) -> None:
@@ -262,10 +231,3 @@ def _load_resnet(net: ResNetBackbone, weights: Path | None, directory: Path) -> 
         refuse_missing("resnet50", [RESNET50], directory)
     net.load_torchvision(load_state(path), path)
     return _file(path, sha256_of(path))
-
-
-def calibration_of(scale: Scale) -> Calibration:
-    """What a card says about its numbers, ready to be applied."""
-    from vqa_cli.model.scorer import Calibration
-
-    return Calibration(scale.gain, scale.offset, scale.bound, scale.others, scale.knee)

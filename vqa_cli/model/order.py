@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from vqa_cli.errors import ModelError
 
 if TYPE_CHECKING:
-    from vqa_cli.model.pooling import Pooling
     from vqa_cli.model.scorer import StreamingScorer
+    from vqa_cli.model.temporal import Pooling
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from vqa_cli.errors import ModelError, misfit
 from vqa_cli.model.authors import calibration_in, head_state
 from vqa_cli.model.checkpoint import load_state
 from vqa_cli.model.registry import LITE, PublishedModel
-from vqa_cli.model.scorer import Calibration
 from vqa_cli.model.store import WeightFile, is_there, sha256_of
+from vqa_cli.model.verdict import Calibration
 from vqa_cli.model.vsfa import VsfaHead
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from vqa_cli.errors import InputError, UsageError
-from vqa_cli.model.pooling import effective_tau
 from vqa_cli.model.store import default_dir
+from vqa_cli.model.temporal import effective_tau
 from vqa_cli.train.correlation import Agreement, agreement
 from vqa_cli.train.datasets import Dataset
 from vqa_cli.train.features import Provenance
@@ -189,9 +188,8 @@ def _scores(model: JudgedModel, database: Rated, chosen: NDArray[np.int64], orig
         )
     clips = database.clips(chosen)
     settings = TrainSettings(tau=model.tau, beta=model.beta)
-    pooled = torch.from_numpy(pooled_scores(model.head, clips, settings, effective_tau(model.tau, origin.every)))
-    raw = model.calibration.raw(pooled)
+    raw = model.calibration.raw(pooled_scores(model.head, clips, settings, effective_tau(model.tau, origin.every)))
     lines = {name: (gain, offset) for name, gain, offset in model.calibration.others}
     line = lines.get(database.data.name)
-    scores: NDArray[np.float64] = (raw * line[0] + line[1] if line else model.calibration.score(raw)).numpy()
+    scores: NDArray[np.float64] = raw * line[0] + line[1] if line else model.calibration.score(raw)
     return scores

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vqa_cli.model.checkpoint import load_model, network_sha256
+from vqa_cli.model.card import calibration_of, read_model_file
+from vqa_cli.model.checkpoint import tensors_of
 from vqa_cli.model.heads import Head, load_head
-from vqa_cli.model.load import calibration_of
-from vqa_cli.model.pooling import BETA, TAU_FRAMES
 from vqa_cli.model.published import load_published_head, refuse_missing
 from vqa_cli.model.registry import (
     LITE,
@@ -23,7 +22,8 @@ from vqa_cli.model.registry import (
     lite_path,
     unknown_model,
 )
-from vqa_cli.model.scorer import Calibration
+from vqa_cli.model.temporal import BETA, TAU_FRAMES
+from vqa_cli.model.verdict import Calibration
 from vqa_cli.names import distinct_ends
 from vqa_cli.train.datasets import Dataset
 
@@ -107,9 +107,10 @@ def _open(model: str, directory: Path) -> JudgedModel:
     if model != LITE and not is_file_name(model):
         raise unknown_model(model)
     path = lite_path() if model == LITE else Path(model)
-    card, tensors, _ = load_model(path)
+    file = read_model_file(path)
+    card = file.card
     return JudgedModel(
-        model, load_head(card, tensors, path), calibration_of(card.scale), network_sha256(card, tensors), card.tau, card.beta,
+        model, load_head(card, tensors_of(file), path), calibration_of(card.scale), file.network, card.tau, card.beta,
         preprocessing=card.preprocessing, every=card.every,
         seen=(*card.training.get("datasets", []), *card.training.get("datasets_before", [])),
     )  # fmt: skip

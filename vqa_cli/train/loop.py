@@ -20,7 +20,8 @@ from vqa_cli.errors import ModelError
 from vqa_cli.media.prefetch import prefetch
 from vqa_cli.model.device import FULL_FP32
 from vqa_cli.model.heads import Head, batch_scores, make_head
-from vqa_cli.model.pooling import effective_tau, pool_batch
+from vqa_cli.model.pooling import pool_batch
+from vqa_cli.model.temporal import effective_tau
 from vqa_cli.train.clips import Clips, Standard, load_batch
 from vqa_cli.train.objective import MixedObjective, Objective
 

@@ -12,9 +12,10 @@ import torch
 
 from vqa_cli.errors import InputError, ModelError, UsageError
 from vqa_cli.model.brisque import BRISQUE, BRISQUE_SHA256
-from vqa_cli.model.checkpoint import Card, Scale, below, load_model, network_sha256, save_model
-from vqa_cli.model.pooling import effective_tau
+from vqa_cli.model.card import Card, Scale, read_model_file
+from vqa_cli.model.checkpoint import below, load_model, save_model, tensors_of
 from vqa_cli.model.registry import LITE, PUBLISHED, lite_path
+from vqa_cli.model.temporal import effective_tau
 from vqa_cli.train.clips import Standard
 from vqa_cli.train.correlation import Agreement, agreement
 from vqa_cli.train.features import Provenance
@@ -170,10 +171,11 @@ def _task(order: TrainOrder, origin: Provenance) -> str:
 
 def _load_start(fit: Fit, path: Path, origin: Provenance) -> list[dict[str, Any]]:
     """Take the head of the model at ``path``; gives the databases that it has seen, the latest first."""
-    card, tensors, _ = load_model(path)
-    if network_sha256(card, tensors) != origin.extractor_sha256:
+    file = read_model_file(path)
+    card = file.card
+    if file.network != origin.extractor_sha256:
         raise InputError(f"features of another network than the model's: {path}")
-    state = below(tensors, "head.")
+    state = below(tensors_of(file), "head.")
     try:
         fit.head.load_state_dict(fit.standard.unfolded(state) if fit.standard else state)
     except RuntimeError as err:
@@ -186,10 +188,10 @@ def _backbone(origin: Provenance) -> tuple[Card | None, dict[str, torch.Tensor]]
     if origin.extractor in PUBLISHED or origin.extractor_sha256 == BRISQUE_SHA256:
         return None, {}
     path = lite_path() if origin.extractor == LITE else Path(origin.extractor)
-    card, tensors, _ = load_model(path)
-    if network_sha256(card, tensors) != origin.extractor_sha256:
+    file = read_model_file(path)
+    if file.network != origin.extractor_sha256:
         raise ModelError(f"features were made by another version of {origin.extractor}", hint="run `vqa extract` again")
-    return card, {k: v for k, v in tensors.items() if k.startswith("backbone.")}
+    return file.card, {k: v for k, v in tensors_of(file).items() if k.startswith("backbone.")}
 
 
 def _card(
