@@ -15,6 +15,9 @@ from typing import Any
 
 from vqa_cli.errors import StorageError, UsageError
 
+ROOM_HINT = (
+    "free some; TMPDIR names another folder for what is temporary; -o writes elsewhere; --cache-dir remembers elsewhere"
+)
 # Less than this is none: a log is written in blocks.
 _ROOM_BYTES = 65_536
 
@@ -71,11 +74,7 @@ def check_room(path: Path) -> None:
 
 def disk_full() -> StorageError:
     """There is no room, with the ways out."""
-    return StorageError(
-        "no space left on the disk",
-        hint="free some; TMPDIR names another folder for what is temporary; -o writes elsewhere; "
-        "--cache-dir remembers elsewhere",
-    )
+    return StorageError("no space left on the disk", hint=ROOM_HINT)
 
 
 def refuse_full(folder: Path) -> None:

@@ -17,12 +17,10 @@ from vqa_cli.cli.command import asks_for_json, possible_here
 from vqa_cli.cli.console import emit, note
 from vqa_cli.cli.streams import open_streams
 from vqa_cli.errors import ExitCode, VqaError, first_line
+from vqa_cli.files import ROOM_HINT
 
 # Those that put what they have finished into the cache.
 _REMEMBER = frozenset({"ladder", "score", "search", "gate"})
-_ROOM = (
-    "free some; TMPDIR names another folder for what is temporary; -o writes elsewhere; --cache-dir remembers elsewhere"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ def run_command(command: click.Command, name: str, argv: list[str] | None = None
         number = getattr(signal, signal_name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)
-    code = _run(command, name, sys.argv[1:] if argv is None else argv)
+    code = carry_out(command, name, sys.argv[1:] if argv is None else argv)
     if (lost := streams.lost) is not None:
         _complain(_Failure(code, f"cannot write to standard output: {lost.strerror}"), as_json=False)
         # What was measured stays true: only an "all is well" is not.
@@ -52,7 +50,7 @@ def run_command(command: click.Command, name: str, argv: list[str] | None = None
     sys.exit(code)
 
 
-def _run(command: click.Command, name: str, args: list[str]) -> int:
+def carry_out(command: click.Command, name: str, args: list[str]) -> int:
     """Carry out one command line; whatever goes wrong becomes a message and a code."""
     ctx: click.Context | None = None
     try:
@@ -82,7 +80,7 @@ def _failure(err: BaseException, name: str, args: list[str], ctx: click.Context 
             where = err.ctx.command_path if isinstance(err, click.UsageError) and err.ctx else name
             return _Failure(ExitCode.USAGE, " ".join(err.format_message().split()), hint=f"see {where} --help")
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return _Failure(ExitCode.STORAGE, f"no space left: {err}", hint=possible_here(_ROOM, ctx))
+            return _Failure(ExitCode.STORAGE, f"no space left: {err}", hint=possible_here(ROOM_HINT, ctx))
     said = f"this is a bug in vqa {__version__}: {type(err).__name__}: {first_line(err)}"
     return _Failure(ExitCode.BUG, said, hint="please report it with the lines above", trace=True)
 

@@ -9,7 +9,7 @@ import click
 
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import note, say
-from vqa_cli.cli.options import FFMPEG_OPTION, load_chosen_scorer, model_options
+from vqa_cli.cli.options import FFMPEG_OPTION, load_whole_scorer, model_options
 from vqa_cli.errors import ExitCode, Stopped, UsageError
 from vqa_cli.values import Size
 
@@ -110,7 +110,7 @@ def _network(model: str, options: dict[str, Any]) -> tuple[FeatureExtractor, Mod
         from vqa_cli.model.device import pick_device
 
         return brisque_network(pick_device(options["device"]), options["batch_size"])
-    scorer = load_chosen_scorer(model, options, every=None)
+    scorer = load_whole_scorer(model, options)
     return scorer.extractor, scorer.identity
 
 

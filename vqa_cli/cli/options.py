@@ -20,7 +20,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 if TYPE_CHECKING:
+    from vqa_cli.identity import ModelIdentity
     from vqa_cli.model.scorer import StreamingScorer
+    from vqa_cli.values import Scorer
 
     _Type = click.ParamType[Any]
 else:
@@ -212,6 +214,36 @@ def model_options(command: F) -> F:
     return command
 
 
+_MODEL_NAMES = (
+    "device", "precision", "batch_size", "model_dir", "backbone_weights", "head_weights", "tau", "beta", "pooling", "color",
+)  # fmt: skip
+
+
+def load_chosen_scorer(
+    model: str, options: dict[str, Any], *, threads: int | None = None, every: int | None = 1
+) -> Scorer | None:
+    """The scorer named on the command line, ``None`` for ``--model none``. Published weights come at their first use.
+
+    Warnings tell of installed weights that are not what their name says, those that the user named being what they are; and
+    of a model that will be shown each ``every``-th frame while it learnt from others (``None``: it is shown its own).
+    """
+    if model == "none":
+        return None
+    from vqa_cli.model.deferred import defer
+
+    wanted = {name: options[name] for name in _MODEL_NAMES}
+    scorer = defer(model, wanted, lambda: _load(model, wanted, threads)) or _load(model, wanted, threads)
+    _warn(scorer.identity, options, every)
+    return scorer
+
+
+def load_whole_scorer(model: str, options: dict[str, Any]) -> StreamingScorer:
+    """As :func:`load_chosen_scorer`, with its network; shown the frames that it learnt from."""
+    scorer = _load(model, {name: options[name] for name in _MODEL_NAMES}, None)
+    _warn(scorer.identity, options, None)
+    return scorer
+
+
 def _load(model: str, wanted: dict[str, Any], threads: int | None) -> StreamingScorer:
     # Read when torch loads. Spinning at barriers (the default) starves ffmpeg, which shares the machine with every
     # worker, and the network with it: with twice as many busy threads as cores, scoring took 3 to 5 times as long.
@@ -226,36 +258,11 @@ def _load(model: str, wanted: dict[str, Any], threads: int | None) -> StreamingS
     return with_weights(lambda: load_scorer(model, **wanted))
 
 
-def load_chosen_scorer(
-    model: str, options: dict[str, Any], *, threads: int | None = None, every: int | None = 1
-) -> Any:
-    """The scorer named on the command line, ``None`` for ``--model none``. Published weights come at their first use.
-
-    Warnings tell of installed weights that are not what their name says, those that the user named being what they are; and
-    of a model that will be shown each ``every``-th frame while it learnt from others (``None``: it is shown its own).
-    """
-    if model == "none":
-        return None
-    from vqa_cli.model.deferred import defer
+def _warn(identity: ModelIdentity, options: dict[str, Any], every: int | None) -> None:
     from vqa_cli.model.registry import not_as_published
 
-    names = (
-        "device",
-        "precision",
-        "batch_size",
-        "model_dir",
-        "backbone_weights",
-        "head_weights",
-        "tau",
-        "beta",
-        "pooling",
-        "color",
-    )
-    wanted = {name: options[name] for name in names}
-    scorer = defer(model, wanted, lambda: _load(model, wanted, threads)) or _load(model, wanted, threads)
     named = {part for part in ("backbone", "head") if options[f"{part}_weights"] is not None}
-    if wrong := not_as_published(file for part, file in scorer.identity.files.items() if part not in named):
+    if wrong := not_as_published(file for part, file in identity.files.items() if part not in named):
         note(f"warning: not the published weights: {' and '.join(wrong)}; see `vqa models verify`")
-    if (learnt := scorer.identity.every) != (every or learnt):
-        note(f"warning: {scorer.identity.name} was trained on 1 in {learnt} frames and is shown 1 in {every}")
-    return scorer
+    if (learnt := identity.every) != (every or learnt):
+        note(f"warning: {identity.name} was trained on 1 in {learnt} frames and is shown 1 in {every}")

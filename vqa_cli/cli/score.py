@@ -110,6 +110,7 @@ def command(
         reference = one_input(options["reference"], bring) if options["reference"] else None
         refuse_all_missing(paths)
         scorer = load_chosen_scorer(model, options, every=1 if options["reference"] else options["every"])
+        assert scorer is not None  # see above
         request = ScoreRequest(
             every=options["every"], start_s=options["start"], duration_s=options["duration"],
             reference=reference, metrics=tuple(options["metrics"]) if reference else (),

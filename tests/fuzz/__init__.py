@@ -1,0 +1,1 @@
+"""Attacks on vqa by seeded, repeatable damage: see docs/reliability.md."""
