@@ -156,19 +156,14 @@ class RayExecutor:
             member = self._crew.pick(task.source.sha256, flight.made.node.id if flight.made else None)
             if member is None:
                 if why := self._crew.hopeless(task.source.sha256):
-                    yield self._end(
-                        flight, failed(task, InputError(f"no node can work on it; {why.node.name}: {why.reason}"))
-                    )
+                    yield self._end(flight, _nowhere(task, why))
                 else:
                     self._queue.append(flight)
                 continue
             member.busy, flight.member = True, member
-            handle = member.handle
-            flight.ref = (
-                handle.score.remote(task)
-                if isinstance(task, SourceTask)
-                else handle.measure.remote(task, flight.parcel)
-            )
+            to = member.handle
+            alone = isinstance(task, SourceTask)
+            self._await(flight, to.score.remote(task) if alone else to.measure.remote(task, flight.parcel))
 
     def _landed(self) -> list[Any]:
         """References to what has come, waiting a moment for the first."""
