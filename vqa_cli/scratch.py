@@ -17,10 +17,13 @@ _PREFIX, _LOCK, _LOCK_BEFORE = "vqa-", ".lock", ".locking"
 
 
 @contextmanager
-def scratch(parent: StrPath | None = None) -> Iterator[Path]:
+def scratch(parent: StrPath | None = None, *, sweep: bool = True) -> Iterator[Path]:
     """A folder for temporary files below ``parent`` (the system's), gone when the block ends, whatever happens.
 
     What killed processes have left there goes too. A lock that dies with its process tells whose folders are in use.
+
+    Args:
+        sweep: ``False`` on a drive that several machines share: locks may hold on one of them alone.
 
     Raises:
         StorageError: there is no room for temporary files.
@@ -33,7 +36,7 @@ def scratch(parent: StrPath | None = None) -> Iterator[Path]:
         folder = Path(name)
         with _locked(folder):
             for left in folder.parent.glob(f"{_PREFIX}*/{_LOCK}"):
-                if left.parent != folder:
+                if sweep and left.parent != folder:
                     _sweep(left)
             yield folder
 

@@ -120,7 +120,8 @@ def _nothing_came() -> InputError:
 @contextmanager
 def local_inputs(options: dict[str, Any]) -> Iterator[Bring]:
     """For a command with these options; what it brings is gone afterwards, and errors do not name it."""
-    with scratch() as folder:
+    shared = options.get("shared")  # where all nodes of a cluster see it
+    with scratch(shared, sweep=shared is None) as folder:
         bring = Bring(folder, options["ffmpeg"], allowed=options["allow_protocols"])
         try:
             yield bring

@@ -49,6 +49,7 @@ class Crew:
         self._nodes: dict[str, float] = {}
         self._refused: dict[str, Unfit] = {}
         self._blind: dict[str, dict[str, Unfit]] = {}
+        self._staffed: set[str] = set()
         self._failures: Counter[str] = Counter()
         self._looked = 0.0
         self.simds: set[str] = set()
@@ -104,11 +105,11 @@ class Crew:
         self._members = [member for member in self._members if member.node in now]
         for node in set(now) - set(self._refused):
             self._staff(node, alive[node], with_gpu)
-        self._refuse_nobody()
 
     def hear(self, ref: Any, on_note: OnNote) -> None:
         """Take a member's first word."""
-        member = self.awaited[ref]
+        if (member := self.awaited.get(ref)) is None:
+            return  # its node was refused meanwhile
         try:
             said = self._ray.get(ref)
         except self._ray.exceptions.RayError as err:
@@ -120,6 +121,11 @@ class Crew:
             return
         if isinstance(said, Ready):
             member.fit = True
+            if said.simd not in self.simds and self.simds:
+                kinds = ", ".join(sorted({*self.simds, said.simd}))
+                on_note(
+                    f"node {said.node.name} has other vector instructions ({kinds}): x264 makes other files with others"
+                )
             self.simds.add(said.simd)
         else:
             self.refuse(said, on_note)
@@ -145,9 +151,12 @@ class Crew:
         return self._refused | self._blind.get(source, {})
 
     def hopeless(self, source: str) -> Unfit | None:
-        """Why no node that is there can work on a source, if that is so."""
+        """Why a source can be encoded, or else measured, on no node that is there, if that is so."""
         barred = self.barred(source)
-        return barred[next(iter(self._nodes))] if self._nodes and set(self._nodes) <= set(barred) else None
+        for nodes in (set(self._nodes), {member.node for member in self._members}):
+            if nodes and nodes <= set(barred):
+                return barred[min(nodes)]
+        return None
 
     def pick(self, source: str, near: str | None) -> Member | None:
         """A member with nothing to do, on the node where the encode lies if there is one."""
@@ -178,6 +187,8 @@ class Crew:
         share = GPU_SHARE if with_gpu else 0.0
         count = int(has.get("GPU", 0) / share) if share else max(1, int(has["CPU"] // self._threads))
         made = self._class.options(num_cpus=0, num_gpus=share, scheduling_strategy=self._on(node), max_restarts=0)
+        if count:
+            self._staffed.add(node)
         for _ in range(count - sum(member.node == node for member in self._members)):
             handle = made.remote(self._sealed)
             self._members.append(Member(node, handle, handle.ready.remote()))
@@ -186,12 +197,13 @@ class Crew:
         return self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
 
     def _refuse_nobody(self) -> None:
-        if self._nodes and set(self._nodes) <= set(self._refused):
-            why = [self._refused[node] for node in self._nodes]
+        places = self._staffed & set(self._nodes)
+        if places and places <= set(self._refused):
+            why = [self._refused[node] for node in sorted(places)]
             raise ToolError(
                 "no node of the cluster can take part",
                 detail="; ".join(f"{unfit.node.name}: {unfit.reason}" for unfit in why[:3]),
-                hint="install the same vqa and ffmpeg on all nodes, and give sources by paths that all nodes see",
+                hint="install the same vqa and ffmpeg on all nodes",
             )
 
     def _gone_is_fine(self) -> AbstractContextManager[None]:

@@ -78,6 +78,7 @@ class RayExecutor:
         self._encode: Any = ray.remote(todo.encode)
         self._board: Any = ray.remote(work.Board).options(num_cpus=0, max_restarts=-1).remote()
         self._flights: dict[int, _Flight] = {}
+        self._refs: dict[Any, _Flight] = {}
         self._queue: deque[_Flight] = deque()
         self._number = 0
         self._told: Any = None
@@ -140,7 +141,12 @@ class RayExecutor:
             num_cpus=self._crew.cpus, num_returns=2, max_retries=0,
             label_selector={"ray.io/node-id": f"!in({barred})"} if barred else None,
         )  # fmt: skip
-        flight.ref, flight.parcel = encode.remote(self._sealed, flight.task, self._board, flight.number)
+        ref, flight.parcel = encode.remote(self._sealed, flight.task, self._board, flight.number)
+        self._await(flight, ref)
+
+    def _await(self, flight: _Flight, ref: Any) -> None:
+        flight.ref = ref
+        self._refs[ref] = flight
 
     def _assign(self) -> Iterator[Outcome]:
         """Give what waits to be measured to members of the crew with nothing to do."""
@@ -150,24 +156,18 @@ class RayExecutor:
             member = self._crew.pick(task.source.sha256, flight.made.node.id if flight.made else None)
             if member is None:
                 if why := self._crew.hopeless(task.source.sha256):
-                    yield self._end(
-                        flight, failed(task, InputError(f"no node can work on it; {why.node.name}: {why.reason}"))
-                    )
+                    yield self._end(flight, _nowhere(task, why))
                 else:
                     self._queue.append(flight)
                 continue
             member.busy, flight.member = True, member
-            handle = member.handle
-            flight.ref = (
-                handle.score.remote(task)
-                if isinstance(task, SourceTask)
-                else handle.measure.remote(task, flight.parcel)
-            )
+            to = member.handle
+            alone = isinstance(task, SourceTask)
+            self._await(flight, to.score.remote(task) if alone else to.measure.remote(task, flight.parcel))
 
     def _landed(self) -> list[Any]:
         """References to what has come, waiting a moment for the first."""
-        refs = [flight.ref for flight in self._flights.values() if flight.ref is not None]
-        refs += self._crew.awaited
+        refs = [*self._refs, *self._crew.awaited]
         if not refs:
             time.sleep(_WAIT_S)
             return []
@@ -177,12 +177,10 @@ class RayExecutor:
         return list(done)
 
     def _take(self, ref: Any, on_note: OnNote) -> Iterator[Outcome]:
-        if ref in self._crew.awaited:
+        if ref not in self._refs:
             self._crew.hear(ref, on_note)
             return
-        flight = next((flight for flight in self._flights.values() if flight.ref == ref), None)
-        if flight is None:  # its node was refused meanwhile
-            return
+        flight = self._refs.pop(ref)
         try:
             came = self._ray.get(ref)
         except self._ray.exceptions.RayError as err:
@@ -216,8 +214,7 @@ class RayExecutor:
     def _again(self, flight: _Flight) -> Iterator[Outcome]:
         """Begin anew what a node refused, unless all do."""
         if why := self._crew.hopeless(flight.task.source.sha256):
-            reason = f"no node can work on it; {why.node.name}: {why.reason}"
-            yield self._end(flight, failed(flight.task, InputError(reason)))
+            yield self._end(flight, _nowhere(flight.task, why))
         else:
             self._begin(flight)
 
@@ -270,8 +267,9 @@ class RayExecutor:
 
     def _abandon(self) -> None:
         """End what is in work: encodes so that they clean up, then whoever did not listen."""
-        encodes = [flight.ref for flight in self._flights.values() if flight.ref is not None and flight.member is None]
+        encodes = [ref for ref, flight in self._refs.items() if flight.member is None]
         self._flights.clear()
+        self._refs.clear()
         self._queue.clear()
         try:
             for ref in encodes:
@@ -282,6 +280,11 @@ class RayExecutor:
         except (self._ray.exceptions.RayError, ConnectionError, RuntimeError):
             pass  # the cluster has gone
         self._crew.dismiss(self._run)
+
+
+def _nowhere(task: LadderTask, why: Unfit) -> Outcome:
+    way_out = "sources must lie on paths that all nodes see"
+    return failed(task, InputError(f"no node can work on it, as {why.node.name}: {why.reason}; {way_out}"))
 
 
 def _own(clip: ClipScore) -> ClipScore:

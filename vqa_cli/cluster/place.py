@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from vqa_cli.ladder.job import LadderJob
 from vqa_cli.ladder.steps import Site
 from vqa_cli.media.binaries import cpu_count
 from vqa_cli.model.order import ScorerOrder
+from vqa_cli.scratch import scratch
 from vqa_cli.values import Scorer, optional_path
 
 # What `ray.init` calls a cluster of this machine alone.
@@ -64,14 +64,11 @@ class RayCluster:
             yield None
             return
         try:
-            folder = tempfile.TemporaryDirectory(prefix="vqa-", dir=parent.absolute(), ignore_cleanup_errors=True)
-        except OSError as err:
-            raise StorageError(
-                f"cannot write the shared folder {parent}", detail=err.strerror, hint="--shared DIR"
-            ) from err
-        with folder as name:
-            os.chmod(name, 0o777)  # nodes may run as other users
-            yield name
+            with scratch(parent.absolute(), sweep=False) as folder:
+                folder.chmod(0o777)  # nodes may run as other users
+                yield str(folder)
+        except StorageError as err:
+            raise err if self.alone else err.about("cannot make a temporary folder", f"cannot write {parent}") from err
 
 
 @contextmanager
@@ -95,7 +92,10 @@ def join(address: str, shared: Path | None) -> Iterator[RayCluster]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **told)
     except (ConnectionError, RuntimeError, ValueError, ImportError, TimeoutError) as err:
-        raise ToolError(f"cannot join Ray at {address}", detail=first_line(err)) from err
+        hint = (
+            None if alone else "`ray status` says whether it runs; where it asks for a token, set RAY_AUTH_MODE=token"
+        )
+        raise ToolError(f"cannot join Ray at {address}", detail=first_line(err), hint=hint) from err
     finally:
         for number, handler in handlers.items():  # Ray puts its own there
             signal.signal(number, handler)
