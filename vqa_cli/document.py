@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError, field_validator
 
 from vqa_cli.errors import StorageError
+from vqa_cli.frametable import FRAMES_FILE
 from vqa_cli.identity import ModelIdentity
 from vqa_cli.notebook import InNotebooks
 from vqa_cli.pooled import DOCUMENT, ModelScore, Pooled, Series
@@ -262,5 +263,5 @@ def read_run(path: StrPath) -> Run:
         first = err.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise StorageError(f"damaged run document: {path}", detail=f"{where}: {first['msg']}") from err
-    run.keep_frames(path.with_name("frames.csv"))
+    run.keep_frames(path.with_name(FRAMES_FILE))
     return run

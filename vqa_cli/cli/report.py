@@ -70,7 +70,7 @@ def command(
     """Render run documents again, without encoding anything.
 
     Two become a page that holds the second, the candidate, against the first, with the verdict of `vqa gate` on top; more
-    are overlaid source by source. RUN.json is what `vqa ladder` wrote, or the directory that holds it. frames.csv beside
+    are overlaid source by source. RUN.json is what `vqa ladder` wrote, or the directory that holds it. frames.parquet beside
     it is used when it is there.
     """
     from vqa_cli.document import read_run, run_file
@@ -107,11 +107,10 @@ def _write_comparison(
     from vqa_cli.analysis.gate import judge
     from vqa_cli.analysis.policy import default_policy, read_policy
     from vqa_cli.report.compare_page import write_comparison
-    from vqa_cli.report.frames import read_frames
 
     chosen = metric or default_metric(runs[0])
     limits = read_policy(policy) if policy else default_policy(chosen)
-    frames = [read_frames(path, run) for path, run in zip(paths, runs, strict=True)]
+    frames = [run.frame_values() for run in runs]
     try:
         verdict = judge(runs[0], runs[1], limits, (frames[0], frames[1]))
     except InputError as err:
@@ -125,9 +124,8 @@ def _write_comparison(
 
 
 def _write_page(paths: Sequence[Path], runs: Sequence[Run], target: Path, metric: str | None) -> None:
-    from vqa_cli.report.frames import read_frames
     from vqa_cli.report.html import write_report
 
-    frames = [read_frames(path, run) for path, run in zip(paths, runs, strict=True)]
+    frames = [run.frame_values() for run in runs]
     labels = [str(path) for path in paths] if len(paths) > 1 else None
     write_report(runs, target, frames, labels_of_runs=labels, metric=metric)
