@@ -152,7 +152,7 @@ def _opened(source: SourceView, order: MeasureOrder, **options: Any) -> Any:
     every container has its own first timestamp.
     """
     stream = by_index(prepared(source, **options), source.fps)
-    if not order.first and order.end is None:
+    if source.seek is not None or (not order.first and order.end is None):
         return stream
     cut = {"start_frame": order.first} | ({} if order.end is None else {"end_frame": order.end})
     return stream.filter("trim", **cut).filter("setpts", "N")

@@ -24,11 +24,29 @@ HD_SHORT_SIDE = 720
 
 
 @dataclass(frozen=True, slots=True)
+class Seek:
+    """Where decoding begins instead of at the first frame, and which frames are then taken, by their exact time.
+
+    Attributes:
+        start_us: where the demuxer is sent, in microseconds of the file's own clock; ``None`` is the beginning.
+        first_pts, end_pts: the first frame that is taken, and the first after it that is not, in ticks of that clock;
+            ``None`` is the end of the file.
+        frames: how many are taken.
+    """
+
+    start_us: int | None
+    first_pts: int
+    end_pts: int | None
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
 class SourceView:
     """A source as every command must read it, so that encode and reference see the same frames.
 
     ``fps`` is the constant rate at which frames are numbered; ``full_range`` pictures are brought to limited range, and
-    ``rgb`` ones to the matrix of ``colour``. What else is said here is said of the frames after ``steps``.
+    ``rgb`` ones to the matrix of ``colour``. What else is said here is said of the frames after ``steps``. ``seek`` finds
+    the part that is wanted without decoding what lies before it; the frames are the same as by counting.
     """
 
     path: Path
@@ -40,6 +58,7 @@ class SourceView:
     bit_depth: int
     rgb: bool = False
     steps: Preparation = AS_IT_IS
+    seek: Seek | None = None
 
     @classmethod
     def of(cls, info: MediaInfo) -> SourceView:
@@ -56,14 +75,26 @@ class SourceView:
         )
 
 
-def open_input(path: Path, **options: Any) -> Any:
+def open_input(path: Path, seek: Seek | None = None, **options: Any) -> Any:
     """A local file as ffmpeg input, safe against names that look like a protocol, an option or a pattern."""
+    if seek is not None:
+        options |= {"copyts": None}  # ffmpeg must leave the frames' times as they are
+        if seek.start_us is not None:
+            options |= {"seek_timestamp": "1", "noaccurate_seek": None, "ss": f"{seek.start_us}us"}
     return library().input(f"file:{path}", protocol_whitelist="file", **SAME_EVERYWHERE, **options)
+
+
+def picked(stream: Any, seek: Seek) -> Any:
+    """The frames that a seek is for."""
+    end = {} if seek.end_pts is None else {"end_pts": seek.end_pts}
+    return stream.filter("trim", start_pts=seek.first_pts, **end)
 
 
 def prepared(source: SourceView, **options: Any) -> Any:
     """The source's frames after its steps."""
-    stream, steps = open_input(source.path, **options)[str(source.stream_index)], source.steps
+    stream, steps = open_input(source.path, source.seek, **options)[str(source.stream_index)], source.steps
+    if source.seek is not None:
+        stream = picked(stream, source.seek)
     if not steps:
         return stream
     if steps.deinterlace:
