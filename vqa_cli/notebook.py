@@ -75,7 +75,17 @@ class InNotebooks(BaseModel):
 
 def rung_rows(run: Run) -> Iterator[dict[str, object]]:
     """One row per rung, units in the column names."""
-    return (_rung_row(source, rung, run.metrics) for source in run.sources for rung in source.rungs)
+    rungs = [(source, rung) for source in run.sources for rung in source.rungs]
+    # Only samples leave intervals.
+    named = list(dict.fromkeys(name for _, rung in rungs for name in rung.intervals))
+    return (_rung_row(source, rung, run.metrics) | _interval_cells(rung, named) for source, rung in rungs)
+
+
+def _interval_cells(rung: RungResult, names: list[str]) -> dict[str, object]:
+    ends = {name: rung.intervals.get(name, (None, None)) for name in names}
+    return {
+        f"{name}_{end}": value for name, pair in ends.items() for end, value in zip(("low", "high"), pair, strict=True)
+    }
 
 
 def _rung_row(source: SourceResult, rung: RungResult, metrics: tuple[str, ...]) -> dict[str, object]:

@@ -19,6 +19,7 @@ EXACT = "accurate_rnd+full_chroma_int+bitexact"
 # Options of the decoder. H.264, HEVC, VP9 and AV1 say every bit; MPEG-2, MPEG-4, motion JPEG, DNxHD and DV leave the inverse
 # transform open, and ffmpeg takes whichever is fastest on the CPU. "simple" is the one that gives the same on all.
 SAME_EVERYWHERE = {"flags": "bitexact", "idct": "simple"}
+FFV1 = {"c:v": "ffv1", "level": "3", "g": "1", "slices": "12", "map_metadata": "-1"}
 RGB = "gbr"  # the matrix of pictures that are RGB
 HD_SHORT_SIDE = 720
 
@@ -95,14 +96,37 @@ def prepared(source: SourceView, **options: Any) -> Any:
     stream, steps = open_input(source.path, source.seek, **options)[str(source.stream_index)], source.steps
     if source.seek is not None:
         stream = picked(stream, source.seek)
-    if not steps:
+    if steps.changes:
+        stream = _changed(stream, source)
+    if steps.span is None:
         return stream
+    if source.seek is None:
+        first, count = steps.span
+        stream = by_index(stream, source.fps).filter("trim", start_frame=first, end_frame=first + count)
+    return by_index(stream, source.fps)
+
+
+def _changed(stream: Any, source: SourceView) -> Any:
+    steps = source.steps
     if steps.deinterlace:
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     if steps.constant_rate:
         stream = stream.filter("fps", fps=steps.constant_rate)
     stream = _tonemapped(stream, steps.colour) if steps.tonemap else _to_limited_yuv(stream, source)
     return stream.filter("format", steps.pix_fmt)
+
+
+def lossless(source: SourceView) -> dict[str, str]:
+    """Options that keep frames to the bit (FFV1), with the tags of those of ``source``."""
+    tags = {
+        "colorspace": source.colour.matrix,
+        "color_primaries": source.colour.primaries,
+        "color_trc": source.colour.transfer,
+        "color_range": source.colour.range,
+    }
+    if source.rgb:  # stays RGB in the copy; the tags are those of what is made of it
+        del tags["colorspace"], tags["color_range"]
+    return FFV1 | {key: value for key, value in tags.items() if value}
 
 
 def by_index(stream: Any, fps: Fraction) -> Any:
