@@ -95,6 +95,7 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
 )
 @click.option("--tonemap/--no-tonemap", default=None, help="Judge HDR sources as approximate SDR.")
 @click.option("--deinterlace/--no-deinterlace", default=None, help="Deinterlace interlaced sources.")
+@click.option("--catalogue", is_flag=True, help="A folder and a run document for each source, and an index of all.")
 @cutting_options
 @model_options
 @JOBS_OPTION
@@ -191,7 +192,8 @@ def _run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[st
     from vqa_cli.ladder.repeat import run_repeated
     from vqa_cli.names import run_folder
 
-    folder = options["output"] or Path(run_folder(Path(paths[0]), settings.name))
+    named = Path("catalogue") if options["catalogue"] else Path(paths[0])
+    folder = options["output"] or Path(run_folder(named, settings.name))
     check_room(folder)
     refuse_all_missing(paths)
     cutting = read_cutting(options, settings)
@@ -209,6 +211,10 @@ def _run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[st
         place=click.get_current_context().with_resource(place_of(options)),
         cutting=cutting,
     )
+    if options["catalogue"]:
+        from vqa_cli.cli.catalogue import run_titles_of
+
+        return run_titles_of(job, folder, options)
     progress = Progress(quiet=options["quiet"], times=options["repeat"])
     try:
         outcome = run_repeated(job, options["repeat"], progress)

@@ -36,6 +36,7 @@ class LadderJob:
         workers: rungs in work at once; ``None`` fills the machine with ``settings.threads`` each.
         cache_dir: folder where what was measured is remembered, ``None`` to measure everything.
         keep: folder for the encodes, ``None`` to delete each once it is measured.
+        folders: below ``keep``, one for each source; by their names, where none are given.
         skip_missing: drop the rungs of encoders that do not run here instead of refusing.
         command: the user's command line, for the record.
         cutting: which frames of each source are measured.
@@ -57,6 +58,7 @@ class LadderJob:
     encode_ffmpeg: str | None = None
     place: Place = field(default_factory=ThisMachine)
     cutting: Cutting = WHOLE
+    folders: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         # One name is one source: else its letters would be sources.

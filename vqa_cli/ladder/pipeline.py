@@ -91,14 +91,22 @@ def run_on(
 
 
 def run_titles(
-    bench: Bench, settings: LadderSettings, on_event: OnEvent = unwatched, *, keep: bool = True
+    bench: Bench,
+    settings: LadderSettings,
+    on_event: OnEvent = unwatched,
+    *,
+    keep: bool = True,
+    alone: bool | None = None,
 ) -> Iterator[TitleOutcome]:
     """Each source as soon as it is finished, in whatever order; nothing is kept of it here afterwards.
+
+    Args:
+        alone: whether a source that cannot be measured ends everything; by default where it is the only one.
 
     Raises:
         VqaError: as :func:`run_ladder`.
     """
-    ladder = _Ladder(bench, settings, on_event, keep)
+    ladder = _Ladder(bench, settings, on_event, keep, len(bench.job.paths) == 1 if alone is None else alone)
     with closing(bench.executor.run(ladder.tasks(), ladder.on_progress, ladder.on_note)) as outcomes:  # type: ignore[type-var]
         for outcome in outcomes:
             ladder.take(outcome)
@@ -123,12 +131,13 @@ def describe_run(bench: Bench, settings: LadderSettings, sources: list[SourceRes
 class _Ladder:
     """One run: gives tasks out, takes outcomes in."""
 
-    def __init__(self, bench: Bench, settings: LadderSettings, on_event: OnEvent, keep: bool) -> None:
+    def __init__(self, bench: Bench, settings: LadderSettings, on_event: OnEvent, keep: bool, alone: bool) -> None:
         self._bench, self._settings, self._on_event = bench, settings, on_event
         self._paths = bench.job.paths
         self._names = source_names(list(self._paths))
         self._keep = Path(bench.job.keep) if bench.job.keep and keep else None
-        self._folders = folder_names(self._names)
+        self._folders = bench.job.folders or folder_names(self._names)
+        self._alone = alone
         self._in_work: dict[int, InWork] = {}
         self._finished: deque[TitleOutcome] = deque()
 
@@ -225,7 +234,7 @@ class _Ladder:
 
     def _fail(self, number: int, err: VqaError) -> None:
         """A source is at fault: the end where it is the only one, else a result with a reason."""
-        if len(self._paths) == 1:
+        if self._alone:
             raise err
         name = self._names[number]
         self._on_event(Note(f"{name}: {err.message}", warning=True))
