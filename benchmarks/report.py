@@ -20,9 +20,9 @@ from pathlib import Path
 from variants import describe_machine, publish
 
 from vqa_cli.document import Run, RungResult, read_run
-from vqa_cli.ladder.output import frames_csv
+from vqa_cli.frametable import SOURCE_RUNG, RunFrames
+from vqa_cli.ladder.output import write_outcome
 from vqa_cli.ladder.pipeline import LadderOutcome
-from vqa_cli.report.frames import SOURCE_RUNG, Frames, read_frames
 
 RUNGS = 48
 
@@ -45,18 +45,17 @@ def main() -> None:
     options = parser.parse_args()
     load = os.getloadavg()[0]
     run = read_run(options.run)
-    frames = read_frames(options.run, run) or {}
+    frames = run.frame_values() or {}
     with tempfile.TemporaryDirectory() as folder:
         costs = [measured(run, frames, sources, Path(folder), options.repeat) for sources in (1, 10)]
     lines = [f"{c.sources} x {c.rungs} rungs: {c.cpu_s:.2f} CPU s, {c.page_bytes / 1e6:.1f} MB" for c in costs]
     publish("\n".join(lines), options.json, describe_machine(1, load), costs)
 
 
-def measured(run: Run, frames: Frames, sources: int, folder: Path, repeat: int) -> Cost:
+def measured(run: Run, frames: RunFrames, sources: int, folder: Path, repeat: int) -> Cost:
     """Write the document and its frame values, and time the command."""
     larger = blown_up(run, frames, sources)
-    (folder / "run.json").write_text(larger.run.model_dump_json(), encoding="utf-8")
-    (folder / "frames.csv").write_text(frames_csv(larger), encoding="utf-8")
+    write_outcome(larger, folder)
     best = min(cpu_seconds([sys.executable, "-m", "vqa_cli", "report", str(folder)]) for _ in range(repeat))
     return Cost(sources, RUNGS, best, (folder / "report.html").stat().st_size)
 
@@ -69,7 +68,7 @@ def cpu_seconds(argv: list[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def blown_up(run: Run, frames: Frames, sources: int) -> LadderOutcome:
+def blown_up(run: Run, frames: RunFrames, sources: int) -> LadderOutcome:
     """A run of ``sources`` times :data:`RUNGS` rungs, made of the first source's."""
     first = run.sources[0]
     rungs = [copy(first.rungs[number % len(first.rungs)], number // len(first.rungs)) for number in range(RUNGS)]

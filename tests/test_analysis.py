@@ -28,11 +28,11 @@ from vqa_cli.analysis.pchip import Pchip
 from vqa_cli.analysis.policy import MetricPolicy, Policy, default_policy, read_policy
 from vqa_cli.analysis.recommend import recommend
 from vqa_cli.analysis.spread import mean_interval
-from vqa_cli.analysis.student import spearman, t_quantile
 from vqa_cli.document import Run
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.report.view import build_page
 from vqa_cli.settings import Constraints
+from vqa_cli.student import spearman, t_quantile
 
 
 def point(kbps: float, quality: float, height: int = 360) -> Point:

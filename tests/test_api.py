@@ -128,8 +128,8 @@ def test_a_run_gives_its_frames_as_a_data_frame(document: tuple[Path, Run, Frame
     second = read_run(folder).model_copy(update={"sources": run.sources[1:]})
     assert set(second.frames()["source"]) == {"=b, & c.mp4"}
     assert read_run(folder) == run
-    (folder / "frames.csv").unlink()
-    with pytest.raises(StorageError, match=re.escape(f"no frame values: {folder / 'frames.csv'}")):
+    (folder / "frames.parquet").unlink()
+    with pytest.raises(StorageError, match=re.escape(f"no frame values: {folder / 'frames.parquet'}")):
         read_run(folder).frames()
     with pytest.raises(StorageError, match=r"no frame values$"):
         make_run()[0].frames()

@@ -86,7 +86,13 @@ def test_what_a_ladder_measured_is_written_whatever_becomes_of_the_output(tmp_pa
     line = f"vqa ladder {name} --codec x264 --crf 35 --height 180 --display 180 --metric psnr --model none -o o {how}"
     done = shell(line, tmp_path, PYTHONIOENCODING="cp1252")
     assert status(tmp_path) == (6 if "full" in how else 0), done.stderr
-    assert {path.name for path in (tmp_path / "o").iterdir()} == {"run.json", "rungs.csv", "frames.csv", "report.html"}
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {
+        "run.json",
+        "frames.parquet",
+        "rungs.csv",
+        "frames.csv",
+        "report.html",
+    }
 
 
 def test_standard_input_that_is_closed_is_an_empty_one(tmp_path: Path) -> None:

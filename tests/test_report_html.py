@@ -21,7 +21,7 @@ from report_runs import make_run
 from vqa_cli.cli.report import command
 from vqa_cli.document import Run
 from vqa_cli.errors import StorageError, UsageError, VqaError
-from vqa_cli.ladder.output import frames_csv
+from vqa_cli.ladder.output import write_outcome
 from vqa_cli.ladder.pipeline import LadderOutcome
 from vqa_cli.report.html import render, script_json, write_file, write_report
 from vqa_cli.report.picture import picture
@@ -234,10 +234,7 @@ def test_names_that_are_not_utf8_do_not_break_the_page(tmp_path: Path) -> None:
 @pytest.fixture
 def document(tmp_path: Path) -> Path:
     run, frames = make_run(frames=60)
-    (tmp_path / "frames.csv").write_text(frames_csv(LadderOutcome(run, frames)), encoding="utf-8")
-    path = tmp_path / "run.json"
-    path.write_text(run.model_dump_json(), encoding="utf-8")
-    return path
+    return write_outcome(LadderOutcome(run, frames), tmp_path)
 
 
 def report(*args: str | Path) -> str:

@@ -11,18 +11,19 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from vqa_cli.errors import StorageError
+from vqa_cli.frametable import FRAMES_FILE
 from vqa_cli.identity import ModelIdentity
 from vqa_cli.notebook import InNotebooks
-from vqa_cli.pooled import DOCUMENT, ModelScore, Pooled, Series
+from vqa_cli.pooled import DocumentPart, MeasuredPart, ModelScore, Pooled, Series
+from vqa_cli.provenance import Environment
 from vqa_cli.settings import LadderSettings
-from vqa_cli.text import as_text
 from vqa_cli.values import StrPath
 
 __all__ = [
-    "RUN_FILE", "SCHEMA_VERSION", "EncodeResult", "Environment", "ModelScore", "Pooled", "RateMode",
+    "RUN_FILE", "SCHEMA_VERSION", "EncodeResult", "Environment", "MeasuredPart", "ModelScore", "Pooled", "RateMode",
     "RatePoint", "Repeat", "Run", "RungResult", "RungStatus", "Series", "SourceInfo", "SourceResult",
     "json_schema", "read_run", "run_file",
 ]  # fmt: skip
@@ -33,20 +34,7 @@ RateMode = Literal["crf", "bitrate", "capped-crf"]
 RungStatus = Literal["ok", "failed", "skipped"]
 
 
-class _Document(BaseModel):
-    model_config = DOCUMENT
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _text(cls, value: Any) -> Any:
-        """Names of files need not be text; the document is, and says them by escapes."""
-        return as_text(value)
-
-    def __str__(self) -> str:
-        return repr(self)
-
-
-class EncodeResult(_Document):
+class EncodeResult(DocumentPart):
     """What the encoder gave. Rates in kb/s (1000 bit/s) from the video packets alone, sizes in bytes, times in seconds.
 
     ``segments_kbps`` are the rates of the windows that :class:`Series` has means of. ``simd`` are the vector instructions that
@@ -68,7 +56,7 @@ class EncodeResult(_Document):
     segments_kbps: tuple[float, ...] = ()
 
 
-class RatePoint(_Document):
+class RatePoint(DocumentPart):
     """What was asked of the encoder. Compare achieved rates, not these."""
 
     mode: RateMode
@@ -86,16 +74,19 @@ class RatePoint(_Document):
         return f"crf {self.crf:g}{cap}"
 
 
-class Repeat(_Document):
+class Repeat(DocumentPart):
     """Another encode of the same rung, to learn how far results scatter."""
 
     encode: EncodeResult
     score: ModelScore | None = None
-    fidelity: dict[str, Series] = {}
+    fidelity: dict[str, Series] = Field(default_factory=dict)
 
 
-class RungResult(_Document):
-    """One encode of one source and what was measured on it; ``repeats`` are further ones by the same command lines."""
+class RungResult(DocumentPart):
+    """One encode of one source and what was measured on it; ``repeats`` are further ones by the same command lines.
+
+    ``intervals`` are what samples of a source leave open, 95 %: of ``bitrate_kbps``, ``score``, ``vmaf_mean``, …
+    """
 
     id: str
     encoder: str
@@ -110,8 +101,9 @@ class RungResult(_Document):
     measure_argv: tuple[str, ...] = ()
     encode: EncodeResult | None = None
     score: ModelScore | None = None
-    fidelity: dict[str, Series] = {}
+    fidelity: dict[str, Series] = Field(default_factory=dict)
     repeats: tuple[Repeat, ...] = ()
+    intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -135,8 +127,11 @@ def _pooled(series: Series, pooling: str) -> float | None:
     return value
 
 
-class SourceInfo(_Document):
-    """The source as probed, and what had to be done to it before anything could be compared."""
+class SourceInfo(DocumentPart):
+    """The source as probed, and what had to be done to it before anything could be compared.
+
+    ``frames`` and ``duration_s`` are what was measured: all of it, or the parts that ``measured`` names of ``whole_s``.
+    """
 
     path: str
     name: str
@@ -158,9 +153,11 @@ class SourceInfo(_Document):
     preparation: tuple[str, ...] = ()
     prepare_argv: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    measured: tuple[MeasuredPart, ...] = ()
+    whole_s: float = 0.0
 
 
-class SourceResult(_Document):
+class SourceResult(DocumentPart):
     """One source with its rungs; ``score`` is the source judged by the model at the display size, the ceiling."""
 
     source: SourceInfo
@@ -176,30 +173,7 @@ class SourceResult(_Document):
         return _repr(self, self.source.name, self.status, f"{len(self.rungs)} rungs")
 
 
-class Environment(_Document):
-    """Versions of everything whose change can move a number.
-
-    ``measurement`` is raised whenever vqa's own code changes what is measured. ``encode_ffmpeg_*`` are set where another build than the one that measures made the encodes.
-    """
-
-    vqa: str
-    measurement: int
-    python: str
-    platform: str
-    cpu: str
-    simd: str
-    torch: str | None
-    ffmpeg: str
-    ffmpeg_path: str
-    ffmpeg_version: str
-    ffmpeg_sha256: str
-    encode_ffmpeg_path: str | None = None
-    encode_ffmpeg_version: str | None = None
-    encode_ffmpeg_sha256: str | None = None
-    encoder_libraries: dict[str, str] = {}
-
-
-class Run(_Document, InNotebooks):
+class Run(DocumentPart, InNotebooks):
     """The whole document, ``run.json``."""
 
     schema_version: int = SCHEMA_VERSION
@@ -262,5 +236,5 @@ def read_run(path: StrPath) -> Run:
         first = err.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise StorageError(f"damaged run document: {path}", detail=f"{where}: {first['msg']}") from err
-    run.keep_frames(path.with_name("frames.csv"))
+    run.keep_frames(path.with_name(FRAMES_FILE))
     return run

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Sequence
+from itertools import count
 from pathlib import Path, PurePath
 
 from vqa_cli.errors import UsageError
@@ -24,7 +26,8 @@ def distinct_ends(paths: Sequence[PurePath], taken: Sequence[str] = ()) -> list[
     depths = [1] * len(paths)
     while True:
         names = [PurePath(*path.parts[-depth:]).as_posix() for path, depth in zip(paths, depths, strict=True)]
-        twice = {i for i, name in enumerate(names) if names.count(name) > 1 or name in taken}
+        times = Counter(names)
+        twice = {i for i, name in enumerate(names) if times[name] > 1 or name in taken}
         deeper = [i for i in twice if depths[i] < len(paths[i].parts)]
         if not deeper:
             return [None if i in twice else name for i, name in enumerate(names)]
@@ -57,6 +60,13 @@ def run_folder(source: PurePath, preset: str) -> str:
     digest = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
     kept = os.fsencode(whole)[: _NAME_BYTES - 9].decode(errors="ignore")
     return f"{kept}-{digest}"
+
+
+def title_folder(address: str, taken: Container[str]) -> str:
+    """A folder for a title of a catalogue: the name of its file without suffix, numbered where another title has it."""
+    stem = re.sub(r"[/\\\x00-\x1f]+", "_", PurePath(address.split("?")[0]).stem).strip(". ") or "title"
+    name = os.fsencode(stem)[:_NAME_BYTES].decode(errors="ignore")
+    return name if name not in taken else next(n for k in count(2) if (n := f"{name}-{k}") not in taken)
 
 
 def without_secrets(address: str) -> str:

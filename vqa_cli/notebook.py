@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from html import escape
 from pathlib import Path
@@ -11,38 +11,45 @@ from typing import TYPE_CHECKING, cast
 from pydantic import BaseModel, PrivateAttr
 
 from vqa_cli.errors import StorageError, UsageError
-from vqa_cli.text import csv_cell
+from vqa_cli.frametable import FRAMES_FILE, FrameValues, RunFrames, length_of, read_frames
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
     from vqa_cli.document import Run, RungResult, SourceResult
 
 POOLINGS = ("mean", "harmonic_mean", "min", "p1", "p5", "p10")
-# Frame values by metric, and those with the source's name and the rung.
-FrameValues = Mapping[str, "NDArray[np.float64]"]
-Clip = tuple[str, str, FrameValues]
 _SHOWN_SOURCES = 3
 
 
 class InNotebooks(BaseModel):
     """What a run can do in a notebook."""
 
-    # Where the frame values are; not part of the document, and nothing that two runs could differ by.
-    _frames: Path | tuple[Clip, ...] | None = PrivateAttr(default=None)
+    # Frame values, or the file that they lie in; not part of the document, and nothing that two runs could differ by.
+    _frames: Path | tuple[list[str], RunFrames] | None = PrivateAttr(default=None)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.__dict__ == other.__dict__
 
-    def keep_frames(self, values: Path | Mapping[tuple[int, str], FrameValues]) -> None:
+    def keep_frames(self, values: Path | RunFrames) -> None:
         """Remember frame values by (source index, rung) or the file that has them, for :meth:`frames`."""
-        if isinstance(values, Path):
-            self._frames = values
-            return
+        # By name: a copy of the run may have other sources.
         names = [source.source.name for source in cast("Run", self).sources]
-        self._frames = tuple((names[index], rung, table) for (index, rung), table in values.items())
+        self._frames = values if isinstance(values, Path) else (names, values)
+
+    def frame_values(self) -> RunFrames | None:
+        """Frame values by (source index, rung id), ``"source"`` for the source itself; ``None`` where they are not known.
+
+        Raises:
+            StorageError: ``frames.parquet`` cannot be read; it may be only when a clip is asked for that this turns out.
+        """
+        names = [source.source.name for source in cast("Run", self).sources]
+        if self._frames is None or isinstance(self._frames, Path):
+            return None if self._frames is None else read_frames(self._frames, names)
+        known, values = self._frames
+        if known == names:
+            return values
+        return {(names.index(known[i]), rung): table for (i, rung), table in values.items() if known[i] in names}
 
     def rungs(self) -> pd.DataFrame:
         """One row per rung, as ``rungs.csv`` has them."""
@@ -54,9 +61,13 @@ class InNotebooks(BaseModel):
         """One row per frame: source, rung (``source`` for the source itself), frame, time_s, then the metrics.
 
         Raises:
-            StorageError: nothing is known of single frames, or ``frames.csv`` cannot be read.
+            StorageError: nothing is known of single frames, or ``frames.parquet`` cannot be read.
         """
-        return frames(cast("Run", self), self._frames)
+        if (values := self.frame_values()) is None:
+            where = f": {self._frames}" if self._frames else ""
+            hint = f"they lie in {FRAMES_FILE} beside the run.json of `vqa ladder`"
+            raise StorageError(f"no frame values{where}", hint=hint)
+        return frames(cast("Run", self), values)
 
     def _repr_html_(self) -> str:
         return html(cast("Run", self))
@@ -64,7 +75,17 @@ class InNotebooks(BaseModel):
 
 def rung_rows(run: Run) -> Iterator[dict[str, object]]:
     """One row per rung, units in the column names."""
-    return (_rung_row(source, rung, run.metrics) for source in run.sources for rung in source.rungs)
+    rungs = [(source, rung) for source in run.sources for rung in source.rungs]
+    # Only samples leave intervals.
+    named = list(dict.fromkeys(name for _, rung in rungs for name in rung.intervals))
+    return (_rung_row(source, rung, run.metrics) | _interval_cells(rung, named) for source, rung in rungs)
+
+
+def _interval_cells(rung: RungResult, names: list[str]) -> dict[str, object]:
+    ends = {name: rung.intervals.get(name, (None, None)) for name in names}
+    return {
+        f"{name}_{end}": value for name, pair in ends.items() for end, value in zip(("low", "high"), pair, strict=True)
+    }
 
 
 def _rung_row(source: SourceResult, rung: RungResult, metrics: tuple[str, ...]) -> dict[str, object]:
@@ -93,40 +114,21 @@ def _rung_row(source: SourceResult, rung: RungResult, metrics: tuple[str, ...]) 
     return row | {"reason": rung.reason}
 
 
-def frames(run: Run, kept: Path | Sequence[Clip] | None) -> pd.DataFrame:
-    """See :meth:`InNotebooks.frames`; ``kept`` is the file that the values lie in, or the values."""
+def frames(run: Run, values: RunFrames) -> pd.DataFrame:
+    """See :meth:`InNotebooks.frames`."""
     import pandas as pd
 
-    if kept is None or (isinstance(kept, Path) and not kept.exists()):
-        where = f": {kept}" if kept else ""
-        raise StorageError(f"no frame values{where}", hint="they lie in frames.csv beside the run.json of `vqa ladder`")
-    names = [source.source.name for source in run.sources]
-    table = _read(kept, names) if isinstance(kept, Path) else pd.concat(list(map(_clip, kept)), ignore_index=True)
-    fps = {source.source.name: float(Fraction(source.source.fps)) for source in run.sources}
-    table = table[table["source"].isin(list(fps))].reset_index(drop=True)
-    table.insert(3, "time_s", table["frame"] / table["source"].map(fps))
-    return table
+    named = [(source.source.name, float(Fraction(source.source.fps))) for source in run.sources]
+    clips = [_clip(*named[index], rung, table) for (index, rung), table in values.items()]
+    columns = ["source", "rung", "frame", "time_s", *(["model"] if run.model else []), *run.metrics]
+    return pd.concat(clips, ignore_index=True).reindex(columns=columns) if clips else pd.DataFrame(columns=columns)
 
 
-def _read(path: Path, names: Sequence[str]) -> pd.DataFrame:
-    """The table, with sources as the document calls them."""
+def _clip(source: str, fps: float, rung: str, values: FrameValues) -> pd.DataFrame:
     import pandas as pd
 
-    try:
-        # A source may be called "NA".
-        table = pd.read_csv(path, dtype={"source": str, "rung": str}, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as err:
-        raise StorageError(f"cannot read frame values: {path}", detail=str(err).splitlines()[0]) from err
-    table["source"] = table["source"].replace({csv_cell(name): name for name in names})
-    return table
-
-
-def _clip(clip: Clip) -> pd.DataFrame:
-    import pandas as pd
-
-    source, rung, values = clip
-    length = max((len(series) for series in values.values()), default=0)
-    return pd.DataFrame({"source": source, "rung": rung, "frame": range(length), **values})
+    frame = pd.RangeIndex(length_of(values))
+    return pd.DataFrame({"source": source, "rung": rung, "frame": frame, "time_s": frame / fps, **values})
 
 
 def html(run: Run) -> str:

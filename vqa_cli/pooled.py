@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from vqa_cli.text import as_text
 
 # Every part of a document is frozen, and blind to keys that a newer version added.
 DOCUMENT = ConfigDict(extra="ignore", frozen=True, ser_json_inf_nan="null", protected_namespaces=())
 
 
-class _Document(BaseModel):
+class DocumentPart(BaseModel):
+    """Any part of a document."""
+
     model_config = DOCUMENT
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        """Names of files need not be text; the document is, and says them by escapes."""
+        return as_text(value)
 
     def __str__(self) -> str:
         return repr(self)
 
 
-class Pooled(_Document):
+class Pooled(DocumentPart):
     """Statistics over the frames of one clip, all in the metric's own unit.
 
     ``harmonic_mean`` is libvmaf's N / sum(1 / (s + 1)) - 1, and ``None`` where a frame scores at or below -1.
@@ -32,7 +44,7 @@ class Pooled(_Document):
     frames: int
 
 
-class Series(_Document):
+class Series(DocumentPart):
     """One metric over one clip.
 
     ``segments`` are means over consecutive one-second windows (the last may be shorter): enough for intervals by
@@ -46,7 +58,15 @@ class Series(_Document):
         return f"Series(mean {self.pooled.mean:.4g}, {self.pooled.frames} frames)"
 
 
-class ModelScore(_Document):
+class MeasuredPart(DocumentPart):
+    """A part of a source that was measured, in s of its own time; its figures count as those of ``stands_for_s``."""
+
+    start_s: float
+    duration_s: float
+    stands_for_s: float
+
+
+class ModelScore(DocumentPart):
     """The no-reference model's verdict: its own temporal pooling (``score``), and statistics of the frame scores.
 
     ``delta_to_source`` is score minus the source's own score (negative where the rung is worse), ``None`` on the source.

@@ -130,7 +130,8 @@ class Preparation:
     """What must happen to a file's frames before anything can be compared with them; false where nothing must.
 
     ``constant_rate`` is the rate that they are brought to in frames/s, as ffmpeg writes it: ``30000/1001``.
-    ``colour``, ``full_range`` and ``rgb`` say what they are before.
+    ``colour``, ``full_range`` and ``rgb`` say what they are before. Of the frames that come out, only those of ``span`` (number of
+    the first, how many) are kept, where one is named.
     """
 
     constant_rate: str | None = None
@@ -140,8 +141,14 @@ class Preparation:
     colour: ColourTags = ColourTags()
     full_range: bool = False
     rgb: bool = False
+    span: tuple[int, int] | None = None
 
     def __bool__(self) -> bool:
+        return self.changes or self.span is not None
+
+    @property
+    def changes(self) -> bool:
+        """Whether frames become others."""
         return bool(self.constant_rate or self.deinterlace or self.tonemap)
 
 

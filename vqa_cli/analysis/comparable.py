@@ -8,6 +8,8 @@ from vqa_cli.analysis.policy import Policy
 from vqa_cli.document import Run, SourceResult
 from vqa_cli.errors import InputError
 
+# Of the whole; the rest is rounding.
+_ALL = 0.9999
 # What must be equal for two scores of a model to be comparable.
 MODEL_FIELDS = ("name", "sha256", "precision", "pooling", "preprocessing")
 
@@ -80,6 +82,7 @@ def refuse_other_judging(metrics: Collection[str], baseline: Run, candidate: Run
         if sizes[0] != sizes[1]:
             raise InputError(f"the runs cannot be compared: judged at {sizes[0]} and at {sizes[1]}")
         _same(f"preparation of {one.source.name}", preparation(one), preparation(two))
+        _same(f"what was measured of {one.source.name}", _measured(one), _measured(two))
     _same("upscale", baseline.settings.upscale, candidate.settings.upscale)
     # Elsewhere it only makes small rungs, and is the candidate's to choose.
     if any(_shown_smaller(source) for pair in in_both(baseline, candidate) for source in pair):
@@ -97,6 +100,13 @@ def in_both(baseline: Run, candidate: Run) -> Iterator[tuple[SourceResult, Sourc
 def preparation(source: SourceResult) -> str:
     """What was done to a source before anything else; that counts, not what the settings would have done to another."""
     return "; ".join(source.source.preparation) or "nothing"
+
+
+def _measured(source: SourceResult) -> str:
+    """Segments are all of it, wherever they begin."""
+    info = source.source
+    parts = [f"{part.duration_s:.2f} s from {part.start_s:.2f} s" for part in info.measured]
+    return ", ".join(parts) if parts and info.duration_s < info.whole_s * _ALL else "all of it"
 
 
 def _shown_smaller(source: SourceResult) -> bool:

@@ -27,10 +27,9 @@ from vqa_cli.analysis.policy import Allowance, Limits, MetricPolicy, Policy
 from vqa_cli.analysis.spread import Frames, mean_interval
 from vqa_cli.document import Run, RungResult
 from vqa_cli.errors import InputError
+from vqa_cli.frametable import RunFrames
 
 Outcome = Literal["pass", "fail", "inconclusive"]
-# Frame values by metric, by (index of the source in the run, rung).
-RunFrames = Mapping[tuple[int, str], Frames]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ def pairs(
 
 
 def _frames_of(frames: RunFrames | None, index: int) -> dict[str, Frames]:
-    return {rung: table for (source, rung), table in (frames or {}).items() if source == index}
+    return {rung: (frames or {})[source, rung] for source, rung in frames or () if source == index}
 
 
 def _source_checks(pair: Pair, limits: Limits) -> Iterator[Check]:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqa_cli.analysis.curves import series
-from vqa_cli.analysis.student import t_quantile
 from vqa_cli.document import RungResult
+from vqa_cli.student import t_quantile
 
 DRAWS = 400
 MIN_WINDOWS = 3

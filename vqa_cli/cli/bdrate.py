@@ -28,7 +28,7 @@ _HEADERS = ["source", "anchor", "test", "BD-rate", "BD-quality", "overlap", "CPU
     nargs=-1,
     required=True,
     type=click.Path(path_type=Path),
-    metavar="RUN.json… | TABLE.csv",
+    metavar="RUN.json… | CATALOGUE | TABLE.csv",
     shell_complete=suggest.runs,
 )
 @click.option("--metric", help="model, vmaf, … [vmaf where it was measured].")
@@ -62,7 +62,7 @@ def _compare(
     from vqa_cli.analysis.comparable import making_remarks, refuse_other_judging
     from vqa_cli.analysis.compare import between, refuse_other_footage, run_curves, within
     from vqa_cli.analysis.curves import default_metric
-    from vqa_cli.document import read_run
+    from vqa_cli.catalogue import read_document
 
     if any(map(is_table, documents)):
         if len(documents) > 1:
@@ -70,7 +70,7 @@ def _compare(
         chosen = metric or "quality"
         found = read_curves(documents[0])
         return chosen, within(_anchored(found, anchor), chosen, method), []
-    runs = [read_run(path) for path in documents]
+    runs = [read_document(path) for path in documents]
     chosen = metric or default_metric(runs[0])
     if len(runs) == 1:
         found = run_curves(runs[0], chosen)

@@ -31,9 +31,10 @@ from vqa_cli.errors import ExitCode, UsageError
 from vqa_cli.metrics import METRICS
 
 if TYPE_CHECKING:
-    from vqa_cli.analysis.gate import RunFrames, Verdict
+    from vqa_cli.analysis.gate import Verdict
     from vqa_cli.analysis.policy import Policy
     from vqa_cli.document import Run
+    from vqa_cli.frametable import RunFrames
     from vqa_cli.ladder.executor import Place
     from vqa_cli.ladder.pipeline import LadderOutcome
     from vqa_cli.settings import LadderSettings
@@ -146,14 +147,13 @@ def _judge(
 def _of_documents(inputs: tuple[str, ...], options: dict[str, Any]) -> _Judged:
     from vqa_cli.analysis.curves import default_metric
     from vqa_cli.document import read_run
-    from vqa_cli.report.frames import read_frames
 
     if options["repeat"] > 1 or options["save"]:
         raise UsageError("--repeat and --save are for sources, which --preset encodes")
     if len(inputs) != 2:
         raise UsageError("give two run documents, or sources with --preset")
     one, two = (read_run(name) for name in inputs)
-    frames = (read_frames(inputs[0], one), read_frames(inputs[1], two))
+    frames = (one.frame_values(), two.frame_values())
     return _judge((one, two), frames, (inputs[0], inputs[1]), _policy(options, default_metric(one)))
 
 

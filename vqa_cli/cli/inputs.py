@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqa_cli.cli.console import note
 from vqa_cli.errors import InputError, UsageError, VqaError
 from vqa_cli.names import without_secrets
 from vqa_cli.scratch import scratch
@@ -48,7 +49,7 @@ VIDEO_SUFFIXES = frozenset(
     ]
 )
 _PROTOCOL = re.compile(r"^[a-z][a-z0-9+.-]+:", re.IGNORECASE)
-_STDIN, _LOCAL = "-", "file:"
+_STDIN, _LOCAL, _LIST = "-", "file:", "@"
 
 
 class Bring:
@@ -142,12 +143,12 @@ def expand_inputs(names: Sequence[str], bring: Bring) -> list[Path | Fetched]:
     if _STDIN in names and len(names) > 1:
         raise UsageError("- (standard input) cannot be mixed with files")
     found: list[Path | Fetched] = []
-    for name in names:
+    for name in _listed(names):
         path = Path(name)
         if path.is_dir():
             found += _videos(path)
         elif glob.has_magic(name) and not path.exists() and not _PROTOCOL.match(name):
-            matches = sorted(glob.glob(name))
+            matches = sorted(match for match in glob.glob(name, recursive=True) if not os.path.isdir(match))
             if not matches:
                 raise InputError(f"no file matches: {name}")
             found += [Path(match) for match in matches]
@@ -157,6 +158,40 @@ def expand_inputs(names: Sequence[str], bring: Bring) -> list[Path | Fetched]:
     for one in found:
         once.setdefault(os.path.abspath(one), one)
     return list(once.values())
+
+
+def _listed(names: Sequence[str]) -> Iterator[str]:
+    """The names, and those in lists (``@titles.txt``) in their place."""
+    for name in names:
+        if name.startswith(_LIST) and not os.path.lexists(name):
+            yield from read_list(Path(name.removeprefix(_LIST)))
+        else:
+            yield name
+
+
+def read_list(path: Path) -> list[str]:
+    """Files, directories, patterns and addresses, one a line, from the folder of the list; ``#`` begins a remark.
+
+    Raises:
+        InputError: it cannot be read, is no text, or is empty.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as err:
+        raise InputError(f"cannot read list: {path}", detail=err.strerror) from err
+    except UnicodeDecodeError as err:
+        raise InputError(f"list is not UTF-8: {path}", detail=str(err)) from err
+    entries = [(number, line.strip()) for number, line in enumerate(lines, 1)]
+    entries = [(number, entry) for number, entry in entries if entry and not entry.startswith("#")]
+    if not entries:
+        raise InputError(f"no title in list: {path}", hint="one file, directory, pattern or address a line")
+    found = []
+    for number, entry in entries:
+        place = entry if _PROTOCOL.match(entry) else str(path.parent / entry)
+        if not _PROTOCOL.match(entry) and not glob.has_magic(place) and not os.path.lexists(place):
+            note(f"warning: line {number} of {path} is no file: {entry}")
+        found.append(place)
+    return found
 
 
 def one_input(name: str, bring: Bring) -> Path | Fetched:

@@ -11,6 +11,7 @@ import click
 from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, note, tell
+from vqa_cli.cli.cutting import cutting_options, read_cutting
 from vqa_cli.cli.inputs import expand_inputs, local_inputs, refuse_all_missing, typed
 from vqa_cli.cli.options import (
     FFMPEG_OPTION,
@@ -94,6 +95,8 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
 )
 @click.option("--tonemap/--no-tonemap", default=None, help="Judge HDR sources as approximate SDR.")
 @click.option("--deinterlace/--no-deinterlace", default=None, help="Deinterlace interlaced sources.")
+@click.option("--catalogue", is_flag=True, help="A folder and a run document for each source, and an index of all.")
+@cutting_options
 @model_options
 @JOBS_OPTION
 @place_options
@@ -133,10 +136,14 @@ def command(ctx: click.Context, /, sources: tuple[str, ...], **options: Any) -> 
 def _dry_run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[str, Any]) -> int:
     from vqa_cli.cli.lines import command_lines, glance
 
+    cutting = read_cutting(options, settings)
     sources, program = glance(paths, settings, options["ffmpeg"])
+    sources = [cutting.part.of(source) for source in sources]
     for line in command_lines(sources, settings, program):
         emit(line)
     if not options["quiet"]:
+        if cutting.in_pieces:
+            note("note: each piece of a source is encoded by these same command lines")
         note(
             "note: judged by headers and first frames alone; a run decodes every source first, and may find interlaced "
             "frames, damage, or another number of frames"
@@ -185,9 +192,11 @@ def _run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[st
     from vqa_cli.ladder.repeat import run_repeated
     from vqa_cli.names import run_folder
 
-    folder = options["output"] or Path(run_folder(Path(paths[0]), settings.name))
+    named = Path("catalogue") if options["catalogue"] else Path(paths[0])
+    folder = options["output"] or Path(run_folder(named, settings.name))
     check_room(folder)
     refuse_all_missing(paths)
+    cutting = read_cutting(options, settings)
     job = LadderJob(
         sources=tuple(paths),
         settings=settings,
@@ -200,7 +209,12 @@ def _run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[st
         command=typed(sys.argv[1:]),
         encode_ffmpeg=options["encode_ffmpeg"],
         place=click.get_current_context().with_resource(place_of(options)),
+        cutting=cutting,
     )
+    if options["catalogue"]:
+        from vqa_cli.cli.catalogue import run_titles_of
+
+        return run_titles_of(job, folder, options)
     progress = Progress(quiet=options["quiet"], times=options["repeat"])
     try:
         outcome = run_repeated(job, options["repeat"], progress)

@@ -31,7 +31,9 @@ _FROM_ZERO = click.FloatRange(min=0)
 
 
 @click.command(name="recommend", cls=Command)
-@click.argument("document", type=click.Path(path_type=Path), metavar="RUN.json", shell_complete=suggest.runs)
+@click.argument(
+    "document", type=click.Path(path_type=Path), metavar="RUN.json | CATALOGUE", shell_complete=suggest.runs
+)
 @click.option("--metric", help="model, vmaf, … [vmaf where it was measured].")
 @click.option("--max-rungs", type=click.IntRange(1), help="Most rungs per encoder [6].")
 @click.option("--min-kbps", type=_ABOVE_ZERO, help="Lowest bitrate.")
@@ -81,13 +83,18 @@ def command(
     Exit 7 where no rung is within the limits.
     """
     from vqa_cli.analysis.recommend import recommend
-    from vqa_cli.document import read_run
+    from vqa_cli.catalogue import catalogue_folder, read_document
 
     _check(limits)
     if shared_ladder and (across_codecs or output_format not in ("table", "json")):
         raise UsageError("--shared-ladder is printed as a table or JSON, one ladder per codec")
+    if output_format == "ffmpeg" and catalogue_folder(document):
+        raise UsageError(
+            "the index of a catalogue has no command lines",
+            hint="give the folder of one of its titles: CATALOGUE/TITLE",
+        )
     audience = _audience(throughput) if throughput else None
-    run = read_run(document)
+    run = read_document(document)
     given = {key: value for key, value in limits.items() if value is not None}
     given |= {"interpolate": False} if measured_only else {}
     constraints = run.settings.recommend.model_copy(update=given)

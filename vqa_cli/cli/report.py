@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     nargs=-1,
     required=True,
     type=click.Path(path_type=Path),
-    metavar="RUN.json...",
+    metavar="RUN.json... | CATALOGUE",
     shell_complete=suggest.runs,
 )
 @click.option(
@@ -70,11 +70,19 @@ def command(
     """Render run documents again, without encoding anything.
 
     Two become a page that holds the second, the candidate, against the first, with the verdict of `vqa gate` on top; more
-    are overlaid source by source. RUN.json is what `vqa ladder` wrote, or the directory that holds it. frames.csv beside
+    are overlaid source by source. A CATALOGUE becomes a page of distributions over its titles. RUN.json is what `vqa ladder` wrote, or the directory that holds it. frames.parquet beside
     it is used when it is there.
     """
+    from vqa_cli.catalogue import catalogue_folder
     from vqa_cli.document import read_run, run_file
 
+    if any(map(catalogue_folder, documents)):
+        say(
+            _write_catalogue(
+                documents, output, metric, plain=form in (None, "html") and compare is None and policy is None
+            )
+        )
+        return
     paths = [run_file(path) for path in documents]
     wanted = form or _form_of(output)
     target = output or paths[0].with_name(f"report.{wanted}")
@@ -94,6 +102,20 @@ def command(
     say(target)
 
 
+def _write_catalogue(documents: tuple[Path, ...], output: Path | None, metric: str | None, *, plain: bool) -> Path:
+    from vqa_cli.catalogue import catalogue_folder, read_catalogue
+    from vqa_cli.report.catalogue import write_catalogue_report
+
+    folder = catalogue_folder(documents[0])
+    if folder is None or len(documents) > 1 or not plain:
+        raise UsageError(
+            "a catalogue has a page of its own: give it alone", hint="--format, --compare and --policy are for runs"
+        )
+    target = output or folder / "report.html"
+    write_catalogue_report(read_catalogue(folder), folder, target, metric)
+    return target
+
+
 def _form_of(output: Path | None) -> Literal["html", "svg", "png"]:
     suffix = output.suffix.lower() if output else ""
     return "svg" if suffix == ".svg" else "png" if suffix == ".png" else "html"
@@ -107,11 +129,10 @@ def _write_comparison(
     from vqa_cli.analysis.gate import judge
     from vqa_cli.analysis.policy import default_policy, read_policy
     from vqa_cli.report.compare_page import write_comparison
-    from vqa_cli.report.frames import read_frames
 
     chosen = metric or default_metric(runs[0])
     limits = read_policy(policy) if policy else default_policy(chosen)
-    frames = [read_frames(path, run) for path, run in zip(paths, runs, strict=True)]
+    frames = [run.frame_values() for run in runs]
     try:
         verdict = judge(runs[0], runs[1], limits, (frames[0], frames[1]))
     except InputError as err:
@@ -125,9 +146,8 @@ def _write_comparison(
 
 
 def _write_page(paths: Sequence[Path], runs: Sequence[Run], target: Path, metric: str | None) -> None:
-    from vqa_cli.report.frames import read_frames
     from vqa_cli.report.html import write_report
 
-    frames = [read_frames(path, run) for path, run in zip(paths, runs, strict=True)]
+    frames = [run.frame_values() for run in runs]
     labels = [str(path) for path in paths] if len(paths) > 1 else None
     write_report(runs, target, frames, labels_of_runs=labels, metric=metric)

@@ -54,12 +54,12 @@ def _rung_table(run: Run, source: SourceResult) -> str:
                 rung.encoder,
                 f"{rung.width}x{rung.height}",
                 rung.rate.label,
-                f"{encode.bitrate_kbps:.0f}" if encode else "",
+                f"{encode.bitrate_kbps:.0f}{_give(rung, 'bitrate_kbps', 0)}" if encode else "",
                 f"{encode.peak_kbps:.0f}" if encode else "",
                 f"{encode.fps:.0f}" if encode else "",
-                f"{score.score:.2f}" if score else "",
+                f"{score.score:.2f}{_give(rung, 'score', 2)}" if score else "",
                 f"{score.delta_to_source:+.2f}" if score and score.delta_to_source is not None else "",
-                *(_metric_cell(rung.quality(name), name) for name in run.metrics),
+                *(_metric_cell(rung, name) for name in run.metrics),
                 rung.reason or _inversion(turned.get(rung.id, ())),
             ]
         )
@@ -93,5 +93,12 @@ def _inversion(metrics: Sequence[str]) -> str:
     return f"inversion: {', '.join(metrics)}" if metrics else ""
 
 
-def _metric_cell(value: float | None, metric: str) -> str:
-    return "" if value is None else f"{value:.{max(2, METRICS[metric].decimals)}f}"
+def _metric_cell(rung: RungResult, metric: str) -> str:
+    value, digits = rung.quality(metric), max(2, METRICS[metric].decimals)
+    return "" if value is None else f"{value:.{digits}f}{_give(rung, f'{metric}_mean', digits)}"
+
+
+def _give(rung: RungResult, figure: str, digits: int) -> str:
+    """``±0.31`` where samples leave that open: half the 95 % interval."""
+    interval = rung.intervals.get(figure)
+    return f"±{(interval[1] - interval[0]) / 2:.{digits}f}" if interval else ""

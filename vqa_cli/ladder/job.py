@@ -10,9 +10,11 @@ from pathlib import Path
 
 from vqa_cli.ladder.checks import check_encoders, check_metrics
 from vqa_cli.ladder.executor import Executor, Place, ThisMachine
+from vqa_cli.ladder.pieces import WHOLE, Cutting
 from vqa_cli.ladder.prepared import PreparedSources
 from vqa_cli.ladder.steps import Site
 from vqa_cli.machine import simd_level
+from vqa_cli.measure.part import look_at_part
 from vqa_cli.measure.source import Inspector, Source
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, find_ffmpeg
 from vqa_cli.media.process import Runner
@@ -34,8 +36,10 @@ class LadderJob:
         workers: rungs in work at once; ``None`` fills the machine with ``settings.threads`` each.
         cache_dir: folder where what was measured is remembered, ``None`` to measure everything.
         keep: folder for the encodes, ``None`` to delete each once it is measured.
+        folders: below ``keep``, one for each source; by their names, where none are given.
         skip_missing: drop the rungs of encoders that do not run here instead of refusing.
         command: the user's command line, for the record.
+        cutting: which frames of each source are measured.
         encode_ffmpeg: the program that encodes, where another one (``ffmpeg``) is to decode and measure: so two builds
             are compared by one yardstick, and one without libvmaf can still be judged.
         place: where rungs are carried out.
@@ -53,6 +57,8 @@ class LadderJob:
     scratch: StrPath | None = None
     encode_ffmpeg: str | None = None
     place: Place = field(default_factory=ThisMachine)
+    cutting: Cutting = WHOLE
+    folders: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         # One name is one source: else its letters would be sources.
@@ -89,7 +95,9 @@ class Bench:
         return self.site.ffmpeg
 
     def look(self, path: Path, settings: LadderSettings) -> Source:
-        """The source as :meth:`vqa_cli.measure.source.Inspector.look` sees it."""
+        """The source, or the part that the job is about, as :meth:`vqa_cli.measure.source.Inspector.look` sees it."""
+        if part := self.job.cutting.part:
+            return look_at_part(self.inspector, path, settings.treatment, part)
         return self.inspector.look(path, settings.treatment)
 
 

@@ -170,8 +170,8 @@ def _rate_id(rate: RatePoint) -> str:
 def _source_warnings(info: MediaInfo, display: Size) -> Iterator[str]:
     if display.short_side > info.size.short_side:
         yield f"the source ({info.size}) is smaller than the display ({display}) and is shown enlarged"
-    if info.duration_s < _SHORT_CLIP_S:
-        yield f"the clip lasts {info.duration_s:.1f} s: bitrates of so short a clip are dominated by its first frame"
+    if (lasts_s := float(info.frames / info.fps)) < _SHORT_CLIP_S:
+        yield f"the clip lasts {lasts_s:.1f} s: bitrates of so short a clip are dominated by its first frame"
     if info.colour.range == "pc":
         yield "full-range source: encoded and compared in limited range"
     if info.alpha:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,6 +26,9 @@ from vqa_cli.settings import LadderSettings
 from vqa_cli.store.rungs import KeyParts, rung_key
 from vqa_cli.values import Size
 
+# Below the folder of a source's encodes: those of its pieces, until they are joined.
+PIECES = ".pieces"
+
 
 @dataclass(frozen=True, slots=True)
 class SourceRef:
@@ -33,6 +36,7 @@ class SourceRef:
 
     Attributes:
         number: its place in the run.
+        piece: which part of it this is, where it is measured in several.
         name: as the run calls it.
         address: as documents name it; ``path`` may be a copy of what was fetched from there.
         prepare: template of the command that writes its prepared copy; empty where the original is read as it is.
@@ -50,6 +54,7 @@ class SourceRef:
     preparation: str
     frames: int
     fps: Fraction
+    piece: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +131,18 @@ class Conditions:
     reasons: Mapping[str, str]
     keep: str | None = None
 
+    def for_piece(self, number: int) -> Conditions:
+        """The same for a part of a source, whose encodes are not kept under the names of whole ones."""
+        keep = None if self.keep is None else str(Path(self.keep) / PIECES / f"{number:05d}")
+        return replace(self, keep=keep)
 
-def source_ref(source: Source, number: int, name: str) -> SourceRef:
-    """The source as tasks name it."""
+
+def source_ref(source: Source, number: int, name: str, piece: int = 0) -> SourceRef:
+    """The source, or a piece of it, as tasks name it."""
     info = source.info
     return SourceRef(
         number, name, source.address, str(info.path.absolute()), info.size_bytes, source.sha256, source.prepare_argv,
-        json.dumps(asdict(source.steps)), source.frames, source.view.fps,
+        json.dumps(asdict(source.steps)), source.frames, source.view.fps, piece,
     )  # fmt: skip
 
 

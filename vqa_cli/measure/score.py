@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import tempfile
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vqa_cli.document import Series
 from vqa_cli.errors import InputError, ToolError
 from vqa_cli.files import file_sha256
+from vqa_cli.measure.filescore import FileScore
+from vqa_cli.measure.part import Part, sought
 from vqa_cli.measure.source import Inspector, Source, header_only
 from vqa_cli.measure.stream import Viewed, Viewer, Viewing, plan_comparison, plan_viewing
 from vqa_cli.measure.template import ENCODE, FFMPEG, SOURCE, fill
 from vqa_cli.media.binaries import Ffmpeg, find_ffmpeg
 from vqa_cli.media.decode import MeasureOrder
 from vqa_cli.media.fidelity import Fidelity
-from vqa_cli.media.probe import packet_rates
 from vqa_cli.media.process import Runner
 from vqa_cli.scratch import scratch
 from vqa_cli.series import make_series
 from vqa_cli.store.inspections import Inspections
 from vqa_cli.store.seen import Seen
-from vqa_cli.values import ClipScore, Scorer, Size, StrPath, Treatment, optional_path
+from vqa_cli.values import Scorer, Size, StrPath, Treatment, optional_path
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,61 +58,14 @@ class ScoreRequest:
     deinterlace: bool = False
 
     @property
-    def is_part(self) -> bool:
-        """Whether less than the whole is wanted."""
-        return self.start_s is not None or self.duration_s is not None
+    def part(self) -> Part:
+        """What is wanted of the file."""
+        return Part(self.start_s, self.duration_s)
 
     @property
     def treatment(self) -> Treatment:
         """Frames of a pair keep their timing: they are paired by number."""
         return Treatment(self.tonemap, self.deinterlace, steady=self.reference is None)
-
-
-@dataclass(frozen=True)
-class FileScore:
-    """The verdict on one file.
-
-    Attributes:
-        values: frame values by metric, ``"model"`` for the model's.
-        faults: why metrics that were asked for could not be measured.
-        notes: what the user should know of the file.
-    """
-
-    score: ClipScore
-    fidelity: dict[str, Series]
-    values: dict[str, NDArray[np.float64]]
-    size: Size
-    frames: int
-    fps: Fraction
-    faults: dict[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    def document(self, *, per_frame: bool = False) -> dict[str, Any]:
-        """As plain data, for JSON."""
-        model = self.score.model
-        scale = model.scale
-        frames = make_series(self.values["model"], self.fps)
-        return {
-            "score": self.score.score,
-            "raw": self.score.raw,
-            **({"others": self.score.others} if self.score.others else {}),
-            "frame_scores": frames.pooled.model_dump(),
-            "fidelity": {name: series.pooled.model_dump() for name, series in self.fidelity.items()},
-            **({"not_measured": self.faults} if self.faults else {}),
-            "notes": list(self.notes),
-            "frames": self.frames,
-            "width": self.size.width,
-            "height": self.size.height,
-            "model": {
-                "name": model.name, "sha256": model.sha256,
-                "files": {part: asdict(file) for part, file in model.files.items()},
-                "precision": model.precision, "device": model.device, "verified": model.verified, "pooling": model.pooling,
-                "preprocessing": model.preprocessing, "training_data": model.training_data, "licence": model.licence,
-                "scale": scale.name, "scale_description": scale.description, "minimum": scale.minimum,
-                "maximum": scale.maximum, "higher_is_better": scale.higher_is_better,
-            },
-            **({"per_frame": {k: [round(float(x), 6) for x in v] for k, v in self.values.items()}} if per_frame else {}),
-        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -162,36 +114,64 @@ class FileScorer:
         source = self._look(path)
         if reference is not None:
             _check_pair(source, reference)
-        viewing, size = self._plan(source, reference)
+        order, size = self._order(source, reference)
+        viewing = self._viewing(source, reference, order)
         viewer = Viewer(self.runner, self.ffmpeg.sha256, self.scorer, self.seen, self.on_share)
         content = source.sha256 + (repr(source.steps) if source.steps else "")
         clip = viewer.known(viewing, content) if reference is None else None
-        viewed = Viewed(clip, Fidelity()) if clip else self._view(viewer, viewing, content, source, reference)
+        viewed = Viewed(clip, Fidelity()) if clip else self._view(viewer, order, content, source, reference)
         return _file_score(viewed, source, size, viewing.every, _remarks(source, reference, viewed))
 
     def _look(self, path: Path) -> Source:
         treatment = self.request.treatment
-        if not self.request.is_part:
+        if not self.request.part:
             return self.inspector.look(path, treatment)
         source = header_only(
             self.runner, self.ffmpeg, path, treatment
         )  # of a long film nobody decodes the rest to see a part
         return replace(source, sha256=file_sha256(path)) if self.hashed else source
 
-    def _plan(self, source: Source, reference: Source | None) -> tuple[Viewing, Size]:
+    def _order(self, source: Source, reference: Source | None) -> tuple[MeasureOrder, Size]:
         request, judged = self.request, reference or source
         every = request.every or (1 if reference else self.scorer.identity.every)
-        first, end = _part(judged, request)
+        first, end = request.part.frames(judged)
         size = _judged_size(judged.info.size, request)
-        order = MeasureOrder(size, request.metrics if reference else (), every=every, first=first, end=end)
-        frames = None if request.is_part else ceil(Fraction(judged.frames, every))
+        return MeasureOrder(size, request.metrics if reference else (), every=every, first=first, end=end), size
+
+    def _viewing(self, source: Source, reference: Source | None, order: MeasureOrder) -> Viewing:
+        seek = source.view.seek
+        known = None if self.request.part else source.frames if reference is None else reference.frames
+        shown = seek.frames if seek else known
+        frames = None if shown is None else ceil(Fraction(shown, order.every))
         wish = self.scorer.identity.pixels
         if reference is None:
-            return plan_viewing(source.view, order, wish, frames), size
-        return plan_comparison(source.view, reference.view, order, wish, frames), size
+            return plan_viewing(source.view, order, wish, frames)
+        return plan_comparison(source.view, reference.view, order, wish, frames)
 
-    def _view(self, viewer: Viewer, viewing: Viewing, content: str, source: Source, reference: Source | None) -> Viewed:
-        file = source.view.path
+    def _view(
+        self, viewer: Viewer, order: MeasureOrder, content: str, source: Source, reference: Source | None
+    ) -> Viewed:
+        if (quick := self._sought(source, reference, order)) is not None:
+            try:
+                return self._carry_out(viewer, order, content, *quick)
+            except (InputError, ToolError):
+                pass  # whatever it was, decoding from the beginning gives the frames or names what is wrong
+        return self._carry_out(viewer, order, content, source, reference)
+
+    def _sought(
+        self, source: Source, reference: Source | None, order: MeasureOrder
+    ) -> tuple[Source, Source | None] | None:
+        """Both files as they are read without decoding what lies before the part; ``None`` where one cannot be."""
+        ours = sought(self.runner, self.ffmpeg, source, order.first, order.end)
+        if ours is None or reference is None:
+            return None if ours is None else (ours, None)
+        theirs = sought(self.runner, self.ffmpeg, reference, order.first, order.end)
+        return None if theirs is None else (ours, theirs)
+
+    def _carry_out(
+        self, viewer: Viewer, order: MeasureOrder, content: str, source: Source, reference: Source | None
+    ) -> Viewed:
+        viewing, file = self._viewing(source, reference, order), source.view.path
         names = {SOURCE: file} if reference is None else {ENCODE: file, SOURCE: reference.view.path}
         argv = fill(viewing.argv, {FFMPEG: self.ffmpeg.path, **names})
         with tempfile.TemporaryDirectory(prefix="vqa-", dir=self.inspector.workdir) as folder:
@@ -253,26 +233,6 @@ def _judged_size(size: Size, request: ScoreRequest) -> Size:
     if isinstance(request.at, tuple):
         return Size(*request.at)
     return size.with_short_side(request.at or size.short_side // 2 * 2)
-
-
-def _part(clock: Source, request: ScoreRequest) -> tuple[int, int | None]:
-    """Numbers of the first frame wanted and of the first one after it that is not; time runs as in ``clock``.
-
-    Raises:
-        InputError: the part begins after the end.
-    """
-    if not request.is_part:
-        return 0, None
-    info = clock.info
-    start = Fraction(str(request.start_s or 0))
-    if start >= Fraction(info.duration_s):
-        raise InputError(f"nothing to score in the part asked for: {info.path} lasts {info.duration_s:.2f} s")
-    end = None if request.duration_s is None else start + Fraction(str(request.duration_s))
-    if not info.vfr or clock.steps.constant_rate:
-        return ceil(start * clock.view.fps), None if end is None else ceil(end * clock.view.fps)
-    times = [time for time, _ in packet_rates(info.path)[0]]
-    first, last = (None if t is None else bisect_left(times, times[0] + float(t)) for t in (start, end))
-    return first or 0, last
 
 
 def _check_pair(source: Source, reference: Source) -> None:

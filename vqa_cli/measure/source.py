@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vqa_cli.document import SourceInfo
+from vqa_cli.document import MeasuredPart, SourceInfo
 from vqa_cli.errors import InputError
 from vqa_cli.files import file_sha256
 from vqa_cli.measure.template import FFMPEG, SOURCE, fill
@@ -17,7 +17,7 @@ from vqa_cli.media.decode import build_count_argv, build_inspect_argv, build_pre
 from vqa_cli.media.delivery import probe_source
 from vqa_cli.media.encode import count_frames
 from vqa_cli.media.grain import ADDED, carries_grain
-from vqa_cli.media.graph import SourceView
+from vqa_cli.media.graph import Seek, SourceView
 from vqa_cli.media.probe import check_unchanged
 from vqa_cli.media.process import Runner
 from vqa_cli.store.content import content_key
@@ -39,6 +39,7 @@ class Source:
         sha256: of the file's content.
         notes: what the user should know of it.
         origin: where it was fetched from, if it was.
+        weight: frames of the whole that this part stands for; ``None`` for a whole.
     """
 
     info: MediaInfo
@@ -46,6 +47,12 @@ class Source:
     sha256: str
     notes: tuple[str, ...] = ()
     origin: str | None = None
+    weight: int | None = None
+
+    def piece(self, first: int, frames: int, weight: int | None = None, seek: Seek | None = None) -> Source:
+        """A part of it alone, by number of the first frame; read from a key frame before it where ``seek`` says which."""
+        view = replace(self.view, steps=replace(self.steps, span=(first, frames)), seek=seek)
+        return replace(self, info=replace(self.info, frames=frames), view=view, weight=weight or frames)
 
     @property
     def frames(self) -> int:
@@ -66,7 +73,7 @@ class Source:
         """How commands read the source once it is prepared, with :data:`SOURCE` for its path."""
         if not self.steps:
             return replace(self.view, path=SOURCE)
-        return replace(self.view, path=SOURCE, stream_index=0, steps=AS_IT_IS)
+        return replace(self.view, path=SOURCE, stream_index=0, steps=AS_IT_IS, seek=None)
 
     @property
     def address(self) -> str:
@@ -90,8 +97,16 @@ class Source:
             size_bytes=info.size_bytes, video_bitrate_kbps=info.video_bytes * 8 / 1000 / info.duration_s,
             preparation=tuple(describe(self.steps)),
             prepare_argv=fill(self.prepare_argv, {FFMPEG: ffmpeg.path, SOURCE: self.address}),
-            notes=self.notes,
+            notes=self.notes, measured=self._measured, whole_s=info.duration_s,
         )  # fmt: skip
+
+    @property
+    def _measured(self) -> tuple[MeasuredPart, ...]:
+        if self.steps.span is None or self.weight is None:
+            return ()
+        first, count = self.steps.span
+        start, lasts, stands = (float(frames / self.info.fps) for frames in (first, count, self.weight))
+        return (MeasuredPart(start_s=start, duration_s=lasts, stands_for_s=stands),)
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,11 @@ class Viewing:
 def plan_viewing(source: SourceView, order: MeasureOrder, wish: PixelWish, frames: int | None) -> Viewing:
     """The viewing of a file alone."""
     order, pixels = _in_pixels(source, order, wish, source.size)
-    argv = build_frames_argv(FFMPEG, replace(source, path=SOURCE), replace(order, metrics=()))
-    return Viewing(argv, argv, pixels, every=order.every, frames=frames)
+    order, source = replace(order, metrics=()), replace(source, path=SOURCE)
+    argv = build_frames_argv(FFMPEG, source, order)
+    # Frames are known by their number, however they were found.
+    alone = build_frames_argv(FFMPEG, replace(source, seek=None), order) if source.seek else argv
+    return Viewing(argv, alone, pixels, every=order.every, frames=frames)
 
 
 def plan_comparison(
@@ -73,7 +76,7 @@ def plan_comparison(
     order, pixels = _in_pixels(encode, order, wish, reference.size)
     return Viewing(
         build_measure_argv(FFMPEG, encode, reference, order),
-        build_frames_argv(FFMPEG, encode, replace(order, metrics=())),
+        build_frames_argv(FFMPEG, replace(encode, seek=None), replace(order, metrics=())),
         pixels,
         compared_depth(encode, reference),
         order.metrics,

@@ -8,12 +8,14 @@ from typing import Any
 
 from vqa_cli.identity import Layout
 from vqa_cli.media.graph import (
+    FFV1,
     GLOBAL,
     PROGRESS,
     SourceView,
     by_index,
     compile_argv,
     library,
+    lossless,
     prepared,
     to_size,
 )
@@ -121,10 +123,11 @@ def build_inspect_argv(ffmpeg: Path, source: SourceView, log: str) -> tuple[str,
 def build_prepare_argv(ffmpeg: Path, source: SourceView, output: str) -> tuple[str, ...]:
     """Write the source with its steps carried out, losslessly (FFV1), so that encodes and reference share its frames.
 
-    What comes out is YUV in limited range, whatever the source is.
+    Where they change frames, what comes out is YUV in limited range, whatever the source is.
     """
-    options = {"c:v": "ffv1", "level": "3", "g": "1", "slices": "12", "map_metadata": "-1"}
-    if not source.steps.constant_rate:
+    steps = source.steps
+    options = dict(FFV1) if steps.changes else lossless(source)
+    if steps.span or not steps.constant_rate:
         options["fps_mode"] = "passthrough"
     argv = compile_argv(ffmpeg, prepared(source).output(output, **options))
     return (*argv[:1], *GLOBAL, *PROGRESS, *argv[1:], "-y")
@@ -152,7 +155,7 @@ def _opened(source: SourceView, order: MeasureOrder, **options: Any) -> Any:
     every container has its own first timestamp.
     """
     stream = by_index(prepared(source, **options), source.fps)
-    if not order.first and order.end is None:
+    if source.seek is not None or (not order.first and order.end is None):
         return stream
     cut = {"start_frame": order.first} | ({} if order.end is None else {"end_frame": order.end})
     return stream.filter("trim", **cut).filter("setpts", "N")

@@ -19,8 +19,26 @@ EXACT = "accurate_rnd+full_chroma_int+bitexact"
 # Options of the decoder. H.264, HEVC, VP9 and AV1 say every bit; MPEG-2, MPEG-4, motion JPEG, DNxHD and DV leave the inverse
 # transform open, and ffmpeg takes whichever is fastest on the CPU. "simple" is the one that gives the same on all.
 SAME_EVERYWHERE = {"flags": "bitexact", "idct": "simple"}
+FFV1 = {"c:v": "ffv1", "level": "3", "g": "1", "slices": "12", "map_metadata": "-1"}
 RGB = "gbr"  # the matrix of pictures that are RGB
 HD_SHORT_SIDE = 720
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """Where decoding begins instead of at the first frame, and which frames are then taken, by their exact time.
+
+    Attributes:
+        start_us: where the demuxer is sent, in microseconds of the file's own clock; ``None`` is the beginning.
+        first_pts, end_pts: the first frame that is taken, and the first after it that is not, in ticks of that clock;
+            ``None`` is the end of the file.
+        frames: how many are taken.
+    """
+
+    start_us: int | None
+    first_pts: int
+    end_pts: int | None
+    frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +46,8 @@ class SourceView:
     """A source as every command must read it, so that encode and reference see the same frames.
 
     ``fps`` is the constant rate at which frames are numbered; ``full_range`` pictures are brought to limited range, and
-    ``rgb`` ones to the matrix of ``colour``. What else is said here is said of the frames after ``steps``.
+    ``rgb`` ones to the matrix of ``colour``. What else is said here is said of the frames after ``steps``. ``seek`` finds
+    the part that is wanted without decoding what lies before it; the frames are the same as by counting.
     """
 
     path: Path
@@ -40,6 +59,7 @@ class SourceView:
     bit_depth: int
     rgb: bool = False
     steps: Preparation = AS_IT_IS
+    seek: Seek | None = None
 
     @classmethod
     def of(cls, info: MediaInfo) -> SourceView:
@@ -56,22 +76,57 @@ class SourceView:
         )
 
 
-def open_input(path: Path, **options: Any) -> Any:
+def open_input(path: Path, seek: Seek | None = None, **options: Any) -> Any:
     """A local file as ffmpeg input, safe against names that look like a protocol, an option or a pattern."""
+    if seek is not None:
+        options |= {"copyts": None}  # ffmpeg must leave the frames' times as they are
+        if seek.start_us is not None:
+            options |= {"seek_timestamp": "1", "noaccurate_seek": None, "ss": f"{seek.start_us}us"}
     return library().input(f"file:{path}", protocol_whitelist="file", **SAME_EVERYWHERE, **options)
+
+
+def picked(stream: Any, seek: Seek) -> Any:
+    """The frames that a seek is for."""
+    end = {} if seek.end_pts is None else {"end_pts": seek.end_pts}
+    return stream.filter("trim", start_pts=seek.first_pts, **end)
 
 
 def prepared(source: SourceView, **options: Any) -> Any:
     """The source's frames after its steps."""
-    stream, steps = open_input(source.path, **options)[str(source.stream_index)], source.steps
-    if not steps:
+    stream, steps = open_input(source.path, source.seek, **options)[str(source.stream_index)], source.steps
+    if source.seek is not None:
+        stream = picked(stream, source.seek)
+    if steps.changes:
+        stream = _changed(stream, source)
+    if steps.span is None:
         return stream
+    if source.seek is None:
+        first, count = steps.span
+        stream = by_index(stream, source.fps).filter("trim", start_frame=first, end_frame=first + count)
+    return by_index(stream, source.fps)
+
+
+def _changed(stream: Any, source: SourceView) -> Any:
+    steps = source.steps
     if steps.deinterlace:
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     if steps.constant_rate:
         stream = stream.filter("fps", fps=steps.constant_rate)
     stream = _tonemapped(stream, steps.colour) if steps.tonemap else _to_limited_yuv(stream, source)
     return stream.filter("format", steps.pix_fmt)
+
+
+def lossless(source: SourceView) -> dict[str, str]:
+    """Options that keep frames to the bit (FFV1), with the tags of those of ``source``."""
+    tags = {
+        "colorspace": source.colour.matrix,
+        "color_primaries": source.colour.primaries,
+        "color_trc": source.colour.transfer,
+        "color_range": source.colour.range,
+    }
+    if source.rgb:  # stays RGB in the copy; the tags are those of what is made of it
+        del tags["colorspace"], tags["color_range"]
+    return FFV1 | {key: value for key, value in tags.items() if value}
 
 
 def by_index(stream: Any, fps: Fraction) -> Any:

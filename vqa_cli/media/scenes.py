@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from vqa_cli.media.graph import EXACT, GLOBAL, PROGRESS, SourceView, by_index, compile_argv, prepared
+from vqa_cli.media.graph import EXACT, GLOBAL, PROGRESS, SourceView, by_index, compile_argv, lossless, prepared
 from vqa_cli.media.process import Runner
 
 SCENES_LOG = "scenes.txt"
@@ -46,16 +46,7 @@ def build_cut_argv(
     """
     stream = by_index(prepared(source), source.fps)
     copies = stream.filter_multi_output("split", len(spans))
-    tags = {
-        "colorspace": source.colour.matrix,
-        "color_primaries": source.colour.primaries,
-        "color_trc": source.colour.transfer,
-        "color_range": source.colour.range,
-    }
-    if source.rgb:  # stays RGB in the copy; the tags are those of what is made of it
-        del tags["colorspace"], tags["color_range"]
-    options = {"c:v": "ffv1", "level": "3", "g": "1", "slices": "12", "map_metadata": "-1", "fps_mode": "passthrough"}
-    options |= {key: value for key, value in tags.items() if value}
+    options = lossless(source) | {"fps_mode": "passthrough"}
     outputs = []
     for number, ((start, count), name) in enumerate(zip(spans, names, strict=True)):
         piece = copies[number].filter("trim", start_frame=start, end_frame=start + count)

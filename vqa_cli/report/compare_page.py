@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vqa_cli.analysis.figures import Estimate
-from vqa_cli.analysis.gate import Check, RunFrames, Verdict
+from vqa_cli.analysis.gate import Check, Verdict
 from vqa_cli.document import Run
+from vqa_cli.frametable import RunFrames
 from vqa_cli.report import charts
 from vqa_cli.report.comparison import BASELINE, CANDIDATE, compare_runs
 from vqa_cli.report.html import RATE_SIZE, environment, page_script, shell, write_file

@@ -13,10 +13,11 @@ from vqa_cli.analysis.compare import Comparison, between, run_curves, summarise
 from vqa_cli.analysis.curves import all_metrics
 from vqa_cli.analysis.digest import OUTCOMES, word
 from vqa_cli.analysis.figures import Estimate, Pair, bd_estimate, drop_estimates, lines
-from vqa_cli.analysis.gate import Check, RunFrames, Verdict, pairs
+from vqa_cli.analysis.gate import Check, Verdict, pairs
 from vqa_cli.analysis.hull import HULL
 from vqa_cli.document import Run, RungResult
 from vqa_cli.errors import InputError
+from vqa_cli.frametable import RunFrames
 from vqa_cli.report.findings import price, rung_name
 from vqa_cli.report.labels import MetricLabel, plural
 from vqa_cli.report.view import RungView, RunView, Series, TitleView, build_page

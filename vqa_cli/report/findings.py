@@ -17,10 +17,10 @@ from vqa_cli.analysis.curves import (
 from vqa_cli.analysis.hull import codec_hulls
 from vqa_cli.analysis.limits import best_of, scale_of
 from vqa_cli.analysis.recommend import Recommendation, recommend
-from vqa_cli.analysis.student import spearman
 from vqa_cli.document import Run, RungResult, SourceResult
 from vqa_cli.report.bdtables import BdCell, BdTable, CurveName, bd_tables
 from vqa_cli.report.labels import POOLING_LABELS, MetricLabel, join_words, plural, show_rate, show_ratio
+from vqa_cli.student import spearman
 
 _EVEN_PERCENT = 1.0
 _LEAST_RANKED = 5

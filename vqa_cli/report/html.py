@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import jinja2
     from markupsafe import Markup
 
-    from vqa_cli.report.frames import Frames
+    from vqa_cli.frametable import RunFrames
 
 _SCRIPTS = ("page.js", "chart.js", "plot.js", "curves.js", "frames.js", "rungs.js")
 RATE_SIZE = Size(560, 330)
@@ -37,7 +37,7 @@ _FRAME_SIZE = Size(1160, 260)
 
 def render(
     runs: Sequence[Run],
-    frames: Sequence[Frames | None] | None = None,
+    frames: Sequence[RunFrames | None] | None = None,
     *,
     labels_of_runs: Sequence[str] | None = None,
     metric: str | None = None,
@@ -77,7 +77,7 @@ def render(
 def write_report(
     runs: Sequence[Run],
     path: Path,
-    frames: Sequence[Frames | None] | None = None,
+    frames: Sequence[RunFrames | None] | None = None,
     *,
     labels_of_runs: Sequence[str] | None = None,
     metric: str | None = None,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vqa_cli.frametable import SOURCE_RUNG, RunFrames
 from vqa_cli.report.bdtables import BdCell, BdTable
 from vqa_cli.report.charts import RateData, rate_range
 from vqa_cli.report.findings import Entry
 from vqa_cli.report.frames import (
-    SOURCE_RUNG,
-    Frames,
     Trace,
     parse_fps,
     points_per_trace,
@@ -21,7 +20,6 @@ from vqa_cli.report.labels import show_bytes, show_percent, show_rate
 from vqa_cli.report.view import Page, RungView, TitleView
 
 Rows = list[dict[str, Any]]
-RunFrames = Mapping[str, Frames]
 _QUALITY_DIGITS = 7  # more than any metric has
 
 
@@ -114,7 +112,7 @@ def _ceilings(title: TitleView, metric: str) -> Rows:
     return list(found.values())
 
 
-def page_data(page: Page, frames: RunFrames) -> list[dict[str, Any]]:
+def page_data(page: Page, frames: Mapping[str, RunFrames]) -> list[dict[str, Any]]:
     """Everything that the script needs of each title, fit for JSON.
 
     Args:
@@ -125,7 +123,7 @@ def page_data(page: Page, frames: RunFrames) -> list[dict[str, Any]]:
     return [title_data(title, frames, limit) for title in page.titles]
 
 
-def title_data(title: TitleView, frames: RunFrames, limit: int) -> dict[str, Any]:
+def title_data(title: TitleView, frames: Mapping[str, RunFrames], limit: int) -> dict[str, Any]:
     """The same of one title; ``limit`` is the most points of a line over time."""
     return chart_data(title) | {
         "bd": [bd_data(title, table) for table in title.findings.bd],
@@ -233,12 +231,12 @@ def _index(entry: Entry) -> int:
     return next(i for i, source in enumerate(entry.run.sources) if source is entry.source)
 
 
-def _rung_traces(view: RungView, frames: RunFrames, limit: int) -> dict[str, Trace]:
+def _rung_traces(view: RungView, frames: Mapping[str, RunFrames], limit: int) -> dict[str, Trace]:
     table = frames.get(view.entry.run_key, {}).get((_index(view.entry), view.rung.id))
     return rung_traces(table, view.rung, parse_fps(view.entry.source.source.fps), limit)
 
 
-def _source_traces(entry: Entry, frames: RunFrames, limit: int) -> dict[str, Trace]:
+def _source_traces(entry: Entry, frames: Mapping[str, RunFrames], limit: int) -> dict[str, Trace]:
     table = frames.get(entry.run_key, {}).get((_index(entry), SOURCE_RUNG))
     return source_traces(table, entry.source, parse_fps(entry.source.source.fps), limit)
 
