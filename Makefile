@@ -8,7 +8,7 @@ SOURCES := $(shell find vqa_cli presets templates -type f -not -name '*.pyc') se
 INPUT  ?=
 OUTPUT ?= demo
 
-.PHONY: demo test check clean
+.PHONY: demo test check fuzz clean
 
 demo: $(VENV)/.demo
 	@input='$(INPUT)'; \
@@ -22,6 +22,10 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# Seeded damage to everything that vqa reads, and killed ladders; an hour or more. docs/reliability.md has the figures.
+fuzz: $(VENV)/.test
+	cd tests && ../$(BIN)/python -m fuzz $(FUZZ)
 
 # Installed, not editable: what is tested and shown is what users get.
 $(VENV)/.demo: $(SOURCES) | $(BIN)/python

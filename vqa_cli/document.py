@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from vqa_cli.errors import StorageError
 from vqa_cli.frametable import FRAMES_FILE
@@ -186,6 +186,16 @@ class Run(DocumentPart, InNotebooks):
     sources: tuple[SourceResult, ...]
     warnings: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _names_what_it_measured(self) -> Self:
+        """What reads a run goes by its ``model`` and ``metrics``."""
+        for rung in (rung for source in self.sources for rung in source.rungs):
+            if strange := rung.fidelity.keys() - set(self.metrics):
+                raise ValueError(f"{rung.id} was measured by {min(strange)}, which the run does not name")
+            if rung.score is not None and self.model is None:
+                raise ValueError(f"{rung.id} has a score, and the run names no model")
+        return self
+
     def __repr__(self) -> str:
         measured = [*([self.model.name] if self.model else []), *self.metrics]
         counts = f"{len(self.sources)} sources, {sum(len(source.rungs) for source in self.sources)} rungs"
@@ -235,6 +245,9 @@ def read_run(path: StrPath) -> Run:
     except ValidationError as err:
         first = err.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise StorageError(f"damaged run document: {path}", detail=f"{where}: {first['msg']}") from err
+        said = f"{where}: {first['msg']}" if where else first["msg"]
+        raise StorageError(f"damaged run document: {path}", detail=said) from err
+    except UnicodeError as err:
+        raise StorageError(f"damaged run document: {path}", detail="it holds text that is none") from err
     run.keep_frames(path.with_name(FRAMES_FILE))
     return run

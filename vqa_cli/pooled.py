@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from vqa_cli.text import as_text
 
 # Every part of a document is frozen, and blind to keys that a newer version added.
-DOCUMENT = ConfigDict(extra="ignore", frozen=True, ser_json_inf_nan="null", protected_namespaces=())
+DOCUMENT = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class DocumentPart(BaseModel):

@@ -78,6 +78,8 @@ def _call(*argv: str | Path) -> tuple[int, str, str]:
 
 
 def _first(text: str) -> str:
+    if "Traceback" in text:
+        return text[-900:]
     lines = [line for line in text.splitlines() if line.startswith("error:")]
     return (lines or text.splitlines() or [""])[-1][:200]
 
