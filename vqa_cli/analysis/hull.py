@@ -35,15 +35,24 @@ def convex_hull(points: Sequence[Point]) -> list[Point]:
     return hull
 
 
-def rate_at(hull: Sequence[Point], quality: float) -> float:
-    """The rate at which a hull reaches a quality, between rungs on the line over log rate, at its ends theirs."""
-    if quality <= hull[0].quality:
-        return hull[0].kbps
-    for a, b in itertools.pairwise(hull):
+def undominated(points: Iterable[Point]) -> list[Point]:
+    """Points that none beats, by rising rate and quality: more than the hull has, where that bridges what lies under it."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.kbps, -p.quality)):
+        if not front or point.quality > front[-1].quality:
+            front.append(point)
+    return front
+
+
+def rate_at(front: Sequence[Point], quality: float) -> float:
+    """The rate at which points that none beats reach a quality: between two on the line over log rate, at the ends theirs."""
+    if quality <= front[0].quality:
+        return front[0].kbps
+    for a, b in itertools.pairwise(front):
         if quality <= b.quality:
             share = (quality - a.quality) / (b.quality - a.quality)
             return float(a.kbps * (b.kbps / a.kbps) ** share)
-    return hull[-1].kbps
+    return front[-1].kbps
 
 
 def codec_hulls(points: Iterable[Point]) -> dict[str, list[Point]]:

@@ -65,7 +65,7 @@ class Choice:
     def best(self) -> Ladder:
         """The answer with what binds it."""
         rules, rungs = self._widened()
-        value = self._value(rungs)
+        value = self.value(rungs)
         return Ladder(tuple(rungs), value, tuple(self._bindings(rules, rungs, value)), rules.max_ratio)
 
     def allowed(self, without: Sieve | None = None) -> list[Point]:
@@ -79,31 +79,37 @@ class Choice:
     def _sieves(self) -> list[Sieve]:
         return sieves(self.limits, self.duration_s, self.deltas)
 
-    def _solve(self, rules: Rules, without: Sieve | None = None) -> list[Point]:
+    def solved(self, price: float = _LITTLE) -> list[Point]:
+        """The best ladder alone; a rung that was not measured must gain ``price`` times the scale."""
+        _, rungs = self._widened(price)
+        return rungs
+
+    def _solve(self, rules: Rules, without: Sieve | None = None, price: float = _LITTLE) -> list[Point]:
         points = self.allowed(without)
         ceiling = self.limits.ceiling
         judged = points if ceiling is None else under_ceiling(points, ceiling)
         worth = worth_of(judged, self.audience, rules, self.scale.floor)
         # Of two ladders that are as good the measured one is known to be.
-        price = _LITTLE * self.scale.span * np.array([not p.measured for p in judged])
-        best = best_ladder(Worth(worth.first - price, worth.added - price[None, :]), rules.rungs)
+        prices = price * self.scale.span * np.array([not p.measured for p in judged])
+        best = best_ladder(Worth(worth.first - prices, worth.added - prices[None, :]), rules.rungs)
         return [points[j] for j in best.chosen] if best else []
 
-    def _value(self, rungs: Sequence[Point]) -> float:
+    def value(self, rungs: Sequence[Point]) -> float:
+        """What viewers get of rungs by rising rate, where what is beyond the ceiling does not count."""
         ceiling = self.limits.ceiling
         judged = rungs if ceiling is None else [replace(p, quality=min(p.quality, ceiling)) for p in rungs]
         return expected(judged, self.audience, self.scale.floor)
 
-    def _widened(self) -> tuple[Rules, list[Point]]:
+    def _widened(self, price: float = _LITTLE) -> tuple[Rules, list[Point]]:
         """The rules with the least steps of the rate with which few rungs can serve this title, and its best ladder."""
         rules = self.limits.rules
-        rungs = self._solve(rules)
+        rungs = self._solve(rules, price=price)
         if not self.limits.may_widen:
             return rules, rungs
-        free = self._value(self._solve(replace(rules, max_ratio=np.inf)))
-        while self._value(rungs) < free - _WIDEN * self.scale.span:
+        free = self.value(self._solve(replace(rules, max_ratio=np.inf), price=price))
+        while self.value(rungs) < free - _WIDEN * self.scale.span:
             rules = replace(rules, max_ratio=rules.max_ratio * _WIDER)
-            rungs = self._solve(rules)
+            rungs = self._solve(rules, price=price)
         return rules, rungs
 
     def _bindings(self, rules: Rules, rungs: Sequence[Point], value: float) -> Iterator[Binding]:
@@ -119,6 +125,6 @@ class Choice:
         found = [(name, self._solve(other)) for name, other in others.items()] if rungs else []
         found += [(sieve.name, self._solve(rules, sieve)) for sieve in self._sieves()]
         for name, better in found:
-            gain = self._value(better) - value
+            gain = self.value(better) - value
             if gain > _LITTLE * self.scale.span:
                 yield Binding(name, gain)

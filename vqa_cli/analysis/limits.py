@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from vqa_cli.analysis.audience import Audience, LogUniform
 from vqa_cli.analysis.curves import Point
-from vqa_cli.analysis.hull import convex_hull, rate_at
+from vqa_cli.analysis.hull import convex_hull, rate_at, undominated
 from vqa_cli.analysis.optimum import Rules
 from vqa_cli.document import Run
 from vqa_cli.metrics import METRICS, Seen
@@ -44,6 +44,11 @@ def scale_of(run: Run, metric: str) -> Scale:
     if metric == "model" and run.model is not None:
         scale = run.model.scale
         return Scale(scale.minimum, scale.maximum - scale.minimum)
+    return metric_scale(metric)
+
+
+def metric_scale(metric: str) -> Scale:
+    """The scale of a full-reference metric."""
     row = METRICS[metric]
     return Scale(0.0, row.span, row.seen)
 
@@ -82,13 +87,14 @@ def _either(asked: float | None, usual: float) -> float:
 
 
 def default_audience(points: Sequence[Point], scale: Scale) -> Audience:
-    """Log-uniform over the rates at which a title is useful: from its hull's poor picture to twice the rate of its excellent one.
+    """Log-uniform over the rates at which a title is useful: from those of a poor picture to twice those of an excellent one.
 
-    Where the hull has no poor or no excellent picture, its end stands for it. What a ladder must keep to changes no viewer.
+    Where nothing is as poor or as excellent, the end of what there is stands for it. What a ladder must keep to changes no
+    viewer.
     """
-    hull = convex_hull(points)
-    low = rate_at(hull, scale.seen.poor) if scale.seen else hull[0].kbps
-    high = rate_at(hull, scale.seen.excellent) if scale.seen else hull[-1].kbps
+    front = undominated(points)
+    low = rate_at(front, scale.seen.poor) if scale.seen else front[0].kbps
+    high = rate_at(front, scale.seen.excellent) if scale.seen else front[-1].kbps
     return LogUniform(low, _HEADROOM * high)
 
 

@@ -130,7 +130,7 @@ def _of_preset(ctx: click.Context, settings: LadderSettings) -> Iterator[Row]:
     told = ctx.meta["preset"]
     for key in _OF_PRESET:
         yield key, _plain(getattr(settings, key)), _preset(ctx) if key in told else _DEFAULT
-    for key, value in settings.recommend.model_dump(exclude_none=True).items():
+    for key, value in settings.recommend.model_dump(exclude_none=True, exclude_unset=True).items():
         yield f"recommend.{key}", _plain(value), _preset(ctx)
 
 

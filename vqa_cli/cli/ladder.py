@@ -12,6 +12,7 @@ from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, note, tell
 from vqa_cli.cli.cutting import cutting_options, read_cutting
+from vqa_cli.cli.exploring import check_explore, explore_options, explored
 from vqa_cli.cli.inputs import expand_inputs, local_inputs, refuse_all_missing, typed
 from vqa_cli.cli.options import (
     FFMPEG_OPTION,
@@ -34,6 +35,7 @@ from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
 from vqa_cli.values import Fetched
 
 if TYPE_CHECKING:
+    from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.pipeline import LadderOutcome
     from vqa_cli.settings import LadderSettings
 
@@ -114,6 +116,7 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
     default="table",
     show_default=True,
 )
+@explore_options
 @click.option("--show-config", is_flag=True, help="Print every value and where it came from; encode nothing.")
 @click.option("--dry-run", is_flag=True, help="Print the ffmpeg command lines; encode nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -124,6 +127,7 @@ def command(ctx: click.Context, /, sources: tuple[str, ...], **options: Any) -> 
     Values come from flags, then VQA_LADDER_… environment variables, then the preset, then defaults.
     """
     settings = read_settings(ctx, options)
+    check_explore(settings, options)
     if options["show_config"]:
         from vqa_cli.cli.config import config_table
 
@@ -189,7 +193,6 @@ def _run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[st
     from vqa_cli.files import check_room
     from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.output import write_outcome
-    from vqa_cli.ladder.repeat import run_repeated
     from vqa_cli.names import run_folder
 
     named = Path("catalogue") if options["catalogue"] else Path(paths[0])
@@ -215,16 +218,27 @@ def _run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[st
         from vqa_cli.cli.catalogue import run_titles_of
 
         return run_titles_of(job, folder, options)
+    outcome, ended = (explored if options["explore"] else _gridded)(job, options)
+    document = write_outcome(outcome, folder)
+    note(f"run document: {document}")
+    reported = _write_report(outcome, folder / "report.html")
+    print_run(outcome.run, options["output_format"], str(folder))
+    for line in ended:
+        note(line)
+    return exit_code(outcome) if reported else ExitCode.STORAGE
+
+
+def _gridded(job: LadderJob, options: dict[str, Any]) -> tuple[LadderOutcome, list[str]]:
+    """Every rung of the settings, and with ``--confirm`` those that are recommended between them."""
+    from vqa_cli.cli.explore import confirm_ladder
+    from vqa_cli.ladder.repeat import run_repeated
+
     progress = Progress(quiet=options["quiet"], times=options["repeat"])
     try:
         outcome = run_repeated(job, options["repeat"], progress)
     finally:
         progress.close()
-    document = write_outcome(outcome, folder)
-    note(f"run document: {document}")
-    reported = _write_report(outcome, folder / "report.html")
-    print_run(outcome.run, options["output_format"])
-    return exit_code(outcome) if reported else ExitCode.STORAGE
+    return (confirm_ladder(job, outcome, quiet=options["quiet"]) if options["confirm"] else outcome), []
 
 
 def _write_report(outcome: Any, path: Path) -> bool:

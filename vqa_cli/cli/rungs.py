@@ -13,8 +13,9 @@ from vqa_cli.text import visible
 _NAMED = 4
 
 
-def print_run(run: Run, output_format: str) -> None:
-    """A run's rungs as a table for people (``table``), or for programs (``json``, ``csv``)."""
+def print_run(run: Run, output_format: str, folder: str) -> None:
+    """A run's rungs and what they come to for people (``table``), or the rungs for programs (``json``, ``csv``)."""
+    from vqa_cli.cli.conclusion import conclusion
     from vqa_cli.ladder.output import rungs_csv
 
     if output_format == "json":
@@ -22,7 +23,7 @@ def print_run(run: Run, output_format: str) -> None:
     elif output_format == "csv":
         emit(rungs_csv(run).rstrip("\n"))
     else:
-        tell(_tables(run))
+        tell("\n\n".join(filter(None, (_tables(run), conclusion(run, folder)))))
 
 
 def _tables(run: Run) -> str:
