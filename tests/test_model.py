@@ -29,6 +29,7 @@ from vqa_cli.model.temporal import effective_tau, pool_clip
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.values import FrameFormat
 
+pytestmark = pytest.mark.numeric
 SHARED = Path(os.environ.get("VQA_DEV_MEDIA", Path(__file__).parents[2] / "shared"))
 scores = st.lists(st.floats(-5, 5, allow_nan=False, width=32), min_size=1, max_size=40)
 
@@ -322,12 +323,13 @@ def like_trained(path: Path, clip: np.ndarray, seed: int) -> Path:
 
 @pytest.mark.shared
 @pytest.mark.ffmpeg
-@pytest.mark.parametrize(("precision", "seed"), [("mixed", 1), ("mixed", 4), ("fp16", 4)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "seed", "count"), [("mixed", 1, 12), ("mixed", 4, 12), ("fp16", 4, 6)])
 @pytest.mark.parametrize("model", ["mdtvsfa", "vsfa"])
 def test_the_default_precision_keeps_scores_and_their_order(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, precision: str, seed: int
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, precision: str, seed: int, count: int
 ) -> None:
-    """fp16 is the default of a GPU; the CPU's fp16, which nobody is offered, stands in for it."""
+    """fp16 is the default of a GPU; the CPU's fp16, which nobody is offered and which is slow, stands in for it."""
     head = SHARED / "weights" / f"{model.upper()}.pt"
     if not head.exists():
         pytest.skip("the published heads are not here")
@@ -335,7 +337,7 @@ def test_the_default_precision_keeps_scores_and_their_order(
     pixels, rungs = FrameFormat(320, 180, full_range=True, layout="rgb24"), []
     for crf in (10, 28, 40, 51):
         rung = tmp_path / f"{crf}.mp4"
-        ffmpeg("-i", clip, "-frames:v", "12", "-c:v", "libx264", "-crf", str(crf), rung)
+        ffmpeg("-i", clip, "-frames:v", str(count), "-c:v", "libx264", "-crf", str(crf), rung)
         argv = [FFMPEG, "-v", "error", "-i", str(rung), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
         raw = subprocess.run(argv, check=True, capture_output=True).stdout
         rungs.append(np.frombuffer(raw, np.uint8).reshape(-1, *pixels.shape).copy())

@@ -31,6 +31,8 @@ from vqa_cli.model.verdict import Calibration, Verdicts
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.values import ClipScore, FrameFormat
 
+pytestmark = pytest.mark.numeric
+
 WIDTH, HEIGHT, FRAMES = 128, 96, 3
 
 

@@ -15,6 +15,8 @@ from vqa_cli.model.recurrence import run_gru
 from vqa_cli.train.clips import Clips, Standard
 from vqa_cli.train.objective import MixedObjective, combine, linearity_loss, monotonicity_loss
 
+pytestmark = pytest.mark.numeric
+
 KINDS = {"vsfa": {"hidden": 4}, "frame": {}, "transformer": {"hidden": 4, "heads": 2}}
 
 
