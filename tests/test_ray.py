@@ -29,6 +29,8 @@ pytestmark = [
 
 from vqa_cli.cluster.place import RayCluster, join  # noqa: E402
 
+# Ray gives way to all other processes (nice 15), and would starve beside other tests.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # What differs between two runs of the same ladder.
 TIMES = {"wall_s", "cpu_s", "fps"}
 

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vqa_cli.cluster import work
+from vqa_cli.cluster.arrivals import Arrivals, nowhere
 from vqa_cli.cluster.crew import Crew, Member
-from vqa_cli.cluster.travel import Made, Outfit, Parcel, Unfit, seal
-from vqa_cli.errors import InputError, ToolError
-from vqa_cli.files import replacing
-from vqa_cli.ladder import steps
+from vqa_cli.cluster.travel import Made, Outfit, Unfit, seal
+from vqa_cli.errors import ToolError
 from vqa_cli.ladder.executor import OnNote, OnProgress
 from vqa_cli.ladder.outcome import Outcome, failed
 from vqa_cli.ladder.steps import Judged, Site
 from vqa_cli.ladder.task import LadderTask, RungTask, SourceTask
-from vqa_cli.store.rungs import Rungs
 from vqa_cli.values import ClipScore
 
 # How often a task is begun again because its node or process died.
 LOSSES = 3
-_WAIT_S, _STOP_S, _LONELY_S = 1.0, 5.0, 30.0
+_WAIT_S, _REST_S, _STOP_S, _LONELY_S = 1.0, 2.0, 5.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -38,11 +35,12 @@ class Steps:
 
 @dataclass
 class _Flight:
-    """A task in work. It waits for ``ref``; with an encode and without ``ref`` it waits for a member of the crew."""
+    """A task in work. It waits for ``ref``, else for a member of the crew, else, when it was lost, for ``again_at``."""
 
     number: int
     task: LadderTask
     losses: int = 0
+    again_at: float = 0.0
     ref: Any = None
     parcel: Any = None
     made: Made | None = None
@@ -72,7 +70,7 @@ class RayExecutor:
 
         todo = todo or Steps()
         self._ray: Any = ray
-        self._site, self._cache, self._workers = site, cache, workers
+        self._arrivals, self._workers = Arrivals(site, cache), workers
         self._run, self._sealed = outfit.run, seal(outfit)
         self._crew = Crew(self._sealed, outfit.threads, gpu=gpu, measurer=todo.measurer)
         self._encode: Any = ray.remote(todo.encode)
@@ -80,6 +78,7 @@ class RayExecutor:
         self._flights: dict[int, _Flight] = {}
         self._refs: dict[Any, _Flight] = {}
         self._queue: deque[_Flight] = deque()
+        self._resting: list[_Flight] = []
         self._number = 0
         self._told: Any = None
 
@@ -92,10 +91,11 @@ class RayExecutor:
                 while more and len(self._flights) < self._window:
                     if (task := next(waiting, None)) is None:
                         more = False
-                    elif (known := self._recall(task)) is not None:
+                    elif (known := self._arrivals.recall(task, sorted(self._crew.simds))) is not None:
                         yield known
                     else:
                         self._begin(self._flight(task))
+                self._rise()
                 yield from self._assign()
                 for ref in self._landed():
                     yield from self._take(ref, on_note)
@@ -118,14 +118,6 @@ class RayExecutor:
     def _window(self) -> int:
         return self._workers or max(2, 2 * self._crew.slots)
 
-    def _recall(self, task: LadderTask) -> Outcome | None:
-        """What the driver's store knows, from machines like any of the cluster's."""
-        sites = (self._site, *(self._like(simd) for simd in sorted(self._crew.simds)))
-        return next((known for site in sites if (known := steps.recall(task, site)) is not None), None)
-
-    def _like(self, simd: str) -> Site:
-        return replace(self._site, rungs=Rungs(self._cache, machine=simd))
-
     def _flight(self, task: LadderTask) -> _Flight:
         self._number += 1
         return _Flight(self._number, task)
@@ -144,6 +136,14 @@ class RayExecutor:
         ref, flight.parcel = encode.remote(self._sealed, flight.task, self._board, flight.number)
         self._await(flight, ref)
 
+    def _rise(self) -> None:
+        """Begin lost tasks again whose time has come: Ray needs a moment to notice that a node is dead."""
+        now = time.monotonic()
+        due = [flight for flight in self._resting if flight.again_at <= now]
+        self._resting = [flight for flight in self._resting if flight.again_at > now]
+        for flight in due:
+            self._begin(flight)
+
     def _await(self, flight: _Flight, ref: Any) -> None:
         flight.ref = ref
         self._refs[ref] = flight
@@ -156,7 +156,7 @@ class RayExecutor:
             member = self._crew.pick(task.source.sha256, flight.made.node.id if flight.made else None)
             if member is None:
                 if why := self._crew.hopeless(task.source.sha256):
-                    yield self._end(flight, _nowhere(task, why))
+                    yield self._end(flight, nowhere(task, why))
                 else:
                     self._queue.append(flight)
                 continue
@@ -199,6 +199,10 @@ class RayExecutor:
 
     def _lost(self, flight: _Flight, err: Exception) -> Iterator[Outcome]:
         """What to do about a task whose node or process died; an error in our own code is none of that."""
+        if isinstance(err, self._ray.exceptions.LocalRayletDiedError):
+            raise ToolError(
+                "Ray has died on this machine", hint="start it again; the same command then goes on"
+            ) from err
         of_ours = isinstance(err, self._ray.exceptions.RayTaskError)
         if of_ours and not isinstance(getattr(err, "cause", None), self._ray.exceptions.RayError):
             raise err
@@ -209,43 +213,26 @@ class RayExecutor:
             reason = f"lost {flight.losses} times with its node or its process: {type(err).__name__}"
             yield self._end(flight, failed(flight.task, ToolError(reason)))
         else:
-            self._begin(flight)
+            flight.again_at = time.monotonic() + _REST_S * flight.losses
+            self._resting.append(flight)
 
     def _again(self, flight: _Flight) -> Iterator[Outcome]:
         """Begin anew what a node refused, unless all do."""
         if why := self._crew.hopeless(flight.task.source.sha256):
-            yield self._end(flight, _nowhere(flight.task, why))
+            yield self._end(flight, nowhere(flight.task, why))
         else:
             self._begin(flight)
 
     def _outcome(self, flight: _Flight, came: Judged | ClipScore | Outcome) -> Outcome:
-        """Remember what was measured, and make the outcome of it."""
         task = flight.task
-        if isinstance(task, SourceTask) and isinstance(came, ClipScore):
-            clip = _own(came)
-            self._site.viewer.remember(task.viewing, task.content, clip)
-            return steps.source_outcome(task, clip)
-        if not (isinstance(task, RungTask) and isinstance(came, Judged) and flight.made is not None):
-            assert not isinstance(came, Judged | ClipScore)
-            return came
-        values = {name: frames.copy() for name, frames in came.values.items()}
-        judged = replace(came, clip=_own(came.clip) if came.clip else None, values=values)
-        if judged.whole:
-            self._like(flight.made.simd).rungs.store(task.key, judged.measured, judged.values)
-        if judged.clip is not None:
-            self._site.viewer.remember(task.viewing, judged.measured.encode.sha256, judged.clip)
-        self._keep(task, flight.parcel)
-        return steps.rung_outcome(task, judged, self._site)
-
-    def _keep(self, task: RungTask, parcel: Any) -> None:
-        if task.keep is None:
-            return
-        came: Parcel = self._ray.get(parcel)
-        with replacing(Path(task.keep)) as staged:
-            if came.content is not None:
-                came.content.tofile(staged)
-            elif came.path is not None:
-                shutil.move(came.path, staged)
+        if isinstance(came, ClipScore):
+            assert isinstance(task, SourceTask)
+            return self._arrivals.source(task, came)
+        if isinstance(came, Judged):
+            assert isinstance(task, RungTask)
+            assert flight.made is not None
+            return self._arrivals.rung(task, came, flight.made, lambda: self._ray.get(flight.parcel))
+        return came
 
     def _end(self, flight: _Flight, outcome: Outcome) -> Outcome:
         del self._flights[flight.number]
@@ -271,6 +258,7 @@ class RayExecutor:
         self._flights.clear()
         self._refs.clear()
         self._queue.clear()
+        self._resting.clear()
         try:
             for ref in encodes:
                 self._ray.cancel(ref, force=False)
@@ -280,13 +268,3 @@ class RayExecutor:
         except (self._ray.exceptions.RayError, ConnectionError, RuntimeError):
             pass  # the cluster has gone
         self._crew.dismiss(self._run)
-
-
-def _nowhere(task: LadderTask, why: Unfit) -> Outcome:
-    way_out = "sources must lie on paths that all nodes see"
-    return failed(task, InputError(f"no node can work on it, as {why.node.name}: {why.reason}; {way_out}"))
-
-
-def _own(clip: ClipScore) -> ClipScore:
-    """A copy whose arrays hold nothing of Ray's object store back."""
-    return replace(clip, frame_scores=clip.frame_scores.copy(), frame_outputs=clip.frame_outputs.copy())

@@ -89,6 +89,7 @@ def join(address: str, shared: Path | None) -> Iterator[RayCluster]:
     alone = address == LOCAL
     told: dict[str, Any] = {"num_cpus": cpu_count(), "include_dashboard": False} if alone else {}
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    _hush(ray)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **told)
     except (ConnectionError, RuntimeError, ValueError, ImportError, TimeoutError) as err:
@@ -104,6 +105,13 @@ def join(address: str, shared: Path | None) -> Iterator[RayCluster]:
     finally:
         with suppress(Exception):
             ray.shutdown()
+
+
+def _hush(ray: Any) -> None:
+    """What Ray has to say of dying nodes it prints on standard output, where results go; it says so in its logs too."""
+    printer = "print_to_stdstream"
+    if hasattr(ray._private.worker, printer):
+        setattr(ray._private.worker, printer, lambda *_, **__: None)
 
 
 def _anywhere(name: str | None, found: Path) -> str | None:
