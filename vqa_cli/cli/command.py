@@ -17,7 +17,7 @@ from vqa_cli.errors import VqaError
 _SECTIONS = {
     "Source": "allow_protocols start duration tonemap deinterlace samples sample_s",
     "Ladder": "preset codecs codec heights height crf bitrate maxrate bufsize encoder_preset tune pix_fmt extra gop_s threads "
-    "flags baseline_flags candidate_flags min_crf max_crf min_kbps max_kbps step",
+    "flags baseline_flags candidate_flags min_crf max_crf min_kbps max_kbps step explore loss encodes",
     "Measuring": "metrics metric target statistic over policy reference display judged_at score_at every repeat confirm "
     "min_score",
     "Model": "model device precision batch_size model_dir",
