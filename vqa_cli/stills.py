@@ -104,7 +104,9 @@ def read_stills(folder: Path, run: Run) -> Stills | None:
     except OSError as err:
         raise StorageError(f"cannot read pictures: {path}", detail=err.strerror) from err
     except (ValueError, ValidationError, RecursionError) as err:
-        raise StorageError(f"damaged list of pictures: {path}", hint="vqa report --stills takes them again") from err
+        raise StorageError(
+            f"damaged list of pictures: {path}", hint="remove it; the same `vqa ladder` takes them again"
+        ) from err
     kept = tuple(_of_run(stills, run, folder))
     return Stills(sources=kept) if any(source.moments for source in kept) else None
 
