@@ -55,6 +55,10 @@ const setUpFrames = (title, root) => {
       const scales = frameScales(rows, size, title.frames / title.fps, zoom);
       return { markup: frameChart(rows, size, scales), scales, rows: [] };
     },
+    drawn: (width) => {
+      drawBits(title, $(".bits", section), [pickA.value, pickB.value], width, chart.scales.x);
+      pictures?.follow(chart.scales, width);
+    },
     title: () => `${title.name} ${title.metrics[pickMetric.value].name} over time`,
     legend: () => [[pickA, "var(--ink)"], [pickB, "var(--rival)"]].filter(([pick]) => pick.value).map(([pick, ink]) => ({
       markup: tag("path", { d: "M1,7H31", stroke: ink, "stroke-width": "2.5" }), indent: 38, text: title.rungs[pick.value].label,
@@ -62,6 +66,8 @@ const setUpFrames = (title, root) => {
     hover: (seconds) => { slider.value = Math.round(seconds * title.fps); readOut(); },
     zoomed: () => readOut(),
   };
+  const seek = (frame) => { slider.value = frame; readOut(); };
+  let pictures = null;
 
   const readOut = () => {
     const frame = Number(slider.value);
@@ -75,6 +81,10 @@ const setUpFrames = (title, root) => {
     if (qb !== null) add("swatch-b", format(metric, qb));
     if (qa !== null && qb !== null) add("", `difference ${format(metric, qa - qb, true)}`);
     if (qs !== null) add("", `source ${format(metric, qs)}`);
+    const bits = [pickA, pickB].map((pick) => bitsOf(title.stills?.bits[pick.value], frame)).filter(Boolean);
+    for (const text of bits) add("", text);
+    pictures?.show(frame);
+    remember(`${title.key}.frame`, frame === title.start ? null : String(frame));
     drawCursor(frame / title.fps);
   };
 
@@ -97,7 +107,7 @@ const setUpFrames = (title, root) => {
       const frame = trace.x ? trace.x[at] : at;
       const button = make("button", { type: "button", className: "quiet" }, make("i", { className: `swatch-${who}` }),
         `${format(title.metrics[pickMetric.value], trace.y[at])} at ${(frame / title.fps).toFixed(2)} s`);
-      button.addEventListener("click", () => { slider.value = frame; readOut(); });
+      button.addEventListener("click", () => seek(frame));
       box.append(button);
     }
   };
@@ -116,7 +126,12 @@ const setUpFrames = (title, root) => {
     readOut();
   };
 
-  whenNear(section, () => { livePlot(chart); update(); });
+  if (recall(`${title.key}.frame`)) slider.value = recall(`${title.key}.frame`);
+  whenNear(section, () => {
+    pictures = setUpPictures(title, section, { picks: [pickA, pickB], seek });
+    livePlot(chart);
+    update();
+  });
   slider.addEventListener("input", readOut);
   names.forEach(([pick, name], i) => pick.addEventListener("change", () => {
     remember(name, pick.value === firsts[i] ? null : pick.value || "none");

@@ -112,6 +112,7 @@ const redraw = (chart) => {
   const markup = new DOMParser().parseFromString(`<svg xmlns="http://www.w3.org/2000/svg">${drawn.markup}</svg>`, "image/svg+xml");
   element.replaceChildren(document.importNode(markup.documentElement.firstChild, true));
   element.classList.add("ready");
+  chart.drawn?.(width);
   if (!rowOf(chart, chart.focused)) chart.focused = chart.rows[0]?.key;
   for (const point of $$(".pt", element)) {
     point.setAttribute("role", "button");

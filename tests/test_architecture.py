@@ -18,10 +18,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measure": {"media", "store", "model"},
     "ladder": {"media", "store", "measure"},
     "analysis": set(),
-    "report": {"analysis"},
+    "history": {"analysis"},
+    "report": {"analysis", "history"},
     "train": {"media", "model", "measure"},
     "cluster": {"media", "store", "model", "measure", "ladder"},
-    "cli": {"media", "store", "model", "measure", "ladder", "cluster", "analysis", "report", "train"},
+    "cli": {"media", "store", "model", "measure", "ladder", "cluster", "analysis", "history", "report", "train"},
 }
 # Libraries that belong to some packages alone.
 ONLY = {

@@ -13,8 +13,9 @@ from report_runs import make_run
 
 from vqa_cli.report.charts import frame_chart, rate_chart
 from vqa_cli.report.html import write_report
+from vqa_cli.report.pairs import open_frames_on
 from vqa_cli.report.palette import PAGE
-from vqa_cli.report.payload import frame_choice, frame_places, page_data, rate_data, title_range
+from vqa_cli.report.payload import frame_places, page_data, rate_data, title_range
 from vqa_cli.report.svg import Size
 from vqa_cli.report.view import build_page
 
@@ -167,8 +168,11 @@ def test_the_page_and_its_script_draw_the_same(browser: Chromium, opened: Chromi
         for metric, size in zip(("vmaf", "model"), sizes, strict=False)
     ]
     (data,) = page_data(build_page([run]), {"A": frames})
+    opening = open_frames_on(title, {"A": frames})
     lines = [
-        (who, frame_places(data, "vmaf", view.key)) for who, view in zip("ab", frame_choice(title), strict=True) if view
+        (who, frame_places(data, "vmaf", view.key))
+        for who, view in (("a", opening.first), ("b", opening.second))
+        if view
     ]
     drawn.append(frame_chart(lines, title.entries[0].source.source.duration_s, Size(*map(int, sizes[2])), PAGE))
     for ours, theirs in zip(drawn, live, strict=True):

@@ -15,7 +15,8 @@ from vqa_cli.document import Run
 from vqa_cli.errors import UsageError
 from vqa_cli.report.labels import show_argv, show_duration, show_rate, show_ratio
 from vqa_cli.report.overview import compare_over
-from vqa_cli.report.payload import frame_choice, page_data, panel_metrics, rate_data
+from vqa_cli.report.pairs import open_frames_on
+from vqa_cli.report.payload import page_data, panel_metrics, rate_data
 from vqa_cli.report.view import build_page
 
 
@@ -195,12 +196,30 @@ def test_runs_without_model_or_without_metrics(model: bool, metrics: list[str]) 
     assert page_data(page, {"A": frames})[0]["traces"]
 
 
-def test_the_two_rungs_shown_first_are_of_different_codecs() -> None:
-    run, _ = make_run()
-    first, second = frame_choice(build_page([run]).titles[0])
+def test_the_frame_view_opens_with_two_codecs_at_one_bitrate_at_their_worst() -> None:
+    run, frames = make_run()
+    title = build_page([run]).titles[0]
+    opening = open_frames_on(title, {"A": frames})
+    first, second = opening.first, opening.second
     assert first is not None
     assert second is not None
     assert first.codec != second.codec
+    assert first.encode is not None
+    assert second.encode is not None
+    assert abs(first.encode.bitrate_kbps / second.encode.bitrate_kbps - 1) < 0.25
+    both = [frames[0, view.rung.id]["vmaf"] for view in (first, second)]
+    assert opening.frame == int(np.argmin(np.minimum(*both)))
+    # Of the frames that have pictures, the worst of these.
+    kept = [3, 50, 100]
+    assert open_frames_on(title, {"A": frames}, kept).frame == min(kept, key=lambda frame: min(v[frame] for v in both))
+
+
+def test_one_codec_opens_with_two_sizes() -> None:
+    run, frames = make_run(codecs=["libx264"])
+    opening = open_frames_on(build_page([run]).titles[0], {"A": frames})
+    assert opening.first is not None
+    assert opening.second is not None
+    assert opening.first.size != opening.second.size
 
 
 def test_a_source_that_failed_is_a_title_with_its_reason() -> None:

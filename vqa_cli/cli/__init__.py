@@ -24,6 +24,7 @@ COMMANDS = {
     "bdrate": ("bdrate", "BD-rate between the codecs of run documents."),
     "gate": ("gate", "CI verdict: did quality or rate get worse against a baseline?"),
     "baseline": ("baseline", "Keep and show baselines for the gate."),
+    "history": ("history", "The history of an encoder: trends, steps and regressions over its commits."),
     "presets": ("presets", "List, show and validate presets."),
     "models": ("models", "List, fetch and verify quality models."),
     "extract": ("extract", "Frame features of a rating database, for training."),

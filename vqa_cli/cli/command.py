@@ -22,7 +22,7 @@ _SECTIONS = {
     "min_score",
     "Model": "model device precision batch_size model_dir",
     "Running": "jobs cache_dir no_cache skip_missing ffmpeg encode_ffmpeg baseline_ffmpeg candidate_ffmpeg",
-    "Output": "output save report keep_encodes output_format per_frame show_config dry_run quiet colour",
+    "Output": "output save report keep_encodes stills stills_dir output_format per_frame show_config dry_run quiet colour",
     "For research": "backbone_weights head_weights tau beta pooling color",
 }
 _SECTION_OF = {name: section for section, names in _SECTIONS.items() for name in names.split()}

@@ -28,6 +28,7 @@ from vqa_cli.cli.options import (
     load_chosen_scorer,
     model_options,
 )
+from vqa_cli.cli.pictures import STILLS_DIR_OPTION, STILLS_OPTION, page_album, stills_order
 from vqa_cli.cli.place import place_of, place_options
 from vqa_cli.cli.progress import Progress
 from vqa_cli.cli.rungs import print_run
@@ -103,6 +104,8 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
 @JOBS_OPTION
 @place_options
 @click.option("--keep-encodes", is_flag=True, help="Keep the encoded files under the output directory.")
+@STILLS_OPTION
+@STILLS_DIR_OPTION
 @REPEAT_OPTION
 @click.option("--encode-ffmpeg", metavar="PROGRAM", help="Encode by this ffmpeg; --ffmpeg still decodes and measures.")
 @click.option("--skip-missing", is_flag=True, help="Drop rungs of encoders that do not run here.")
@@ -213,6 +216,7 @@ def _run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[st
         encode_ffmpeg=options["encode_ffmpeg"],
         place=click.get_current_context().with_resource(place_of(options)),
         cutting=cutting,
+        stills=stills_order(options, folder),
     )
     if options["catalogue"]:
         from vqa_cli.cli.catalogue import run_titles_of
@@ -221,7 +225,7 @@ def _run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[st
     outcome, ended = (explored if options["explore"] else _gridded)(job, options)
     document = write_outcome(outcome, folder)
     note(f"run document: {document}")
-    reported = _write_report(outcome, folder / "report.html")
+    reported = _write_report(outcome, folder / "report.html", job.stills, link=options["stills_dir"] is not None)
     print_run(outcome.run, options["output_format"], str(folder))
     for line in ended:
         note(line)
@@ -241,11 +245,12 @@ def _gridded(job: LadderJob, options: dict[str, Any]) -> tuple[LadderOutcome, li
     return (confirm_ladder(job, outcome, quiet=options["quiet"]) if options["confirm"] else outcome), []
 
 
-def _write_report(outcome: Any, path: Path) -> bool:
+def _write_report(outcome: Any, path: Path, order: Any, *, link: bool) -> bool:
     from vqa_cli.report.html import write_report
 
     try:
-        write_report([outcome.run], path, [outcome.frames])
+        album = page_album([outcome.run], [order.folder if order else None], path, link=link)
+        write_report([outcome.run], path, [outcome.frames], album=album)
     except VqaError as err:
         note(f"error: {err.message}")
         note(f"hint: free some space; `vqa report {path.parent}` tries again without encoding")

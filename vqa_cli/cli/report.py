@@ -11,7 +11,9 @@ import click
 from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import note, say
+from vqa_cli.cli.pictures import page_album
 from vqa_cli.errors import InputError, UsageError
+from vqa_cli.stills import STILLS_FOLDER
 
 if TYPE_CHECKING:
     from vqa_cli.document import Run
@@ -150,4 +152,5 @@ def _write_page(paths: Sequence[Path], runs: Sequence[Run], target: Path, metric
 
     frames = [run.frame_values() for run in runs]
     labels = [str(path) for path in paths] if len(paths) > 1 else None
-    write_report(runs, target, frames, labels_of_runs=labels, metric=metric)
+    album = page_album(runs, [path.with_name(STILLS_FOLDER) for path in paths], target)
+    write_report(runs, target, frames, labels_of_runs=labels, metric=metric, album=album)

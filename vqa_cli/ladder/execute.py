@@ -53,5 +53,5 @@ def _encode_and_measure(task: RungTask, site: Site, folder: Path, on_share: OnSh
     judged = steps.measure(task, encoded, site)
     if judged.whole:
         site.rungs.store(task.key, judged.measured, judged.values)
-    steps.keep(task, encoded.path)
+    steps.keep(task, encoded.path, encoded.result.sha256, site.attic)
     return steps.rung_outcome(task, judged, site)

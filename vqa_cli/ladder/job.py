@@ -7,12 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from vqa_cli.identity import PixelWish
+from vqa_cli.ladder.attic import Attic
 from vqa_cli.ladder.checks import check_encoders, check_metrics
 from vqa_cli.ladder.executor import Executor, Place, ThisMachine
 from vqa_cli.ladder.pieces import WHOLE, Cutting
 from vqa_cli.ladder.prepared import PreparedSources
 from vqa_cli.ladder.steps import Site
+from vqa_cli.ladder.task import Conditions
 from vqa_cli.machine import simd_level
 from vqa_cli.measure.part import look_at_part
 from vqa_cli.measure.source import Inspector, Source
@@ -24,6 +28,9 @@ from vqa_cli.store.inspections import Inspections
 from vqa_cli.store.rungs import Rungs
 from vqa_cli.store.seen import Seen
 from vqa_cli.values import Scorer, StrPath, optional_path, origin_of
+
+if TYPE_CHECKING:
+    from vqa_cli.ladder.stills import StillsOrder
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class LadderJob:
         skip_missing: drop the rungs of encoders that do not run here instead of refusing.
         command: the user's command line, for the record.
         cutting: which frames of each source are measured.
+        stills: what pictures to take of the finished run, ``None`` for none.
         encode_ffmpeg: the program that encodes, where another one (``ffmpeg``) is to decode and measure: so two builds
             are compared by one yardstick, and one without libvmaf can still be judged.
         place: where rungs are carried out.
@@ -59,6 +67,7 @@ class LadderJob:
     place: Place = field(default_factory=ThisMachine)
     cutting: Cutting = WHOLE
     folders: Sequence[str] = ()
+    stills: StillsOrder | None = None
 
     def __post_init__(self) -> None:
         # One name is one source: else its letters would be sources.
@@ -118,8 +127,24 @@ def open_bench(job: LadderJob) -> Iterator[Bench]:
         cache = optional_path(job.cache_dir)
         sources = PreparedSources(runner, ffmpeg, workdir)
         site = Site(
-            runner, ffmpeg, encoding, job.scorer, Rungs(cache, machine=simd_level()), Seen(cache), workdir, sources
-        )
+            runner, ffmpeg, encoding, job.scorer, Rungs(cache, machine=simd_level()), Seen(cache), workdir, sources,
+            Attic(workdir) if job.stills else None,
+        )  # fmt: skip
         inspector = Inspector(runner, ffmpeg, workdir, Inspections(cache))
         with job.place.open(job, site) as executor:
             yield Bench(job, site, executor, checks, inspector)
+
+
+def conditions(bench: Bench, settings: LadderSettings, keep: str | None = None) -> Conditions:
+    """What all tasks of a run on this bench have in common; ``keep`` is a folder for the encodes."""
+    site, checks = bench.site, bench.checks
+    programs = dict.fromkeys((site.ffmpeg.sha256, site.encode_ffmpeg.sha256))
+    return Conditions(
+        settings=settings,
+        wish=site.scorer.identity.pixels if site.scorer else PixelWish(),
+        scored=site.scorer is not None,
+        programs="+".join(programs),
+        libraries={name: check.library for name, check in checks.items() if check.works},
+        reasons={name: check.reason for name, check in checks.items() if not check.works},
+        keep=keep,
+    )

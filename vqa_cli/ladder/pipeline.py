@@ -12,13 +12,13 @@ from pathlib import Path
 from vqa_cli.document import Run, SourceResult
 from vqa_cli.errors import InputError, ToolError, VqaError
 from vqa_cli.events import Note, OnEvent, Planned, unwatched
-from vqa_cli.identity import PixelWish
 from vqa_cli.ladder.forecast import LONG_S, Forecast
-from vqa_cli.ladder.job import Bench, LadderJob, open_bench
+from vqa_cli.ladder.job import Bench, LadderJob, conditions, open_bench
 from vqa_cli.ladder.outcome import Outcome
 from vqa_cli.ladder.pieces import cut
 from vqa_cli.ladder.plan import LadderPlan, plan_ladder
 from vqa_cli.ladder.record import describe_environment
+from vqa_cli.ladder.stills import take_stills
 from vqa_cli.ladder.task import Conditions, LadderTask, RungTask
 from vqa_cli.ladder.title import InWork, Title, failed_source
 from vqa_cli.measure.source import Source
@@ -73,7 +73,17 @@ def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
         Interrupted, KeyboardInterrupt: stopped; finished rungs are in the cache.
     """
     with open_bench(job) as bench:
-        return run_on(bench, job.settings, on_event)
+        return pictured(bench, run_on(bench, job.settings, on_event), on_event)
+
+
+def pictured(bench: Bench, outcome: LadderOutcome, on_event: OnEvent) -> LadderOutcome:
+    """The same, after the pictures that the job asks for were taken."""
+    order = bench.job.stills
+    if order is not None and bench.job.cutting.in_pieces:
+        on_event(Note("no pictures: they are taken of sources that are measured at once, not in samples or segments"))
+    elif order is not None:
+        take_stills(bench, bench.job.settings, outcome.run, outcome.frames, order, on_event)
+    return outcome
 
 
 def run_on(
@@ -173,27 +183,18 @@ class _Ladder:
             self._on_event(Note(f"{title.name}: {text}", warning=True))
         if (cutting := self._bench.job.cutting).in_pieces:
             self._on_event(Note(f"{title.name}: {cutting.told(title.source, title.pieces)}"))
-        conditions = self._conditions(title.number)
-        self._on_event(planned := title.planned(conditions, len(self._paths)))
+        on = self._conditions(title.number)
+        self._on_event(planned := title.planned(on, len(self._paths)))
         lasts_s = float(title.source.frames / title.source.info.fps)
         told = lasts_s >= LONG_S and not cutting.samples
         forecast = Forecast(lasts_s, planned.work) if told else None
-        self._in_work[title.number] = begun = InWork(title, conditions, forecast=forecast)
+        self._in_work[title.number] = begun = InWork(title, on, forecast=forecast)
         yield from begun.begin()
         self._finish(title.number)  # where there was nothing to do
 
     def _conditions(self, number: int) -> Conditions:
-        site, checks = self._bench.site, self._bench.checks
-        programs = dict.fromkeys((site.ffmpeg.sha256, site.encode_ffmpeg.sha256))
-        return Conditions(
-            settings=self._settings,
-            wish=site.scorer.identity.pixels if site.scorer else PixelWish(),
-            scored=site.scorer is not None,
-            programs="+".join(programs),
-            libraries={name: check.library for name, check in checks.items() if check.works},
-            reasons={name: check.reason for name, check in checks.items() if not check.works},
-            keep=str(self._keep / self._folders[number]) if self._keep else None,
-        )
+        keep = str(self._keep / self._folders[number]) if self._keep else None
+        return conditions(self._bench, self._settings, keep)
 
     def on_progress(self, task: LadderTask, share: float) -> None:
         if isinstance(task, RungTask) and (begun := self._in_work.get(task.source.number)):

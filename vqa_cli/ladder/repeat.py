@@ -8,7 +8,7 @@ from dataclasses import replace
 from vqa_cli.document import Repeat, Run, RungResult
 from vqa_cli.events import OnEvent
 from vqa_cli.ladder.job import LadderJob, open_bench
-from vqa_cli.ladder.pipeline import LadderOutcome, run_ladder, run_on
+from vqa_cli.ladder.pipeline import LadderOutcome, pictured, run_ladder, run_on
 
 
 def run_repeated(job: LadderJob, times: int, on_event: OnEvent) -> LadderOutcome:
@@ -22,7 +22,7 @@ def run_repeated(job: LadderJob, times: int, on_event: OnEvent) -> LadderOutcome
     if times == 1:
         return run_ladder(job, on_event)
     with open_bench(replace(job, cache_dir=None)) as bench:
-        first = run_on(bench, job.settings, on_event)
+        first = pictured(bench, run_on(bench, job.settings, on_event), on_event)
         others = [run_on(bench, job.settings, on_event, keep=False).run for _ in range(times - 1)]
     return replace(first, run=with_repeats(first.run, others))
 

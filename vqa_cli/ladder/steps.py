@@ -12,6 +12,7 @@ import numpy as np
 from vqa_cli.document import EncodeResult, ModelScore
 from vqa_cli.errors import ToolError
 from vqa_cli.files import file_sha256
+from vqa_cli.ladder.attic import Attic
 from vqa_cli.ladder.outcome import Outcome, RungOutcome, SourceOutcome
 from vqa_cli.ladder.prepared import PreparedSources
 from vqa_cli.ladder.task import LadderTask, RungTask, SourceTask
@@ -32,7 +33,10 @@ OnShare = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Site:
-    """What one machine has: programs, a loaded model, what is known already, and folders."""
+    """What one machine has: programs, a loaded model, what is known already, and folders.
+
+    ``attic`` takes encodes that pictures will be asked of; ``None`` where there will be none.
+    """
 
     runner: Runner
     ffmpeg: Ffmpeg
@@ -42,6 +46,7 @@ class Site:
     seen: Seen
     scratch: Path
     sources: PreparedSources
+    attic: Attic | None = None
 
     @property
     def viewer(self) -> Viewer:
@@ -124,12 +129,14 @@ def measure(task: RungTask, encoded: Encoded, site: Site) -> Judged:
     return Judged(measured, viewed.clip, values, viewed.fidelity.remarks, whole=not viewed.fidelity.faults)
 
 
-def keep(task: RungTask, encoded: Path) -> None:
-    """Put the encode where the task wants it, if it does."""
+def keep(task: RungTask, encoded: Path, sha256: str, attic: Attic | None) -> None:
+    """Put the encode where the task wants it, if it does; else into the attic, if there is one."""
     if task.keep is not None:
         kept = Path(task.keep)
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(encoded, kept)
+    elif attic is not None:
+        attic.keep(encoded, sha256)
 
 
 def source_outcome(task: SourceTask, clip: ClipScore) -> SourceOutcome:

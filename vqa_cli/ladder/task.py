@@ -148,7 +148,7 @@ def source_ref(source: Source, number: int, name: str, piece: int = 0) -> Source
 
 def plan_tasks(source: Source, ref: SourceRef, plan: LadderPlan, on: Conditions) -> Iterator[LadderTask]:
     """The source itself, then its rungs, large pictures first, so that no worker begins the longest when others are done."""
-    order = _order(plan.display, on.settings)
+    order = measure_order(plan.display, on.settings)
     if on.scored:
         yield SourceTask(ref, plan_viewing(source.ready_view, order, on.wish, source.frames))
     for rung in sorted(plan.rungs, key=lambda rung: -rung.order.size.width * rung.order.size.height):
@@ -163,7 +163,8 @@ def skipped_rungs(plan: LadderPlan, on: Conditions) -> Iterator[RungResult]:
             yield blank_result(rung, "skipped", on.reasons[name])
 
 
-def _order(display: Size, settings: LadderSettings) -> MeasureOrder:
+def measure_order(display: Size, settings: LadderSettings) -> MeasureOrder:
+    """How everything of a source is brought to the display size and compared."""
     return MeasureOrder(display, settings.metrics, settings.downscale, settings.upscale, settings.threads)
 
 
@@ -174,23 +175,25 @@ def _rung_task(source: Source, ref: SourceRef, rung: PlannedRung, order: Measure
         source=ref,
         blank=blank,
         encode=build_encode_argv(FFMPEG, reference, rung.order, str(ENCODE)),
-        viewing=plan_comparison(_coded_view(reference, rung), reference, order, on.wish, source.frames),
+        viewing=plan_comparison(
+            coded_view(reference, rung.order.size, rung.order.pix_fmt), reference, order, on.wish, source.frames
+        ),
         programs=on.programs,
         library=on.libraries[rung.order.encoder.name],
         keep=str(Path(on.keep) / f"{rung.id}.mp4") if on.keep else None,
     )
 
 
-def _coded_view(reference: SourceView, rung: PlannedRung) -> SourceView:
+def coded_view(reference: SourceView, size: Size, pix_fmt: str) -> SourceView:
     """How the encode will be read; known before it exists, because it is part of the key."""
     return SourceView(
         path=ENCODE,
         stream_index=0,
         fps=reference.fps,
-        size=rung.order.size,
+        size=size,
         colour=reference.colour,
         full_range=False,
-        bit_depth=bit_depth(rung.order.pix_fmt),
+        bit_depth=bit_depth(pix_fmt),
     )
 
 

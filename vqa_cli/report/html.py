@@ -19,7 +19,8 @@ from vqa_cli.report.findings import Entry, rung_name
 from vqa_cli.report.frames import parse_fps
 from vqa_cli.report.overview import compare_over
 from vqa_cli.report.palette import DARK, DASHES, LIGHT, PAGE, SHAPES, Palette
-from vqa_cli.report.payload import frame_choice, frame_places, page_data, panel_metrics, rate_data, title_range
+from vqa_cli.report.payload import frame_places, page_data, panel_metrics, rate_data, title_range
+from vqa_cli.report.stills import Album, add_pictures
 from vqa_cli.report.svg import Size
 from vqa_cli.report.view import Page, build_page
 from vqa_cli.resources import template_dir
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from vqa_cli.frametable import RunFrames
+    from vqa_cli.report.pairs import Opening
 
-_SCRIPTS = ("page.js", "chart.js", "plot.js", "curves.js", "frames.js", "rungs.js")
+_SCRIPTS = ("page.js", "chart.js", "plot.js", "curves.js", "bits.js", "stills.js", "frames.js", "rungs.js")
 RATE_SIZE = Size(560, 330)
 _FRAME_SIZE = Size(1160, 260)
 
@@ -41,6 +43,7 @@ def render(
     *,
     labels_of_runs: Sequence[str] | None = None,
     metric: str | None = None,
+    album: Album | None = None,
 ) -> str:
     """The report as HTML text.
 
@@ -49,6 +52,7 @@ def render(
         frames: per run, frame values by (source index, rung id), ``None`` where they are not known.
         labels_of_runs: what to call the runs; default is preset and time.
         metric: what the headline and the recommendation go by; default is each run's own choice.
+        album: pictures of the runs.
 
     Raises:
         UsageError: no run, or none that measured ``metric``.
@@ -56,7 +60,9 @@ def render(
     """
     page = build_page(runs, labels_of_runs, metric)
     known = dict(zip(string.ascii_uppercase, frames or (), strict=False))
-    data = page_data(page, {key: tables for key, tables in known.items() if tables})
+    tables = {key: found for key, found in known.items() if found}
+    data, album = page_data(page, tables), album or Album()
+    openings = add_pictures(page.titles, data, album, tables)
     script = page_script("report.js")
     return (
         environment()
@@ -64,12 +70,12 @@ def render(
         .render(
             page=page,
             data=data,
-            drawn=_drawn(page, data),
-            choices={title.key: frame_choice(title) for title in page.titles},
+            drawn=_drawn(page, data, openings),
+            openings=openings,
             panels={title.key: panel_metrics(title) for title in page.titles},
             bd_tables={content["key"]: content["bd"] for content in data},
             overview_pairs=compare_over(page.titles),
-            **shell(script),
+            **shell(script, linked=album.linked),
         )
     )
 
@@ -81,13 +87,14 @@ def write_report(
     *,
     labels_of_runs: Sequence[str] | None = None,
     metric: str | None = None,
+    album: Album | None = None,
 ) -> None:
     """Render and write, whole or not at all.
 
     Raises:
         UsageError, StorageError: as :func:`render`, or the file cannot be written.
     """
-    text = render(runs, frames, labels_of_runs=labels_of_runs, metric=metric)
+    text = render(runs, frames, labels_of_runs=labels_of_runs, metric=metric, album=album)
     # A file name that is not UTF-8 reaches us with surrogates, which a page cannot hold.
     write_file(path, text.encode("utf-8", errors="replace"))
 
@@ -118,9 +125,9 @@ def environment() -> jinja2.Environment:
     return found
 
 
-def shell(script: str) -> dict[str, Any]:
-    """What every page has around its content."""
-    return {"script": script, "policy": _policy(script), "style": _style(), "version": __version__}
+def shell(script: str, *, linked: bool = False) -> dict[str, Any]:
+    """What every page has around its content; ``linked`` pages show pictures that lie beside them."""
+    return {"script": script, "policy": _policy(script, linked=linked), "style": _style(), "version": __version__}
 
 
 def _show_rung(entry: Entry, rung_id: str) -> str:
@@ -171,16 +178,17 @@ def _variables(palette: Palette) -> str:
     return ";".join(f"--{name}:{colour}" for name, colour in {**named, "card": palette.ground}.items())
 
 
-def _policy(script: str) -> str:
+def _policy(script: str, *, linked: bool) -> str:
     """Content policy: this script and no other, nothing from anywhere else."""
+    beside = " 'self' file:" if linked else ""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: blob:{beside}; "
         "base-uri 'none'; form-action 'none'"
     )
 
 
-def _drawn(page: Page, data: Sequence[Mapping[str, Any]]) -> dict[str, Markup]:
+def _drawn(page: Page, data: Sequence[Mapping[str, Any]], openings: Mapping[str, Opening]) -> dict[str, Markup]:
     """The charts as the page opens, by title and panel; scripts draw them again at the width that there is."""
     from markupsafe import Markup
 
@@ -189,7 +197,8 @@ def _drawn(page: Page, data: Sequence[Mapping[str, Any]]) -> dict[str, Markup]:
         for number, metric in enumerate(panel_metrics(title)):
             chart = charts.rate_chart(rate_data(title, metric), title_range(title), RATE_SIZE, PAGE)
             found[f"{title.key}-panel{number}"] = Markup(chart)
-        rungs = [(who, view) for view, who in zip(frame_choice(title), "ab", strict=True) if view]
+        opening = openings[title.key]
+        rungs = [(who, view) for view, who in ((opening.first, "a"), (opening.second, "b")) if view]
         lines = [(who, frame_places(content, title.primary.key, view.key)) for who, view in rungs]
         if lines:
             span = title.entries[0].source.source.duration_s

@@ -36,16 +36,6 @@ def panel_metrics(title: TitleView) -> list[str]:
     return [first, *rest[:1]] if keys else []
 
 
-def frame_choice(title: TitleView) -> tuple[RungView | None, RungView | None]:
-    """The two rungs whose frames are shown first: the best, and the best chosen one of another curve."""
-    measured = [view for view in title.rungs if view.quality]
-    if title.best is None:
-        return (measured[0] if measured else None), None
-    others = [v for v in measured if v.chosen and v is not title.best]
-    other = [v for v in others if (v.codec, v.entry.run_key) != (title.best.codec, title.best.entry.run_key)] or others
-    return title.best, max(other, key=lambda v: v.quality[title.primary.key]["mean"] or 0.0, default=None)
-
-
 def rate_data(title: TitleView, metric: str) -> RateData:
     """A rate chart at the overall pooling, as the page's script makes it for any pooling."""
     rows = {row["key"]: row for view in title.rungs if (row := _point(title, view, metric))}

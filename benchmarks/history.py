@@ -1,0 +1,106 @@
+"""How soon `vqa history` sees a known change of an encoder, and how often it sees one that is not there.
+
+100 commits are simulated by real x264 encodes: each changes `qcomp` by a hair, as harmless commits move results a little. A known
+change is then injected (`--injected`, more options of the encoder). Every order and place of the change is watched as CI would:
+run by run, with what was known by then.
+
+    python benchmarks/history.py CLIP
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import tempfile
+from pathlib import Path
+
+from vqa_cli.document import Run
+from vqa_cli.history.entries import Entry
+from vqa_cli.history.regressions import find_steps
+from vqa_cli.history.series import BD, make_series
+from vqa_cli.ladder.job import LadderJob, open_bench
+from vqa_cli.ladder.pipeline import run_on
+from vqa_cli.media.binaries import find_ffmpeg
+from vqa_cli.media.process import Runner
+from vqa_cli.settings import LadderSettings
+
+CRFS = (22.0, 26.0, 30.0, 34.0, 38.0)
+
+
+def settings(extra: str, metric: str) -> LadderSettings:
+    """A small ladder with these options of the encoder."""
+    codec = {"encoder": "libx264", "preset": "veryfast", "crf": CRFS, "extra": tuple(extra.split())}
+    return LadderSettings.model_validate({"display": 180, "heights": [180], "codecs": [codec], "metrics": [metric]})
+
+
+def encode_all(clip: Path, extras: list[str], metric: str) -> list[Run]:
+    """A run for each set of options."""
+    with open_bench(LadderJob(clip, settings(extras[0], metric), None)) as bench:
+        found = []
+        for number, extra in enumerate(extras):
+            found.append(run_on(bench, settings(extra, metric)).run)
+            if number % 20 == 0:
+                print(f"  {number} of {len(extras)} commits encoded", flush=True)
+        return found
+
+
+def history(runs: list[Run]) -> list[Entry]:
+    """The runs as one commit a minute."""
+    return [
+        Entry(commit=f"{n:040x}", date=f"2026-01-01T{n // 60:02}:{n % 60:02}:00+00:00", run=run)
+        for n, run in enumerate(runs)
+    ]
+
+
+def watch(entries: list[Entry]) -> list[int]:
+    """The numbers of the runs at which CI would have failed."""
+    series = [item for item in make_series(entries) if item.kind.name == BD]
+    alarms = []
+    for last in range(2, len(entries) + 1):
+        known = [item.__class__(item.place, item.kind, item.values[:last]) for item in series]
+        if any(step.new and step.is_regression for step in find_steps(known)):
+            alarms.append(last - 1)
+    return alarms
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--commits", type=int, default=100)
+    parser.add_argument("--orders", type=int, default=20)
+    parser.add_argument("--metric", default="vmaf")
+    parser.add_argument("--injected", default="-trellis 0 -bf 1")
+    given = parser.parse_args()
+    rng = random.Random(1)
+    harmless = [f"-qcomp {0.6 + rng.gauss(0, 0.004):.4f}" for _ in range(given.commits)]
+    with tempfile.TemporaryDirectory() as folder, Runner() as runner:
+        small = Path(folder, "clip.mkv")
+        argv = [str(find_ffmpeg(runner).path), "-v", "error", "-i", str(given.clip), "-vf", "scale=-2:180", "-t", "2"]
+        runner.run([*argv, "-an", "-c:v", "ffv1", "-pix_fmt", "yuv420p", str(small)])
+        good = encode_all(small, harmless, given.metric)
+        bad = encode_all(small, [f"{extra} {given.injected}" for extra in harmless[: given.commits // 2]], given.metric)
+    values = [v.value for v in next(s for s in make_series(history([*good, *bad])) if s.kind.name == BD).values]
+    level = statistics.mean(values[len(good) :]) - statistics.mean(values[: len(good)])
+    noise = statistics.stdev(values[: len(good)])
+    print(
+        f"injected: {level:+.2f} % BD-rate by {given.metric}; harmless commits move it by {noise:.2f} % (standard deviation)"
+    )
+    false, delays, missed = 0, [], 0
+    for _ in range(given.orders):
+        order = rng.sample(good, len(good))
+        false += len(watch(history(order)))
+        place = rng.randrange(30, given.commits - 20)
+        alarms = watch(history([*order[:place], *rng.sample(bad, min(20, len(bad)))]))
+        false += sum(alarm < place for alarm in alarms)
+        hit = next((alarm - place for alarm in alarms if alarm >= place), None)
+        missed += hit is None
+        delays += [] if hit is None else [hit]
+    commits = given.orders * given.commits
+    print(f"false alarms: {false} in {commits} commits ({100 * false / commits:.2f} per 100)")
+    told = ", ".join(f"{delays.count(d)} after {d}" for d in sorted(set(delays)))
+    print(f"found: {len(delays)} of {given.orders}, commits later: {told}; missed: {missed}")
+
+
+if __name__ == "__main__":
+    main()

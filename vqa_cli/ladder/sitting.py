@@ -1,0 +1,132 @@
+"""One source in front of the camera: its encodes found or made again, frames picked from them, checked, and developed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from vqa_cli.document import RungResult
+from vqa_cli.errors import StorageError, ToolError
+from vqa_cli.files import file_sha256
+from vqa_cli.ladder.job import Bench
+from vqa_cli.ladder.steps import command_lines
+from vqa_cli.ladder.task import RungTask
+from vqa_cli.media.decode import MeasureOrder, build_measure_argv, compared_depth
+from vqa_cli.media.encode import EncodeJob, run_encode
+from vqa_cli.media.fidelity import read_logs
+from vqa_cli.media.frames import frame_format, open_frames
+from vqa_cli.media.gops import FrameIndex, pick_frames, read_index
+from vqa_cli.media.graph import SourceView
+from vqa_cli.media.stills import PictureFormat, build_pick_argv, build_pictures_argv
+from vqa_cli.stills import Moment
+from vqa_cli.store.rungs import FrameValues
+
+_PICKED = "picked.nut"
+# Two builds of a decoder or scaler may differ in a last bit; another frame differs by far more.
+_SAME_DB = 0.05
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """One source in front of the camera.
+
+    Attributes:
+        path: the file that is read in the source's place; its picked frames are in ``folder``.
+        names: where pictures go, below the order's folder.
+    """
+
+    bench: Bench
+    order: MeasureOrder
+    form: PictureFormat
+    target: Path
+    prefix: str
+    moments: tuple[Moment, ...]
+    path: Path
+    picked: SourceView
+
+    @property
+    def numbers(self) -> list[int]:
+        return [moment.frame for moment in self.moments]
+
+    def names(self, rung: str) -> tuple[str, ...]:
+        return tuple(f"{self.prefix}/{rung}-{number:06}{self.form.suffix}" for number in self.numbers)
+
+
+def find_encode(sitting: Sitting, task: RungTask, rung: RungResult, folder: Path) -> Path:
+    """The very encode that was measured: kept by the user, kept for this, or made again."""
+    assert rung.encode is not None
+    site, sha256 = sitting.bench.site, rung.encode.sha256
+    kept = Path(rung.encode.path) if rung.encode.path else None
+    if kept is not None and kept.is_file() and file_sha256(kept) == sha256:
+        return kept
+    if site.attic is not None and (known := site.attic.find(sha256)) is not None:
+        return known
+    argv, _ = command_lines(task, site, sitting.path)
+    output = folder / task.output
+    made = run_encode(site.runner, EncodeJob(argv, folder, output, task.source.frames, task.source.fps))
+    if made.sha256 != sha256:
+        raise ToolError("encoded again, it became another file than the one that was measured")
+    return output
+
+
+def pick(
+    bench: Bench, view: SourceView, numbers: Sequence[int], frames: int, folder: Path, *,
+    index: FrameIndex | None = None, straight: bool = True,
+) -> SourceView:  # fmt: skip
+    """A file of these frames alone, and how it is read."""
+    output = folder / _PICKED
+    index = index or (read_index(view.path, view.stream_index) if straight else None)
+    known = index is not None and len(index.packets) == frames
+    if not (known and index and pick_frames(view.path, view.stream_index, index, numbers, view.fps, output)):
+        # Packets do not tell which frame is which: count them all.
+        argv = build_pick_argv(bench.ffmpeg.path, view, numbers, output.name)
+        bench.site.runner.run(argv, cwd=folder, on_line=lambda line: line.startswith("frame="))
+    return replace(view, path=output, stream_index=0)
+
+
+def check_measured(sitting: Sitting, picked: SourceView, values: FrameValues, folder: Path) -> None:
+    """Make sure that these are the measured frames: the PSNR of each pair is the one in the run.
+
+    Raises:
+        ToolError: it is another.
+    """
+    if "psnr" not in values:
+        return
+    bench, order = sitting.bench, replace(sitting.order, metrics=("psnr",))
+    argv = build_measure_argv(bench.ffmpeg.path, picked, sitting.picked, order)
+    count, pixels = len(sitting.numbers), frame_format(order.display, picked.colour, sitting.picked.size)
+    with open_frames(bench.site.runner, argv, pixels, expected=count, what="picked frames", cwd=folder) as pipe:
+        for _ in pipe:
+            pass
+    depth = compared_depth(picked, sitting.picked)
+    found = read_logs(folder, ("psnr",), frames=count, bit_depth=depth).values.get("psnr")
+    wanted = values["psnr"][sitting.numbers]
+    if found is None or (off := np.flatnonzero(np.abs(found - wanted) > _SAME_DB)).size:
+        number = sitting.numbers[int(off[0])] if found is not None else sitting.numbers[0]
+        raise ToolError(f"the picture of frame {number} is not the frame that was measured")
+
+
+def develop(sitting: Sitting, picked: SourceView, rung: str, folder: Path) -> tuple[str, ...]:
+    """Write the pictures; gives their names below the order's folder."""
+    names = sitting.names(rung)
+    plain = [f"{place}{sitting.form.suffix}" for place in range(len(names))]
+    argv = build_pictures_argv(sitting.bench.ffmpeg.path, picked, sitting.order, sitting.form, plain)
+    sitting.bench.site.runner.run(argv, cwd=folder)
+    for made, name in zip(plain, names, strict=True):
+        try:
+            shutil.move(folder / made, sitting.target / name)
+        except OSError as err:
+            raise StorageError(f"cannot write: {sitting.target / name}", detail=err.strerror) from err
+    return names
+
+
+@contextmanager
+def own_folder(bench: Bench) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=bench.site.scratch) as name:
+        yield Path(name)
