@@ -8,7 +8,7 @@ SOURCES := $(shell find vqa_cli presets templates -type f -not -name '*.pyc') se
 INPUT  ?=
 OUTPUT ?= demo
 
-.PHONY: demo test check fuzz clean
+.PHONY: demo test schemas check fuzz clean
 
 demo: $(VENV)/.demo
 	@input='$(INPUT)'; \
@@ -26,6 +26,10 @@ test: $(VENV)/.test
 # Seeded damage to everything that vqa reads, and killed ladders; an hour or more. docs/reliability.md has the figures.
 fuzz: $(VENV)/.test
 	cd tests && ../$(BIN)/python -m fuzz $(FUZZ)
+
+# What docs/output.md promises, from the types that describe it.
+schemas: $(VENV)/.test
+	$(BIN)/python -m vqa_cli.cli.contract docs/schemas
 
 # Installed, not editable: what is tested and shown is what users get.
 $(VENV)/.demo: $(SOURCES) | $(BIN)/python
