@@ -89,6 +89,7 @@ def explore_ladder(job: LadderJob, asked: Exploring, *, quiet: bool) -> tuple[La
     """
     from vqa_cli.ladder.gathered import Gathered
     from vqa_cli.ladder.job import open_bench
+    from vqa_cli.ladder.pipeline import pictured
     from vqa_cli.media.binaries import cpu_count
 
     metric = check_explorable(job.settings)
@@ -106,7 +107,7 @@ def explore_ladder(job: LadderJob, asked: Exploring, *, quiet: bool) -> tuple[La
         settings = job.settings.model_copy(
             update={"recommend": job.settings.recommend.model_copy(update={"interpolate": not asked.confirm})}
         )
-        return gathered.outcome(settings), ended
+        return pictured(bench, gathered.outcome(settings), gathered.on_event), ended
 
 
 def _told(quiet: bool) -> Callable[[Event], None]:
@@ -230,6 +231,7 @@ def confirm_ladder(job: LadderJob, outcome: LadderOutcome, *, quiet: bool) -> La
     """Encode what is recommended between measured CRFs, until the recommended ladder is measured."""
     from vqa_cli.ladder.gathered import Gathered, fixed_rungs
     from vqa_cli.ladder.job import open_bench
+    from vqa_cli.ladder.pipeline import pictured
 
     wanted = _unmeasured(outcome.run)
     if not wanted:
@@ -245,6 +247,7 @@ def confirm_ladder(job: LadderJob, outcome: LadderOutcome, *, quiet: bool) -> La
             wanted = _unmeasured(outcome.run)
             if not wanted:
                 break
+        outcome = pictured(bench, outcome, gathered.on_event)
     recorded = outcome.run.settings
     measured = recorded.recommend.model_copy(update={"interpolate": False})
     outcome.run = outcome.run.model_copy(update={"settings": recorded.model_copy(update={"recommend": measured})})

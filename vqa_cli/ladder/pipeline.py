@@ -82,7 +82,7 @@ def pictured(bench: Bench, outcome: LadderOutcome, on_event: OnEvent) -> LadderO
     if order is not None and bench.job.cutting.in_pieces:
         on_event(Note("no pictures: they are taken of sources that are measured at once, not in samples or segments"))
     elif order is not None:
-        take_stills(bench, bench.job.settings, outcome.run, outcome.frames, order, on_event)
+        take_stills(bench, outcome.run.settings, outcome.run, outcome.frames, order, on_event)
     return outcome
 
 
