@@ -545,3 +545,22 @@ def test_the_knee_keeps_scores_on_the_scale_and_in_order(raws: list[float]) -> N
     assert scores.min() >= 0 and scores.max() <= 100
     assert (np.diff(scores) >= 0).all()
     assert float(calibration.score(0.5)) == 50
+
+
+@pytest.mark.parametrize("hold", [2, 3])
+def test_one_frame_of_several_stands_for_all_and_its_place_moves_on(hold: int) -> None:
+    from vqa_cli.model.lite import LiteBackbone
+
+    torch.manual_seed(0)
+    shown = FrameFormat(96, 64)
+    one, some = LiteBackbone(widths=(8, 8), halve=(False, True), taps=(0, 1)), None
+    some = LiteBackbone(widths=(8, 8), halve=(False, True), taps=(0, 1), hold=hold)
+    some.load_state_dict(one.state_dict())
+    one, some = one.fold(), some.fold()
+    clip = torch.from_numpy(np.concatenate((frames(1), frames(22, seed=1))))
+    with torch.inference_mode():
+        each, held = one(clip, shown), some(clip, shown)
+    count = len(clip) - 1
+    seen = [min(first + -(first // hold) % hold, count - 1) for first in range(0, count, hold)]
+    assert {at % hold for at in seen} == set(range(hold)), "one place of the group is never seen"
+    torch.testing.assert_close(held, each[np.repeat(seen, hold)[:count]])

@@ -56,10 +56,10 @@ class FeatureExtractor:
         except RuntimeError as err:
             if not is_out_of_memory(err):
                 raise
-            if len(frames) - self._backbone.looks_back == 1:
+            if len(frames) - self._backbone.looks_back <= self._backbone.group:
                 raise short_of_memory(f"one frame of {frame_format.width}x{frame_format.height}", self._device) from err
         torch.cuda.empty_cache()
-        half = (len(frames) - self._backbone.looks_back) // 2
+        half = self._whole((len(frames) - self._backbone.looks_back) // 2)
         self._memory_px = half * frame_format.width * frame_format.height
         parts = (frames[: half + self._backbone.looks_back], frames[half:])
         return torch.cat([self._forward(part, frame_format) for part in parts])
@@ -78,8 +78,12 @@ class FeatureExtractor:
             size = self._batch_size
         else:
             budget = self._backbone.cpu_batch_px if self._device.type == "cpu" else _GPU_BATCH_PX
-            size = max(1, budget // pixels)
-        return size if self._memory_px is None else max(1, min(size, self._memory_px // pixels))
+            size = max(1, budget * self._backbone.hold // pixels)
+        return self._whole(size if self._memory_px is None else min(size, self._memory_px // pixels))
+
+    def _whole(self, frames: int) -> int:
+        """As many frames as hold together, one group at least."""
+        return max(1, frames // self._backbone.group) * self._backbone.group
 
 
 def rebatch(chunks: Iterable[NDArray[np.uint8]], size: Callable[[], int]) -> Iterator[NDArray[np.uint8]]:

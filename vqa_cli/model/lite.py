@@ -50,6 +50,7 @@ class LiteBackbone(Backbone):
         tile: (height, width) in pixels. A frame is judged in equal tiles of about this size, that of the frames it is trained
             on, and features are means over tiles: deviations grow with the area, and the padding of convolutions weighs less in
             larger maps, so that whole frames would look worse than their parts.
+        hold: see :class:`~vqa_cli.model.backbone.Backbone`. Odd numbers see every place of a mini-GOP of 2, 4 or 8 in turn.
     """
 
     def __init__(
@@ -59,12 +60,14 @@ class LiteBackbone(Backbone):
         taps: Sequence[int] = (0, 2, 4, 6),
         motion: bool = True,
         tile: Sequence[int] = (192, 352),
+        hold: int = 1,
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
             "widths": list(widths), "halve": list(halve), "taps": list(taps), "motion": motion,
-            "tile": list(tile),
+            "tile": list(tile), "hold": hold,
         }  # fmt: skip
+        self.hold = hold
         self.taps = frozenset(taps)
         self.looks_back = int(motion)
         self._tile = (tile[0] // _CELL, tile[1] // _CELL)
@@ -83,6 +86,12 @@ class LiteBackbone(Backbone):
         Returns:
             (n, dim) float32: per tapped block the spatial mean and standard deviation of each channel, means over tiles.
         """
+        if self.hold > 1:
+            count = len(frames) - self.looks_back
+            firsts = range(0, count, self.hold)
+            at = torch.tensor([min(first + -(first // self.hold) % self.hold, count - 1) for first in firsts])
+            features = self.judge(frames[at + self.looks_back], frames[at], frame_format)
+            return features.repeat_interleave(self.hold, dim=0)[:count]
         cells = to_cells(frames, frame_format)
         return self._pool(cells[1:], cells[:-1]) if self.looks_back else self._pool(cells, None)
 
