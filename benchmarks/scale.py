@@ -163,7 +163,7 @@ def _driver(clip: Path, count: int) -> None:
         (task, *_) = _tasks(clip, bench)
         site = bench.site
         outfit = Outfit("empty", None, site.ffmpeg.sha256, None, site.ffmpeg.sha256, None, 1)
-        executor = RayExecutor(site, outfit, None, None, gpu=False, todo=Steps(_empty_encode, _EmptyMeasurer))
+        executor = RayExecutor(bench.job, site, outfit, Steps(_empty_encode, _EmptyMeasurer))
         many = (replace(task, blank=task.blank.model_copy(update={"id": f"rung{n}"})) for n in range(count))
         try:
             _report(executor, many, count)

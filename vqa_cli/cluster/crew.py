@@ -51,8 +51,16 @@ class Crew:
         self._blind: dict[str, dict[str, Unfit]] = {}
         self._staffed: set[str] = set()
         self._failures: Counter[str] = Counter()
-        self._looked = 0.0
+        self._looked, self._mustered = 0.0, False
+        self._unsaid: list[str] = []
+        self._on_note: OnNote = self._unsaid.append
         self.simds: set[str] = set()
+
+    def tell(self, on_note: OnNote) -> None:
+        """Say to somebody what users should know of the nodes, also what nobody has heard yet."""
+        self._on_note = on_note
+        while self._unsaid:
+            on_note(self._unsaid.pop(0))
 
     @property
     def slots(self) -> int:
@@ -72,22 +80,25 @@ class Crew:
         """Members that have not said yet whether they can work, by reference."""
         return {member.ready: member for member in self._members if not member.fit}
 
-    def muster(self, on_note: OnNote) -> None:
-        """Wait until the nodes there are at the beginning have answered; the last ones not for long.
+    def muster(self) -> None:
+        """Wait until the nodes there are at the beginning have answered, once; for the last ones not long.
 
         Raises:
             ToolError: no node can take part.
         """
-        self.look(on_note)
+        if self._mustered:
+            return
+        self._mustered = True
+        self.look()
         until = None
         while self.awaited and (until is None or time.monotonic() < until):
             done, _ = self._ray.wait(list(self.awaited), num_returns=1, timeout=1.0)
             for ref in done:
-                self.hear(ref, on_note)
+                self.hear(ref)
             if until is None and any(member.fit for member in self._members):
                 until = time.monotonic() + _MUSTER_S
 
-    def look(self, on_note: OnNote) -> None:
+    def look(self) -> None:
         """See who has come and who has gone, every few seconds.
 
         Raises:
@@ -98,7 +109,7 @@ class Crew:
         self._looked = time.monotonic()
         alive = {node["NodeID"]: node["Resources"] for node in self._ray.nodes() if node["Alive"]}
         for lost in set(self._nodes) - set(alive):
-            on_note(f"node {lost[:8]} is gone; its rungs run again elsewhere")
+            self._on_note(f"node {lost[:8]} is gone; its rungs run again elsewhere")
         now = {node: has["CPU"] for node, has in alive.items() if has.get("CPU")}
         with_gpu = any(has.get("GPU") for has in alive.values()) and self._gpu
         self._nodes = now
@@ -106,7 +117,7 @@ class Crew:
         for node in set(now) - set(self._refused):
             self._staff(node, alive[node], with_gpu)
 
-    def hear(self, ref: Any, on_note: OnNote) -> None:
+    def hear(self, ref: Any) -> None:
         """Take a member's first word."""
         if (member := self.awaited.get(ref)) is None:
             return  # its node was refused meanwhile
@@ -117,20 +128,20 @@ class Crew:
             self._failures[member.node] += 1
             if self._failures[member.node] == _PATIENCE:
                 last = str(err).strip().splitlines()[-1]
-                self.refuse(Unfit(Node(member.node, member.node[:8]), f"vqa does not start there: {last}"), on_note)
+                self.refuse(Unfit(Node(member.node, member.node[:8]), f"vqa does not start there: {last}"))
             return
         if isinstance(said, Ready):
             member.fit = True
             if said.simd not in self.simds and self.simds:
                 kinds = ", ".join(sorted({*self.simds, said.simd}))
-                on_note(
+                self._on_note(
                     f"node {said.node.name} has other vector instructions ({kinds}): x264 makes other files with others"
                 )
             self.simds.add(said.simd)
         else:
-            self.refuse(said, on_note)
+            self.refuse(said)
 
-    def refuse(self, unfit: Unfit, on_note: OnNote) -> None:
+    def refuse(self, unfit: Unfit) -> None:
         """Use a node no more, or not for one source; said once.
 
         Raises:
@@ -140,7 +151,9 @@ class Crew:
         refused = self._refused if unfit.source is None else self._blind.setdefault(unfit.source, {})
         if node not in refused:
             refused[node] = unfit
-            on_note(f"node {unfit.node.name} is not used{' for this source' if unfit.source else ''}: {unfit.reason}")
+            self._on_note(
+                f"node {unfit.node.name} is not used{' for this source' if unfit.source else ''}: {unfit.reason}"
+            )
         if unfit.source is None:
             for member in [member for member in self._members if member.node == node]:
                 self.drop(member)
@@ -157,6 +170,11 @@ class Crew:
             if nodes and nodes <= set(barred):
                 return barred[min(nodes)]
         return None
+
+    def wanted(self, source: str) -> dict[str, Any]:
+        """Ray's options for a task that works on a source: CPUs, and not where it was refused."""
+        barred = ",".join(sorted(self.barred(source)))
+        return {"num_cpus": self.cpus, "label_selector": {"ray.io/node-id": f"!in({barred})"} if barred else None}
 
     def pick(self, source: str, near: str | None) -> Member | None:
         """A member with nothing to do, on the node where the encode lies if there is one."""

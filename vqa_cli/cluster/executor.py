@@ -6,19 +6,20 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from vqa_cli.cluster import work
 from vqa_cli.cluster.arrivals import Arrivals, nowhere
 from vqa_cli.cluster.crew import Crew, Member
+from vqa_cli.cluster.looks import Looks
 from vqa_cli.cluster.travel import Made, Outfit, Unfit, seal
 from vqa_cli.errors import ToolError
 from vqa_cli.ladder.executor import OnNote, OnProgress
+from vqa_cli.ladder.job import LadderJob
 from vqa_cli.ladder.outcome import Outcome, failed
 from vqa_cli.ladder.steps import Judged, Site
 from vqa_cli.ladder.task import LadderTask, RungTask, SourceTask
-from vqa_cli.values import ClipScore
+from vqa_cli.values import ClipScore, optional_path
 
 # How often a task is begun again because its node or process died.
 LOSSES = 3
@@ -52,27 +53,20 @@ class RayExecutor:
 
     Args:
         site: the driver's: its store, and the programs that documents name.
-        cache: folder of that store.
-        workers: tasks in work at once; ``None`` for twice as many as the nodes can encode at once.
+        outfit: what nodes must have.
+        todo: what is done there.
     """
 
-    def __init__(
-        self,
-        site: Site,
-        outfit: Outfit,
-        cache: Path | None,
-        workers: int | None,
-        *,
-        gpu: bool,
-        todo: Steps | None = None,
-    ) -> None:
+    def __init__(self, job: LadderJob, site: Site, outfit: Outfit, todo: Steps | None = None) -> None:
         import ray
 
         todo = todo or Steps()
         self._ray: Any = ray
-        self._arrivals, self._workers = Arrivals(site, cache), workers
+        self._arrivals, self._workers = Arrivals(site, optional_path(job.cache_dir)), job.workers
         self._run, self._sealed = outfit.run, seal(outfit)
+        gpu = outfit.scorer is not None and outfit.scorer.device != "cpu"
         self._crew = Crew(self._sealed, outfit.threads, gpu=gpu, measurer=todo.measurer)
+        self.look = Looks(self._sealed, self._crew, job.paths).look
         self._encode: Any = ray.remote(todo.encode)
         self._board: Any = ray.remote(work.Board).options(num_cpus=0, max_restarts=-1).remote()
         self._flights: dict[int, _Flight] = {}
@@ -86,7 +80,8 @@ class RayExecutor:
         """See :class:`vqa_cli.ladder.executor.Executor`."""
         waiting, more, lonely = iter(tasks), True, time.monotonic()
         try:
-            self._crew.muster(on_note)
+            self._crew.tell(on_note)
+            self._crew.muster()
             while more or self._flights:
                 while more and len(self._flights) < self._window:
                     if (task := next(waiting, None)) is None:
@@ -98,8 +93,8 @@ class RayExecutor:
                 self._rise()
                 yield from self._assign()
                 for ref in self._landed():
-                    yield from self._take(ref, on_note)
-                self._crew.look(on_note)
+                    yield from self._take(ref)
+                self._crew.look()
                 self._progress(on_progress)
                 if self._crew.slots:
                     lonely = time.monotonic()
@@ -128,11 +123,8 @@ class RayExecutor:
         if isinstance(flight.task, SourceTask):
             self._queue.append(flight)
             return
-        barred = ",".join(sorted(self._crew.barred(flight.task.source.sha256)))
-        encode = self._encode.options(
-            num_cpus=self._crew.cpus, num_returns=2, max_retries=0,
-            label_selector={"ray.io/node-id": f"!in({barred})"} if barred else None,
-        )  # fmt: skip
+        wanted = self._crew.wanted(flight.task.source.sha256)
+        encode = self._encode.options(num_returns=2, max_retries=0, **wanted)
         ref, flight.parcel = encode.remote(self._sealed, flight.task, self._board, flight.number)
         self._await(flight, ref)
 
@@ -176,9 +168,9 @@ class RayExecutor:
             done += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
         return list(done)
 
-    def _take(self, ref: Any, on_note: OnNote) -> Iterator[Outcome]:
+    def _take(self, ref: Any) -> Iterator[Outcome]:
         if ref not in self._refs:
-            self._crew.hear(ref, on_note)
+            self._crew.hear(ref)
             return
         flight = self._refs.pop(ref)
         try:
@@ -189,7 +181,7 @@ class RayExecutor:
         if flight.member is not None:
             flight.member.busy = False
         if isinstance(came, Unfit):
-            self._crew.refuse(came, on_note)
+            self._crew.refuse(came)
             yield from self._again(flight)
         elif isinstance(came, Made):
             flight.made, flight.ref = came, None

@@ -20,7 +20,7 @@ from vqa_cli.ladder.steps import Site
 from vqa_cli.media.binaries import cpu_count
 from vqa_cli.model.order import ScorerOrder
 from vqa_cli.scratch import scratch
-from vqa_cli.values import Scorer, optional_path
+from vqa_cli.values import Scorer
 
 # What `ray.init` calls a cluster of this machine alone.
 LOCAL = "local"
@@ -47,10 +47,9 @@ class RayCluster:
                 ffmpeg=_anywhere(job.ffmpeg, site.ffmpeg.path), ffmpeg_sha256=site.ffmpeg.sha256,
                 encode_ffmpeg=_anywhere(job.encode_ffmpeg, site.encode_ffmpeg.path),
                 encode_sha256=site.encode_ffmpeg.sha256,
-                scorer=(order := _order(site.scorer)), threads=job.settings.threads, shared=shared,
+                scorer=_order(site.scorer), threads=job.settings.threads, shared=shared,
             )  # fmt: skip
-            gpu = order is not None and order.device != "cpu"
-            executor = RayExecutor(site, outfit, optional_path(job.cache_dir), job.workers, gpu=gpu)
+            executor = RayExecutor(job, site, outfit)
             try:
                 yield executor
             finally:

@@ -93,8 +93,8 @@ def check_source(here: Station, source: SourceRef) -> None:
 
 def _hash_once(path: Path, key: str) -> str:
     """The file's hash, by whichever process of this node comes first; the others wait for it."""
-    folder = Path(tempfile.gettempdir(), f"{_SEEN}-{os.getuid()}")
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = node_memory() / "hashes"
+    folder.mkdir(exist_ok=True)
     with (folder / key).open("a+", encoding="ascii") as note:
         fcntl.flock(note, fcntl.LOCK_EX)
         note.seek(0)
@@ -102,6 +102,13 @@ def _hash_once(path: Path, key: str) -> str:
             return known
         note.write(found := file_sha256(path))
         return found
+
+
+def node_memory() -> Path:
+    """Where this node remembers what it has read of sources, beyond a run: little, and of no harm when it is lost."""
+    folder = Path(tempfile.gettempdir(), f"{_SEEN}-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def _make(sealed: Sealed, node: Node, *, scoring: bool) -> Station:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vqa_cli.cluster.station import Refused, Station, check_source, station
+from vqa_cli.cluster.station import Refused, Station, check_source, node_memory, station
 from vqa_cli.cluster.travel import Made, Node, Outfit, Parcel, Ready, Sealed, Unfit
 from vqa_cli.errors import StorageError, ToolError, VqaError
 from vqa_cli.ladder import steps
@@ -20,7 +20,9 @@ from vqa_cli.ladder.outcome import Outcome, failed
 from vqa_cli.ladder.steps import Encoded, Judged
 from vqa_cli.ladder.task import LadderTask, RungTask, SourceTask
 from vqa_cli.machine import simd_level
-from vqa_cli.values import ClipScore
+from vqa_cli.measure.source import Inspector, Source
+from vqa_cli.store.inspections import Inspections
+from vqa_cli.values import ClipScore, Treatment
 
 # What Ray's object store carries of an encode; more goes through the shared folder.
 LIMIT_BYTES = 64 * 2**20
@@ -51,6 +53,22 @@ def encode(sealed: Sealed, task: RungTask, board: Any, number: int) -> tuple[Mad
 
     done = _on_station(sealed, task, work, scoring=False)
     return done if isinstance(done, tuple) else (done, None)
+
+
+def look(sealed: Sealed, path: Path, treatment: Treatment) -> Source | Unfit | VqaError:
+    """Look at a source whole. What is found is remembered on this node."""
+    node = here()
+    try:
+        with station(sealed, node, scoring=False) as at, workplace(at.site.scratch) as folder:
+            if not os.access(path, os.R_OK):
+                return Unfit(node, f"{path} cannot be read there", str(path))
+            return Inspector(at.site.runner, at.site.ffmpeg, folder, Inspections(node_memory())).look(path, treatment)
+    except Refused as refused:
+        return refused.unfit
+    except StorageError as err:
+        return Unfit(node, err.message)
+    except VqaError as err:
+        return err
 
 
 class Measurer:

@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vqa_cli.ladder.execute import execute
 from vqa_cli.ladder.outcome import Outcome
 from vqa_cli.ladder.steps import Site
 from vqa_cli.ladder.task import LadderTask
+from vqa_cli.measure.source import Source
 from vqa_cli.media.binaries import cpu_count
+from vqa_cli.values import Treatment
 
 if TYPE_CHECKING:
     from vqa_cli.ladder.job import LadderJob
 
 OnProgress = Callable[[LadderTask, float], None]
 OnNote = Callable[[str], None]
+Look = Callable[[Path, Treatment], Source]
 
 
 class Executor(Protocol):
     """Carries tasks out, somewhere."""
+
+    @property
+    def look(self) -> Look | None:
+        """Looks at a source as :meth:`vqa_cli.measure.source.Inspector.look` does; ``None`` where this machine does."""
 
     def run(self, tasks: Iterable[LadderTask], on_progress: OnProgress, on_note: OnNote) -> Iterator[Outcome]:
         """Outcomes in the order in which they come.
@@ -67,6 +75,8 @@ class LocalExecutor:
     They are in different phases at any time, so encoding, decoding, metrics and inference overlap, while no more encodes lie
     on disk than there are workers.
     """
+
+    look: Look | None = None
 
     def __init__(self, site: Site, workers: int) -> None:
         self._site, self._workers = site, workers

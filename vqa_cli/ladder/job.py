@@ -107,7 +107,7 @@ class Bench:
         """The source, or the part that the job is about, as :meth:`vqa_cli.measure.source.Inspector.look` sees it."""
         if part := self.job.cutting.part:
             return look_at_part(self.inspector, path, settings.treatment, part)
-        return self.inspector.look(path, settings.treatment)
+        return (self.executor.look or self.inspector.look)(path, settings.treatment)
 
 
 @contextmanager
