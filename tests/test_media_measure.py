@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import FFMPEG, ffmpeg, make_clip
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vqa_cli.errors import InputError
 from vqa_cli.media.binaries import find_ffmpeg
@@ -118,6 +120,24 @@ def test_untagged_video_gets_its_matrix_by_size() -> None:
 
 def test_peak_rate_is_the_densest_second() -> None:
     rate = Fraction(25)
-    packets = [(float(i / rate), 1000 if 25 <= i < 50 else 100) for i in range(100)]
-    assert peak_kbps(packets, 4.0) == pytest.approx(25 * 1000 * 8 / 1000)
-    assert peak_kbps([(0.0, 500), (0.04, 500)], 0.08) == pytest.approx(1000 * 8 / 1000 / 0.08)
+    times = np.array([float(i / rate) for i in range(100)])
+    sizes = np.array([1000 if 25 <= i < 50 else 100 for i in range(100)])
+    assert peak_kbps(times, sizes, 4.0) == pytest.approx(25 * 1000 * 8 / 1000)
+    assert peak_kbps(np.array([0.0, 0.04]), np.array([500, 500]), 0.08) == pytest.approx(1000 * 8 / 1000 / 0.08)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 9999)), min_size=1, max_size=60), st.floats(1e-4, 3.0))
+def test_peak_rate_is_the_most_of_all_windows(packets: list[tuple[int, int]], duration_s: float) -> None:
+    """Against every window by itself; frames at one time are in one window."""
+    packets.sort()
+    times, sizes = np.array([ms / 1000 for ms, _ in packets]), np.array([size for _, size in packets])
+    window = min(1.0, duration_s)
+    found = max(
+        sum(
+            size
+            for t, size in zip(times[: end + 1], sizes, strict=False)
+            if t >= times[end] or times[end] - t < window - 5e-4
+        )
+        for end in range(len(times))
+    )
+    assert peak_kbps(times, sizes, duration_s) == pytest.approx(found * 8 / 1000 / window)

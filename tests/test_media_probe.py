@@ -148,7 +148,7 @@ def test_edit_lists_are_no_damage(clip: Path, media: Path, skipped: int, length:
     info = probe(path)
     assert (info.frames, info.fps, info.vfr) == (shown, Fraction(30000, 1001), False)
     assert info.video_bytes < probe(clip).video_bytes or shown == 60
-    assert packet_rates(path)[1] == shown == decoded_frames(path)
+    assert len(packet_rates(path)[1]) == shown == decoded_frames(path)
 
 
 def test_an_edit_list_that_shows_more_than_there_is_is_damage(clip: Path, media: Path) -> None:
@@ -236,10 +236,10 @@ def test_too_small_and_too_short(media: Path) -> None:
 
 
 def test_packets_sum_to_the_video_stream(clip: Path) -> None:
-    packets, count = packet_rates(clip)
-    assert count == 60
-    assert sum(size for _, size in packets) == probe(clip).video_bytes
-    assert [t for t, _ in packets] == sorted(t for t, _ in packets)
+    times, sizes = packet_rates(clip)
+    assert len(sizes) == 60
+    assert sizes.sum() == probe(clip).video_bytes
+    assert times.tolist() == sorted(times.tolist())
 
 
 def test_frames_that_avi_skips_are_not_missing(media: Path) -> None:

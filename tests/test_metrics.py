@@ -68,6 +68,21 @@ def test_a_vmaf_log_gives_each_model_its_own_values(tmp_path: Path) -> None:
     assert read.values["vmaf_neg"].tolist() == [80.0, 81.0, 82.0]
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_long_vmaf_log_is_read_frame_by_frame(tmp_path: Path, indent: int | None) -> None:
+    """Longer than what is read at once, on one line or on many; cut anywhere, it is damaged or lacks frames."""
+    frames = [{"frameNum": n, "metrics": {"integer_adm2": n / 7, "vmaf": n + 0.5}} for n in range(3000)]
+    log = json.dumps({"version": "3", "frames": frames, "pooled_metrics": {"vmaf": {"min": 0.5}}}, indent=indent)
+    path = tmp_path / METRICS["vmaf"].log
+    path.write_text(log, encoding="utf-8")
+    assert read_logs(tmp_path, ["vmaf"], frames=3000, bit_depth=8).values["vmaf"].tolist() == [
+        n + 0.5 for n in range(3000)
+    ]
+    for share in (0.0, 0.001, 0.3, 0.9):
+        path.write_text(log[: round(len(log) * share)], encoding="utf-8")
+        assert read_logs(tmp_path, ["vmaf"], frames=3000, bit_depth=8).faults == {"vmaf": "its log is damaged"}
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_a_row_is_enough_for_everything_that_speaks_of_a_metric(name: str) -> None:
     assert metric_names(name) == (name,)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any, TextIO
 
+# Where libvmaf's list of frames begins, and what stands between two of them.
+_BEGIN, _BETWEEN, _BLOCK = re.compile(r'"frames"\s*:\s*\['), re.compile(r"[\s,]*"), 1 << 16
 # A signed decimal as ffmpeg prints it; SSIM of a single frame can be below zero.
 _NUMBER = r"(-?inf|nan|-?[\d.]+)"
 
@@ -67,21 +70,47 @@ class Metric:
         """Name of its log, in the working directory of the command."""
         return "vmaf.json" if self.model else f"{self.filter}.log"
 
-    def read(self, text: str, bit_depth: int) -> list[float]:
-        """Values of the frames in order, from the text of the log; those of equal frames are :meth:`ceiling`.
+    def read(self, log: TextIO, bit_depth: int) -> Iterator[float]:
+        """Values of the frames in order, as the log is read; those of equal frames are :meth:`ceiling`.
 
         Raises:
             ValueError, KeyError, TypeError: not such a log.
         """
         if self.pattern is None:
-            return [float(frame["metrics"][self.name]) for frame in json.loads(text)["frames"]]
-        values = [float(value) for value in re.findall(self.pattern, text, re.MULTILINE)]
+            return (float(frame["metrics"][self.name]) for frame in _frames(log))
+        found = (match[1] for line in log if (match := re.search(self.pattern, line)))
         ceiling = self.ceiling(bit_depth)
-        return values if ceiling is None else [min(value, ceiling) for value in values]
+        return map(float, found) if ceiling is None else (min(float(value), ceiling) for value in found)
 
     def ceiling(self, bit_depth: int) -> float | None:
         """What equal frames count as, so that a mean exists: libvmaf's 6 * bits + 12 dB; ``None`` for bounded metrics."""
         return None if self.peak is None else self.peak[0] * bit_depth + self.peak[1]
+
+
+def _frames(log: TextIO) -> Iterator[Any]:
+    """The list ``frames`` of a JSON document, one by one: that of a film is too large to be in memory at once.
+
+    Raises:
+        ValueError: no JSON, or none with such a list.
+    """
+    decoder, text, at = json.JSONDecoder(), "", 0
+    while not (begin := _BEGIN.search(text)):
+        if not (block := log.read(_BLOCK)):
+            raise ValueError("no frames")
+        text += block
+    at = begin.end()
+    while True:
+        at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
+        if text.startswith("]", at):
+            return
+        try:
+            frame, at = decoder.raw_decode(text, at)
+        except ValueError:
+            if not (block := log.read(_BLOCK)):
+                raise
+            text, at = text[at:] + block, 0
+            continue
+        yield frame
 
 
 _DB = (6.0, 12.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -38,6 +38,14 @@ class Fetched:
 
     def __str__(self) -> str:
         return self.origin
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited(Fetched):
+    """One that is not there yet: ``bring`` brings it when its turn comes. ``key`` tells addresses apart that are shown alike."""
+
+    bring: Callable[[], None]
+    key: str
 
 
 def origin_of(path: StrPath) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vqa_cli.cli.console import emit, note, tell
 from vqa_cli.cli.progress import Progress
 from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
+from vqa_cli.values import Awaited, StrPath, origin_of
 
 if TYPE_CHECKING:
     from vqa_cli.ladder.catalogue import Catalogue, TitleWritten
@@ -23,7 +26,8 @@ def run_titles_of(job: LadderJob, folder: Path, options: dict[str, Any]) -> int:
 
     if options["repeat"] > 1:
         raise UsageError("--repeat is not for a catalogue", hint="leave --repeat or --catalogue out")
-    addresses = [origin or str(path.absolute()) for path, origin in zip(job.paths, job.origins, strict=True)]
+    sources: Sequence[StrPath] = job.sources  # type: ignore[assignment]  # never one alone, once the job is made
+    addresses = [_address(source) for source in sources]
     tally = _Tally()
     with open_bench(job) as bench:
         catalogue = Catalogue.open(folder, describe_run(bench, job.settings, []), job.cutting)
@@ -32,8 +36,8 @@ def run_titles_of(job: LadderJob, folder: Path, options: dict[str, Any]) -> int:
             note(f"{there} of {len(addresses)} titles are there already")
         there_too = [addresses[number] for number in wanted]
         folders = [f"{catalogue.folder_of(address)}/encodes" for address in there_too]
-        sources = [job.sources[number] for number in wanted]  # type: ignore[index]
-        part = replace(bench, job=replace(job, sources=sources, folders=folders, keep=job.keep and folder))
+        left = [sources[number] for number in wanted]
+        part = replace(bench, job=replace(job, sources=left, folders=folders, keep=job.keep and folder))
         progress = Progress(quiet=options["quiet"])
         try:
             for title in run_catalogue(part, catalogue, there_too, progress):
@@ -42,6 +46,13 @@ def run_titles_of(job: LadderJob, folder: Path, options: dict[str, Any]) -> int:
             progress.close()
     _print(catalogue, options["output_format"])
     return tally.exit_code(measured_before=there)
+
+
+def _address(source: StrPath) -> str:
+    """What a title is known by from call to call."""
+    if isinstance(source, Awaited):
+        return source.key
+    return origin_of(source) or os.path.abspath(source)
 
 
 class _Tally:

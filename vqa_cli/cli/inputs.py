@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ from vqa_cli.cli.console import note
 from vqa_cli.errors import InputError, UsageError, VqaError
 from vqa_cli.names import without_secrets
 from vqa_cli.scratch import scratch
-from vqa_cli.values import Fetched
+from vqa_cli.values import Awaited, Fetched
 
 if TYPE_CHECKING:
     from vqa_cli.media.binaries import Ffmpeg
@@ -53,10 +55,13 @@ _STDIN, _LOCAL, _LIST = "-", "file:", "@"
 
 
 class Bring:
-    """Brings what is no local file into ``folder``, by the ffmpeg ``program``; addresses only if that is ``allowed``."""
+    """Brings what is no local file into ``folder``, by the ffmpeg ``program``; addresses only if that is ``allowed``.
 
-    def __init__(self, folder: Path, program: str | None, *, allowed: bool) -> None:
-        self._folder, self._program, self._allowed = folder, program, allowed
+    ``later``: an address need not be fetched before its turn comes.
+    """
+
+    def __init__(self, folder: Path, program: str | None, *, allowed: bool, later: bool = False) -> None:
+        self._folder, self._program, self._allowed, self._later = folder, program, allowed, later
         self._brought: list[Fetched] = []
 
     def about(self, err: VqaError) -> VqaError:
@@ -74,7 +79,24 @@ class Bring:
                 f"only local files can be read: {without_secrets(name)}",
                 hint="fetch it first; --allow-protocols does that",
             )
+        if self._later:
+            return self._awaited(name)
         return self._run(lambda runner, ffmpeg: fetch(runner, ffmpeg, name, self._folder))
+
+    def _awaited(self, name: str) -> Awaited:
+        """What is brought when its turn comes, to a place that is known now."""
+        from vqa_cli.media.fetch import fetch, new_file
+
+        shown = without_secrets(name)
+        target = new_file(self._folder, shown.split("?")[0])
+
+        def bring() -> None:
+            with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+                found = self._run(lambda runner, ffmpeg: fetch(runner, ffmpeg, name, Path(folder)))
+                os.replace(found, target)
+
+        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+        return Awaited(target, shown, bring, shown if shown == name else f"{shown} {digest}")
 
     def parts(self, path: Path) -> Path | Fetched:
         """A file, or what it names where it is a playlist. Where that is not allowed, its probe refuses it."""
@@ -123,7 +145,8 @@ def local_inputs(options: dict[str, Any]) -> Iterator[Bring]:
     """For a command with these options; what it brings is gone afterwards, and errors do not name it."""
     shared = options.get("shared")  # where all nodes of a cluster see it
     with scratch(shared, sweep=shared is None) as folder:
-        bring = Bring(folder, options["ffmpeg"], allowed=options["allow_protocols"])
+        later = bool(options.get("catalogue"))
+        bring = Bring(folder, options["ffmpeg"], allowed=options["allow_protocols"], later=later)
         try:
             yield bring
         except VqaError as err:
@@ -219,7 +242,7 @@ def refuse_all_missing(paths: Sequence[Path | Fetched]) -> None:
     Raises:
         InputError: none of the files is there.
     """
-    if not any(os.path.lexists(path) for path in paths):
+    if not any(isinstance(path, Awaited) or os.path.lexists(path) for path in paths):
         raise InputError(f"no such file: {', '.join(map(str, paths))}")
 
 

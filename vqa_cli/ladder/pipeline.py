@@ -26,6 +26,7 @@ from vqa_cli.media.probe import check_unchanged
 from vqa_cli.names import folder_names, source_names
 from vqa_cli.settings import LadderSettings
 from vqa_cli.store.rungs import FrameValues
+from vqa_cli.values import Awaited
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,8 @@ class _Ladder:
 
     def _look(self, number: int, path: Path) -> Source:
         origin = self._bench.job.origins[number]
+        if isinstance(given := self._bench.job.sources[number], Awaited):  # type: ignore[index]
+            given.bring()
         try:
             source = self._bench.look(path, self._settings)
         except VqaError as err:
@@ -211,9 +214,12 @@ class _Ladder:
         self._finish(number)
 
     def finished(self) -> Iterator[TitleOutcome]:
-        """Sources that were finished since the last call."""
+        """Sources that were finished since the last call. Copies of what was fetched for them alone are gone then."""
         while self._finished:
-            yield self._finished.popleft()
+            title = self._finished.popleft()
+            if isinstance(given := self._bench.job.sources[title.number], Awaited):  # type: ignore[index]
+                given.path.unlink(missing_ok=True)
+            yield title
 
     def _finish(self, number: int) -> None:
         """Hand a source on when nothing of it is left to do.

@@ -49,7 +49,7 @@ class Part:
         end = None if self.duration_s is None else start + Fraction(str(self.duration_s))
         if not info.vfr or clock.steps.constant_rate:
             return ceil(start * clock.view.fps), None if end is None else ceil(end * clock.view.fps)
-        times = [time for time, _ in packet_rates(info.path)[0]]
+        times = packet_rates(info.path)[0].tolist()
         first, last = (None if t is None else bisect_left(times, times[0] + float(t)) for t in (start, end))
         return first or 0, last
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from vqa_cli.media.probe import packet_rates
 from vqa_cli.media.process import Runner
 from vqa_cli.series import segment_means
 from vqa_cli.values import MediaInfo
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _OF_OUTPUT = re.compile(r"^\[(?:rawvideo|null|out#\S*|vost#\S*) @")
 _CPU = re.compile(r"bench: utime=([\d.]+)s stime=([\d.]+)s")
@@ -51,14 +55,15 @@ def run_encode(runner: Runner, job: EncodeJob, on_frames: Callable[[float], None
         wall_s += done.wall_s
         match = _CPU.search(done.stderr)
         cpu_s += float(match[1]) + float(match[2]) if match else 0.0
-    packets, count = packet_rates(job.output)
+    times, sizes = packet_rates(job.output)
+    count = len(sizes)
     if count != job.frames:
         raise ToolError(f"the encoder gave {count} of {job.frames} frames: {job.output.name}")
     duration_s = float(job.frames / job.fps)
-    video_bytes = sum(size for _, size in packets)
+    video_bytes = int(sizes.sum())
     return EncodeResult(
         bitrate_kbps=video_bytes * 8 / 1000 / duration_s,
-        peak_kbps=peak_kbps(packets, duration_s),
+        peak_kbps=peak_kbps(times, sizes, duration_s),
         video_bytes=video_bytes,
         file_bytes=job.output.stat().st_size,
         frames=count,
@@ -68,35 +73,30 @@ def run_encode(runner: Runner, job: EncodeJob, on_frames: Callable[[float], None
         fps=count / wall_s,
         sha256=file_sha256(job.output),
         simd=simd_used(done.stderr),
-        segments_kbps=_segment_rates([size for _, size in packets], job.fps),
+        segments_kbps=_segment_rates(sizes, job.fps),
     )
 
 
-def peak_kbps(packets: Sequence[tuple[float, int]], duration_s: float) -> float:
+def peak_kbps(times: NDArray[np.float64], sizes: NDArray[np.int64], duration_s: float) -> float:
     """Highest rate in kb/s over any window of one second that starts with a frame.
 
     A clip shorter than a second is one window of its own length.
 
     Args:
-        packets: (presentation time in s, size in bytes), in order of time.
+        times, sizes: presentation time in s and size in bytes of each packet, in order of time.
     """
     window_s = min(1.0, duration_s)
     # Half a millisecond of slack: containers round times, and the frame exactly one second on is outside.
     edge = window_s - 5e-4
-    best = total = 0
-    tail = 0
-    for time_s, size in packets:
-        total += size
-        while time_s - packets[tail][0] >= edge and time_s > packets[tail][0]:
-            total -= packets[tail][1]
-            tail += 1
-        best = max(best, total)
-    return best * 8 / 1000 / window_s
+    # Of each packet's window, the first packet in it: it is no further back than the edge, or as late as the packet itself.
+    first = np.minimum(np.searchsorted(times, times - edge, side="right"), np.searchsorted(times, times))
+    sums = np.concatenate(([0], np.cumsum(sizes)))
+    return float((sums[1:] - sums[first]).max()) * 8 / 1000 / window_s
 
 
-def _segment_rates(sizes: Sequence[int], fps: Fraction) -> tuple[float, ...]:
+def _segment_rates(sizes: NDArray[np.int64], fps: Fraction) -> tuple[float, ...]:
     """kb/s of each one-second window; ``sizes`` in bytes, in order of presentation."""
-    return segment_means(np.array(sizes, dtype=np.float64) * 8 * float(fps) / 1000, fps)
+    return segment_means(sizes.astype(np.float64) * 8 * float(fps) / 1000, fps)
 
 
 def count_frames(

@@ -13,6 +13,7 @@ from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.decode import build_count_argv
 from vqa_cli.media.encode import count_frames
 from vqa_cli.media.graph import GLOBAL, PROGRESS, SourceView
+from vqa_cli.media.objects import copy_object, is_object
 from vqa_cli.media.opening import referring_format
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import SILENCE_S, Runner, Silent
@@ -26,7 +27,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 def fetch(runner: Runner, ffmpeg: Ffmpeg, address: str, folder: Path) -> Fetched:
-    """Copy a file from an address of any protocol that ffmpeg knows, byte for byte, so that its content names it.
+    """Copy a file from an address of any protocol that ffmpeg or fsspec knows, byte for byte, so that its content names it.
 
     What comes from there and only names other files is read as :func:`join` reads it.
 
@@ -34,7 +35,10 @@ def fetch(runner: Runner, ffmpeg: Ffmpeg, address: str, folder: Path) -> Fetched
         InputError: it cannot be read.
     """
     shown = without_secrets(address)
-    target = _new_file(folder, shown.split("?")[0])
+    target = new_file(folder, shown.split("?")[0])
+    if is_object(address):
+        copy_object(address, shown, target)
+        return Fetched(target, shown)
     if _LIVE.match(address):
         return _joined(runner, ffmpeg, (None, address), target, shown)
     # ffmpeg's own demuxers would leave bytes out, such as the edit list that says which frames are shown. -xerror: a
@@ -60,7 +64,7 @@ def join(runner: Runner, ffmpeg: Ffmpeg, path: Path, folder: Path) -> Fetched:
     """
     other = referring_format(path)
     kind = other[0] if other else None
-    return _joined(runner, ffmpeg, (kind, f"file:{path.absolute()}"), _new_file(folder, path.name), str(path))
+    return _joined(runner, ffmpeg, (kind, f"file:{path.absolute()}"), new_file(folder, path.name), str(path))
 
 
 def _joined(runner: Runner, ffmpeg: Ffmpeg, given: tuple[str | None, str], target: Path, shown: str) -> Fetched:
@@ -123,7 +127,7 @@ def spool(descriptor: int, folder: Path, shown: str, *, silence_s: float = SILEN
         InputError: it fell silent.
         StorageError: no room for it.
     """
-    target = _new_file(folder, Path(shown).name if shown != "-" else "stdin")
+    target = new_file(folder, Path(shown).name if shown != "-" else "stdin")
     pipe = select.poll()
     pipe.register(descriptor, select.POLLIN)
     try:
@@ -161,7 +165,7 @@ def _next_block(pipe: select.poll, descriptor: int, shown: str, silence_s: float
     raise InputError(f"nothing came for {silence_s:g} s: {shown}")
 
 
-def _new_file(folder: Path, name: str) -> Path:
+def new_file(folder: Path, name: str) -> Path:
     """In a folder of its own, because two addresses may end in one name; numbered, because a source's name may show it."""
     own = folder / str(1 + sum(1 for _ in folder.iterdir()))
     own.mkdir()

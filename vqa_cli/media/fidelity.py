@@ -53,8 +53,8 @@ def read_logs(workdir: Path, names: Iterable[str], *, frames: int, bit_depth: in
 
 def _read(workdir: Path, metric: Metric, frames: int, bit_depth: int) -> NDArray[np.float64]:
     try:
-        text = (workdir / metric.log).read_text(encoding="utf-8")
-        values = np.array(metric.read(text, bit_depth), dtype=np.float64)
+        with (workdir / metric.log).open(encoding="utf-8") as log:
+            values = np.fromiter(metric.read(log, bit_depth), dtype=np.float64)
     except OSError as err:
         raise ToolError(f"ffmpeg wrote no log ({err.strerror})") from err
     except (ValueError, KeyError, TypeError) as err:

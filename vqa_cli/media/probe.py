@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from vqa_cli.errors import InputError
 from vqa_cli.media.changes import changed
@@ -15,6 +17,9 @@ from vqa_cli.media.opening import open_media
 from vqa_cli.media.timing import Packets, frame_rate, nominal_rate, read_packets, steady_rate
 from vqa_cli.media.whole import check_whole
 from vqa_cli.values import ColourTags, MediaInfo, Size
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MIN_SHORT_SIDE = 64
 
@@ -45,8 +50,8 @@ def probe(path: Path) -> MediaInfo:
     return check_usable(info)
 
 
-def packet_rates(path: Path) -> tuple[list[tuple[float, int]], int]:
-    """Presentation time in s and size in bytes of each video packet that is shown, and the number of packets.
+def packet_rates(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Presentation time in s and size in bytes of each video packet that is shown, in order of time.
 
     Raises:
         InputError: the file cannot be read.
@@ -54,8 +59,9 @@ def packet_rates(path: Path) -> tuple[list[tuple[float, int]], int]:
     with open_media(path) as container:
         video = _choose(container, path)
         base, packets = video.stream.time_base, video.packets
-    order = sorted(zip(packets.pts, packets.sizes, strict=True))
-    return [(float(pts * base), size) for pts, size in order], len(packets.sizes)
+    pts, sizes = np.array(packets.pts, dtype=np.int64), np.array(packets.sizes, dtype=np.int64)
+    order = np.lexsort((sizes, pts))
+    return pts[order] * base.numerator / base.denominator, sizes[order]
 
 
 def check_unchanged(info: MediaInfo) -> None:

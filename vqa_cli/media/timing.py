@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -22,6 +23,10 @@ _MOST_FPS = Fraction(480)
 _LEAST_FPS = Fraction(1, 1001)
 
 
+def _integers() -> array[int]:
+    return array("q")
+
+
 @dataclass
 class Packets:
     """Of one video stream, in the order of the file.
@@ -35,8 +40,8 @@ class Packets:
     """
 
     watch: ParameterWatch
-    pts: list[int] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
+    pts: array[int] = field(default_factory=_integers)  # of a film there are hundreds of thousands
+    sizes: array[int] = field(default_factory=_integers)
     read: int = 0
     end_s: float = 0.0
     end_byte: int | None = None
