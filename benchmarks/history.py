@@ -25,7 +25,9 @@ from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.settings import LadderSettings
 
-CRFS = (22.0, 26.0, 30.0, 34.0, 38.0)
+CRFS = (22.0, 27.0, 32.0, 37.0)
+# Runs that are watched after a change: one that is not seen in these counts as missed.
+AFTER = 20
 
 
 def settings(extra: str, metric: str) -> LadderSettings:
@@ -34,9 +36,9 @@ def settings(extra: str, metric: str) -> LadderSettings:
     return LadderSettings.model_validate({"display": 180, "heights": [180], "codecs": [codec], "metrics": [metric]})
 
 
-def encode_all(clip: Path, extras: list[str], metric: str) -> list[Run]:
+def encode_all(clip: Path, extras: list[str], metric: str, cache: Path | None) -> list[Run]:
     """A run for each set of options."""
-    with open_bench(LadderJob(clip, settings(extras[0], metric), None)) as bench:
+    with open_bench(LadderJob(clip, settings(extras[0], metric), None, cache_dir=cache)) as bench:
         found = []
         for number, extra in enumerate(extras):
             found.append(run_on(bench, settings(extra, metric)).run)
@@ -71,15 +73,27 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=20)
     parser.add_argument("--metric", default="vmaf")
     parser.add_argument("--injected", default="-trellis 0 -bf 1")
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--cache", type=Path, help="folder that remembers encodes")
     given = parser.parse_args()
     rng = random.Random(1)
     harmless = [f"-qcomp {0.6 + rng.gauss(0, 0.004):.4f}" for _ in range(given.commits)]
     with tempfile.TemporaryDirectory() as folder, Runner() as runner:
         small = Path(folder, "clip.mkv")
-        argv = [str(find_ffmpeg(runner).path), "-v", "error", "-i", str(given.clip), "-vf", "scale=-2:180", "-t", "2"]
+        argv = [
+            str(find_ffmpeg(runner).path),
+            "-v",
+            "error",
+            "-i",
+            str(given.clip),
+            "-vf",
+            "scale=-2:180",
+            "-t",
+            str(given.seconds),
+        ]
         runner.run([*argv, "-an", "-c:v", "ffv1", "-pix_fmt", "yuv420p", str(small)])
-        good = encode_all(small, harmless, given.metric)
-        bad = encode_all(small, [f"{extra} {given.injected}" for extra in harmless[: given.commits // 2]], given.metric)
+        good = encode_all(small, harmless, given.metric, given.cache)
+        bad = encode_all(small, [f"{extra} {given.injected}" for extra in harmless[:AFTER]], given.metric, given.cache)
     values = [v.value for v in next(s for s in make_series(history([*good, *bad])) if s.kind.name == BD).values]
     level = statistics.mean(values[len(good) :]) - statistics.mean(values[: len(good)])
     noise = statistics.stdev(values[: len(good)])
@@ -90,8 +104,8 @@ def main() -> None:
     for _ in range(given.orders):
         order = rng.sample(good, len(good))
         false += len(watch(history(order)))
-        place = rng.randrange(30, given.commits - 20)
-        alarms = watch(history([*order[:place], *rng.sample(bad, min(20, len(bad)))]))
+        place = rng.randrange(30, given.commits - AFTER)
+        alarms = watch(history([*order[:place], *rng.sample(bad, len(bad))]))
         false += sum(alarm < place for alarm in alarms)
         hit = next((alarm - place for alarm in alarms if alarm >= place), None)
         missed += hit is None

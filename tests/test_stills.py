@@ -132,7 +132,7 @@ def settings(**changes: object) -> LadderSettings:
 
 def order(folder: Path, *, shifted: int = 0) -> StillsOrder:
     def choose(run, number, frames, cuts):
-        found = choose_stills(run, number, frames, cuts, StillsWish(2))
+        found = choose_stills(run, number, frames, cuts, StillsWish(2, every=True))
         moved = tuple(m.model_copy(update={"frame": m.frame + shifted}) for m in found.moments)
         return replace(found, moments=moved)
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "gate": ("gate", "CI verdict: did quality or rate get worse against a baseline?"),
     "baseline": ("baseline", "Keep and show baselines for the gate."),
     "history": ("history", "The history of an encoder: trends, steps and regressions over its commits."),
+    "bisect": ("bisect", "Find the first bad revision of an encoder."),
     "presets": ("presets", "List, show and validate presets."),
     "models": ("models", "List, fetch and verify quality models."),
     "extract": ("extract", "Frame features of a rating database, for training."),
