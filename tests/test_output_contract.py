@@ -13,6 +13,7 @@ import pytest
 from conftest import ROOT, Vqa
 from documents import ladder, make_run
 
+from vqa_cli.catalogue import index_rows
 from vqa_cli.cli.agreements import Row, render
 from vqa_cli.cli.contract import PRINTED, files, schema
 from vqa_cli.train.correlation import Agreement
@@ -99,8 +100,12 @@ def test_what_is_computed_from_runs_fits(vqa: Vqa, runs: Path, name: str, args: 
     assert fits(name, done.stdout)
 
 
-def test_runs_fit(runs: Path) -> None:
+def test_runs_and_their_rows_in_a_catalogue_fit(runs: Path) -> None:
     fits("run", (runs / "a.json").read_text())
+    (source,) = make_run(ladder()).sources
+    failed = source.model_copy(update={"status": "failed", "reason": "no video", "rungs": ()})
+    rows = [*index_rows("clip", source, ("vmaf",)), *index_rows("bad", failed, ("vmaf",))]
+    assert len(fits("catalogue", json.dumps(rows))) == 13
 
 
 @pytest.mark.ffmpeg

@@ -11,7 +11,7 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -75,6 +75,11 @@ def columns(metrics: Iterable[str]) -> list[str]:
     ]  # fmt: skip
 
 
+def kind(column: str) -> Literal["string", "integer", "number"]:
+    """What a column holds, by JSON's names."""
+    return "string" if column in _TEXTS else "integer" if column in _WHOLE else "number"
+
+
 def _sampled(metrics: Iterable[str]) -> list[str]:
     """Figures that samples of a title leave an interval of."""
     return ["bitrate_kbps", "score", *(f"{name}_mean" for name in metrics)]
@@ -118,8 +123,8 @@ def write_index(folder: Path, rows: Iterable[Row], metrics: Iterable[str]) -> Pa
     import pyarrow.parquet as pq
 
     names = columns(metrics)
-    kinds = {name: pa.string() if name in _TEXTS else pa.int64() if name in _WHOLE else pa.float64() for name in names}
-    schema, path = pa.schema(list(kinds.items())), folder / INDEX_FILE
+    arrow = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
+    schema, path = pa.schema([(name, arrow[kind(name)]) for name in names]), folder / INDEX_FILE
     try:
         with (
             replacing(path) as staged, replacing(path.with_suffix(".csv")) as sheet,

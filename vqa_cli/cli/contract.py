@@ -20,11 +20,13 @@ from vqa_cli.analysis.curves import Inversion
 from vqa_cli.analysis.gate import Verdict
 from vqa_cli.analysis.recommend import Recommendation
 from vqa_cli.analysis.shared import SharedLadder
+from vqa_cli.catalogue import columns, kind
 from vqa_cli.document import Run
 from vqa_cli.files import write_text
 from vqa_cli.identity import WeightsInUse
 from vqa_cli.ladder.samples import Sample
 from vqa_cli.ladder.search import Found, Trial
+from vqa_cli.metrics import METRICS
 from vqa_cli.pooled import Pooled
 from vqa_cli.values import Size
 
@@ -240,10 +242,12 @@ class SharedExtras(TypedDict):
     mean_loss: float
 
 
+CATALOGUE = "catalogue"
 # Name of the schema: its title and what is printed. A pair of types are the keys of one object.
 PRINTED: dict[str, tuple[str, Any]] = {
     "error": ("any command that fails", Failure),
     "run": ("vqa ladder --format json, and run.json", Run),
+    CATALOGUE: ("vqa ladder --catalogue --format json", dict[str, Any]),
     "score": ("vqa score --format json", FileScored | list[FileScored | FileFailed]),
     "score-line": ("a line of vqa score --format ndjson", FileScored | FileFailed),
     "search": ("vqa search --format json", Searched),
@@ -260,7 +264,10 @@ PRINTED: dict[str, tuple[str, Any]] = {
 def schema(name: str) -> dict[str, Any]:
     """The JSON Schema of what is printed under that name."""
     title, printed = PRINTED[name]
-    made = _list_of(*printed) if isinstance(printed, tuple) else _schema(printed)
+    if name == CATALOGUE:
+        made = {"type": "array", "items": _index_row()}
+    else:
+        made = _list_of(*printed) if isinstance(printed, tuple) else _schema(printed)
     return {"$schema": DIALECT, **made, "title": title}
 
 
@@ -275,6 +282,12 @@ def _list_of(value: Any, extras: Any) -> dict[str, Any]:
     for part in ("properties", "required"):
         one[part] = one[part] | more[part] if part == "properties" else [*one[part], *more[part]]
     return {"type": "array", "items": one, "$defs": known}
+
+
+def _index_row() -> dict[str, Any]:
+    """A row of a catalogue's index; those of what failed lack what was not measured."""
+    known = {name: {"type": [kind(name), "null"]} for name in columns(METRICS)}
+    return {"type": "object", "properties": known, "required": ["title", "source", "title_status"]}
 
 
 def files() -> Iterator[tuple[str, str]]:

@@ -33,6 +33,7 @@ from vqa_cli.cli.place import place_of, place_options
 from vqa_cli.cli.progress import Progress
 from vqa_cli.cli.rungs import print_run
 from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
+from vqa_cli.metrics import METRICS
 from vqa_cli.values import Fetched
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
     type=MetricList(),
     shell_complete=suggest.metrics,
     metavar="NAME,…",
-    help="vmaf,vmaf_neg,psnr,ssim,xpsnr, all or none.",
+    help=f"{','.join(METRICS)}, all or none.",
 )
 @click.option("--tonemap/--no-tonemap", default=None, help="Judge HDR sources as approximate SDR.")
 @click.option("--deinterlace/--no-deinterlace", default=None, help="Deinterlace interlaced sources.")
