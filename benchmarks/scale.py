@@ -43,7 +43,7 @@ from vqa_cli.store.rungs import Measured
 
 SETTINGS = LadderSettings.model_validate({
     "display": 360, "heights": [180, 360], "threads": 1, "metrics": ["vmaf"],
-    "codecs": [{"encoder": "libx264", "preset": "medium", "crf": [20, 26, 32, 38]}],
+    "codecs": [{"encoder": "libx264", "preset": "medium", "crf": [20, 28, 36]}],
 })  # fmt: skip
 NOTHING = EncodeResult(
     bitrate_kbps=1.0, peak_kbps=1.0, video_bytes=1, file_bytes=1, frames=1, duration_s=1.0, wall_s=1.0, cpu_s=1.0, fps=1.0,
@@ -114,7 +114,7 @@ class _Time:
 
 def _compare(clips: list[Path], place: RayCluster, rounds: int) -> None:
     scorer = load_scorer()
-    rungs = len(clips) * 8
+    rungs = len(clips) * 6
     local, ray = [], []
     for number in range(rounds):
         local.append(_timed(LadderJob(clips, SETTINGS, scorer, workers=2, place=ThisMachine())))

@@ -91,7 +91,7 @@ def fault(source: SourceRef) -> str | None:
             check_source(here, source)
         except Refused as refused:
             unfit = refused.unfit
-    assert unfit is None or unfit.source == source.sha256
+    assert unfit is None or unfit.source == source.path
     return unfit and unfit.reason
 
 

@@ -100,12 +100,14 @@ def notes_of(job: LadderJob, also: Callable[[object], None] = lambda event: None
 
 
 def test_one_node_and_three_give_the_local_document(
-    nodes: Nodes, place: RayCluster, clips: list[Path], tmp_path: Path
+    nodes: Nodes, place: RayCluster, clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(clips[0].parent)  # as people name files; nodes work elsewhere
+    names = [path.name for path in clips]
     scorer = load_scorer(precision="fp32")
 
     def run(on: RayCluster | None, keep: str) -> LadderOutcome:
-        job = LadderJob(clips, settings(), scorer, keep=tmp_path / keep, **({"place": on} if on else {}))
+        job = LadderJob(names, settings(), scorer, keep=tmp_path / keep, **({"place": on} if on else {}))
         return run_ladder(job)
 
     local, one = run(None, "kept"), run(place, "kept")

@@ -123,7 +123,7 @@ class RayExecutor:
         if isinstance(flight.task, SourceTask):
             self._queue.append(flight)
             return
-        wanted = self._crew.wanted(flight.task.source.sha256)
+        wanted = self._crew.wanted(flight.task.source.path)
         encode = self._encode.options(num_returns=2, max_retries=0, **wanted)
         ref, flight.parcel = encode.remote(self._sealed, flight.task, self._board, flight.number)
         self._await(flight, ref)
@@ -145,9 +145,9 @@ class RayExecutor:
         for _ in range(len(self._queue)):
             flight = self._queue.popleft()
             task = flight.task
-            member = self._crew.pick(task.source.sha256, flight.made.node.id if flight.made else None)
+            member = self._crew.pick(task.source.path, flight.made.node.id if flight.made else None)
             if member is None:
-                if why := self._crew.hopeless(task.source.sha256):
+                if why := self._crew.hopeless(task.source.path):
                     yield self._end(flight, nowhere(task, why))
                 else:
                     self._queue.append(flight)
@@ -210,7 +210,7 @@ class RayExecutor:
 
     def _again(self, flight: _Flight) -> Iterator[Outcome]:
         """Begin anew what a node refused, unless all do."""
-        if why := self._crew.hopeless(flight.task.source.sha256):
+        if why := self._crew.hopeless(flight.task.source.path):
             yield self._end(flight, nowhere(flight.task, why))
         else:
             self._begin(flight)

@@ -28,7 +28,8 @@ class Looks:
 
         self._ray: Any = ray
         self._look: Any = ray.remote(work.look)
-        self._sealed, self._crew, self._paths = sealed, crew, list(paths)
+        self._sealed, self._crew = sealed, crew
+        self._paths = [path.absolute() for path in paths]
         self._ahead: dict[tuple[Path, Treatment], Any] = {}
         self._seen: dict[tuple[Path, Treatment], Source] = {}
 
@@ -39,6 +40,7 @@ class Looks:
             InputError: it is no usable video, or no node sees it.
             ToolError: ffmpeg failed, or the nodes that looked died.
         """
+        path = path.absolute()  # nodes work in folders of their own
         if (path, treatment) not in self._seen:
             self._crew.muster()
             self._begin_from(path, treatment)

@@ -88,7 +88,7 @@ def check_source(here: Station, source: SourceRef) -> None:
     except OSError as err:
         fault = f"cannot be read there: {err.strerror}"
     if fault:
-        raise Refused(Unfit(here.node, f"{source.address} {fault}", source.sha256))
+        raise Refused(Unfit(here.node, f"{path} {fault}", source.path))
 
 
 def _hash_once(path: Path, key: str) -> str:

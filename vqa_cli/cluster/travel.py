@@ -69,7 +69,7 @@ class Unfit:
     """Why a node cannot take part.
 
     Attributes:
-        source: hash of the source that it cannot work on; ``None`` where it can work on none.
+        source: path of the source that it cannot work on; ``None`` where it can work on none.
     """
 
     node: Node
