@@ -217,7 +217,7 @@ def _run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[st
         encode_ffmpeg=options["encode_ffmpeg"],
         place=click.get_current_context().with_resource(place_of(options)),
         cutting=cutting,
-        stills=stills_order(options, folder),
+        stills=None if options["catalogue"] else stills_order(options, folder),  # a title's own ladder takes them
     )
     if options["catalogue"]:
         from vqa_cli.cli.catalogue import run_titles_of
