@@ -1,8 +1,8 @@
 """How soon `vqa history` sees a known change of an encoder, and how often it sees one that is not there.
 
-100 commits are simulated by real x264 encodes: each changes `qcomp` by a hair, as harmless commits move results a little. A known
-change is then injected (`--injected`, more options of the encoder). Every order and place of the change is watched as CI would:
-run by run, with what was known by then.
+Harmless commits are simulated by real x264 encodes: each changes `qcomp` by a hair, as harmless commits move results a little. A
+known change is then injected (`--injected`, more options of the encoder). Histories of 100 commits are drawn from them in many
+orders, the change at any place, and watched as CI would: run by run, with what was known by then.
 
     python benchmarks/history.py CLIP
 """
@@ -70,6 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clip", type=Path)
     parser.add_argument("--commits", type=int, default=100)
+    parser.add_argument("--distinct", type=int, default=100, help="harmless commits that are encoded")
     parser.add_argument("--orders", type=int, default=20)
     parser.add_argument("--metric", default="vmaf")
     parser.add_argument("--injected", default="-trellis 0 -bf 1")
@@ -77,7 +78,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder that remembers encodes")
     given = parser.parse_args()
     rng = random.Random(1)
-    harmless = [f"-qcomp {0.6 + rng.gauss(0, 0.004):.4f}" for _ in range(given.commits)]
+    harmless = [f"-qcomp {0.6 + rng.gauss(0, 0.004):.4f}" for _ in range(given.distinct)]
     with tempfile.TemporaryDirectory() as folder, Runner() as runner:
         small = Path(folder, "clip.mkv")
         argv = [
@@ -93,7 +94,9 @@ def main() -> None:
         ]
         runner.run([*argv, "-an", "-c:v", "ffv1", "-pix_fmt", "yuv420p", str(small)])
         good = encode_all(small, harmless, given.metric, given.cache)
-        bad = encode_all(small, [f"{extra} {given.injected}" for extra in harmless[:AFTER]], given.metric, given.cache)
+        bad = encode_all(
+            small, [f"{extra} {given.injected}" for extra in harmless[: given.distinct // 4]], given.metric, given.cache
+        )
     values = [v.value for v in next(s for s in make_series(history([*good, *bad])) if s.kind.name == BD).values]
     level = statistics.mean(values[len(good) :]) - statistics.mean(values[: len(good)])
     noise = statistics.stdev(values[: len(good)])
@@ -102,10 +105,10 @@ def main() -> None:
     )
     false, delays, missed = 0, [], 0
     for _ in range(given.orders):
-        order = rng.sample(good, len(good))
+        order = rng.choices(good, k=given.commits)
         false += len(watch(history(order)))
         place = rng.randrange(30, given.commits - AFTER)
-        alarms = watch(history([*order[:place], *rng.sample(bad, len(bad))]))
+        alarms = watch(history([*order[:place], *rng.choices(bad, k=AFTER)]))
         false += sum(alarm < place for alarm in alarms)
         hit = next((alarm - place for alarm in alarms if alarm >= place), None)
         missed += hit is None
