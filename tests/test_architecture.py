@@ -22,13 +22,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"analysis", "history"},
     "train": {"media", "model", "measure"},
     "cluster": {"media", "store", "model", "measure", "ladder"},
+    "api": {"media", "model", "measure", "ladder", "analysis", "report"},
     "cli": {"media", "store", "model", "measure", "ladder", "cluster", "analysis", "history", "report", "train"},
 }
 # Libraries that belong to some packages alone.
 ONLY = {
     "torch": {"model", "train", "cli"},
     "click": {"cli"},
-    "tqdm": {"cli"},
+    "tqdm": {"cli", "api"},
     "jinja2": {"report"},
     "altair": {"report"},
     "subprocess": {"media"},

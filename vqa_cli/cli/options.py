@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +12,7 @@ from vqa_cli.cli import suggest
 from vqa_cli.cli.console import note
 from vqa_cli.cli.weights import with_weights
 from vqa_cli.metrics import metric_names
-from vqa_cli.model.memory import keep_large_blocks
+from vqa_cli.model.memory import prepare_process
 from vqa_cli.settings import parse_kbps
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -245,16 +244,9 @@ def load_whole_scorer(model: str, options: dict[str, Any]) -> StreamingScorer:
 
 
 def _load(model: str, wanted: dict[str, Any], threads: int | None) -> StreamingScorer:
-    # Read when torch loads. Spinning at barriers (the default) starves ffmpeg, which shares the machine with every
-    # worker, and the network with it: with twice as many busy threads as cores, scoring took 3 to 5 times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    keep_large_blocks()
-    import torch
-
+    prepare_process(threads)
     from vqa_cli.model.load import load_scorer
 
-    if threads is not None:
-        torch.set_num_threads(threads)
     return with_weights(lambda: load_scorer(model, **wanted))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -16,7 +15,7 @@ from vqa_cli.cli.console import note
 from vqa_cli.cli.databases import SKIP_MISSING_OPTION, read_databases
 from vqa_cli.cli.progress import Countdown
 from vqa_cli.errors import Stopped, UsageError
-from vqa_cli.model.memory import keep_large_blocks
+from vqa_cli.model.memory import prepare_process
 
 if TYPE_CHECKING:
     from vqa_cli.model.card import Card
@@ -95,9 +94,7 @@ def command(
         raise UsageError(
             "--ablate gru and --head transformer: that head has no GRU to leave out", hint="give one of them"
         )
-    # Read when torch loads; see options.load_chosen_scorer. Here it is batches of features that are large.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    keep_large_blocks()
+    prepare_process()  # here it is batches of features that are large
     from vqa_cli.model.device import pick_device
     from vqa_cli.train.loop import MIXED_DECAYS, TrainSettings
     from vqa_cli.train.training import TrainOrder, finished
