@@ -16,7 +16,8 @@ from vqa_cli.ladder.job import LadderJob, open_bench
 from vqa_cli.ladder.pipeline import run_ladder, run_on
 from vqa_cli.ladder.plan import plan_ladder
 from vqa_cli.ladder.task import Conditions, RungTask, plan_tasks, source_ref
-from vqa_cli.measure.score import FileScore, ScoreRequest, score_file
+from vqa_cli.measure.filescore import FileScore
+from vqa_cli.measure.score import ScoreRequest, score_file
 from vqa_cli.model.load import load_scorer
 from vqa_cli.settings import LadderSettings
 from vqa_cli.values import Scorer

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from vqa_cli.errors import VqaError
     from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.pipeline import LadderOutcome, run_ladder
-    from vqa_cli.measure.score import FileScore, ScoreRequest, score_file
+    from vqa_cli.measure.filescore import FileScore
+    from vqa_cli.measure.score import ScoreRequest, score_file
     from vqa_cli.model.load import load_scorer
     from vqa_cli.model.memory import prepare_process
     from vqa_cli.settings import Constraints, LadderSettings
@@ -52,7 +53,7 @@ __all__ = [
 
 _HOMES = {
     "Constraints": "vqa_cli.settings",
-    "FileScore": "vqa_cli.measure.score",
+    "FileScore": "vqa_cli.measure.filescore",
     "LadderJob": "vqa_cli.ladder.job",
     "LadderOutcome": "vqa_cli.ladder.pipeline",
     "LadderSettings": "vqa_cli.settings",

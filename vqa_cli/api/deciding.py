@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def write_run(run: Run, folder: StrPath) -> Path:
     from vqa_cli.ladder.output import write_outcome
     from vqa_cli.ladder.pipeline import LadderOutcome
 
-    return write_outcome(LadderOutcome(run, dict(run.frame_values() or {})), Path(folder))
+    frames = {key: dict(values) for key, values in (run.frame_values() or {}).items()}
+    return write_outcome(LadderOutcome(run, frames), Path(folder))
 
 
 def recommend(
@@ -118,7 +120,7 @@ def write_report(runs: AnyRun | Sequence[AnyRun], path: StrPath, *, metric: str 
     """
     from vqa_cli.report.html import write_report as write
 
-    given = runs if isinstance(runs, (list, tuple)) else [runs]
+    given = [runs] if isinstance(runs, (Run, str, os.PathLike)) else runs
     read = [as_run(run) for run in given]
     write(read, Path(path), [run.frame_values() for run in read], metric=metric)
     return Path(path)

@@ -14,7 +14,8 @@ from vqa_cli.ladder.scales import crfs_of, goal_of, rates_of
 from vqa_cli.ladder.search import Found
 from vqa_cli.ladder.search import search as searched
 from vqa_cli.ladder.trials import Over, Question
-from vqa_cli.measure.score import FileScore, ScoreRequest, open_scorer
+from vqa_cli.measure.filescore import FileScore
+from vqa_cli.measure.score import ScoreRequest, open_scorer
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.delivery import probe_source
 from vqa_cli.media.encoders import find_encoder
