@@ -300,6 +300,7 @@ def test_sources_are_encoded_by_two_builds(vqa: Vqa, clip: Path, tmp_path: Path)
         (("a.mp4", "--preset", "mobile", "--flags", "'"), "--flags: No closing quotation"),
         (("a.mp4", "--preset", "mobile", "--metric", "vmfa"), "unknown metric: vmfa"),
         (("a.json", "b.json", "--repeat", "2"), "--repeat and --save are for sources"),
+        (("a.json", "b.json", "--on", "ray"), "--on is for sources, which --preset encodes"),
         (("a.json",), "give two run documents, or sources with --preset"),
     ],
 )

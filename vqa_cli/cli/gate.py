@@ -150,6 +150,8 @@ def _of_documents(inputs: tuple[str, ...], options: dict[str, Any]) -> _Judged:
 
     if options["repeat"] > 1 or options["save"]:
         raise UsageError("--repeat and --save are for sources, which --preset encodes")
+    if options["on"] != "local":
+        raise UsageError("--on is for sources, which --preset encodes")
     if len(inputs) != 2:
         raise UsageError("give two run documents, or sources with --preset")
     one, two = (read_run(name) for name in inputs)

@@ -232,7 +232,8 @@ def _maybe_sampled(source: Path, question: Question, options: dict[str, Any]) ->
         return
     from vqa_cli.ladder.samples import sampled
 
-    with sampled(source, question.job.settings, options["samples"], options["sample_s"], options["ffmpeg"]) as found:
+    settings, shared = question.job.settings, options["shared"]
+    with sampled(source, settings, options["samples"], options["sample_s"], options["ffmpeg"], shared) as found:
         if found is None:
             note("the samples would hold half of the source or more: the whole is measured")
         else:

@@ -23,7 +23,7 @@ from vqa_cli.values import ClipScore, optional_path
 
 # How often a task is begun again because its node or process died.
 LOSSES = 3
-_WAIT_S, _REST_S, _STOP_S, _LONELY_S = 1.0, 2.0, 5.0, 30.0
+_WAIT_S, _ASK_S, _REST_S, _STOP_S, _LONELY_S = 1.0, 0.5, 2.0, 5.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ class RayExecutor:
         self._run, self._sealed = outfit.run, seal(outfit)
         gpu = outfit.scorer is not None and outfit.scorer.device != "cpu"
         self._crew = Crew(self._sealed, outfit.threads, gpu=gpu, measurer=todo.measurer)
-        self.look = Looks(self._sealed, self._crew, job.paths).look
+        self._looks = Looks(self._sealed, self._crew, job.paths)
+        self.look = self._looks.look
         self._encode: Any = ray.remote(todo.encode)
         self._board: Any = ray.remote(work.Board).options(num_cpus=0, max_restarts=-1).remote()
         self._flights: dict[int, _Flight] = {}
@@ -75,6 +76,7 @@ class RayExecutor:
         self._resting: list[_Flight] = []
         self._number = 0
         self._told: Any = None
+        self._asked = 0.0
 
     def run(self, tasks: Iterable[LadderTask], on_progress: OnProgress, on_note: OnNote) -> Iterator[Outcome]:
         """See :class:`vqa_cli.ladder.executor.Executor`."""
@@ -175,6 +177,7 @@ class RayExecutor:
         flight = self._refs.pop(ref)
         try:
             came = self._ray.get(ref)
+            outcome = None if isinstance(came, Unfit | Made) else self._outcome(flight, came)
         except self._ray.exceptions.RayError as err:
             yield from self._lost(flight, err)
             return
@@ -186,8 +189,8 @@ class RayExecutor:
         elif isinstance(came, Made):
             flight.made, flight.ref = came, None
             self._queue.append(flight)
-        else:
-            yield self._end(flight, self._outcome(flight, came))
+        elif outcome is not None:
+            yield self._end(flight, outcome)
 
     def _lost(self, flight: _Flight, err: Exception) -> Iterator[Outcome]:
         """What to do about a task whose node or process died; an error in our own code is none of that."""
@@ -232,7 +235,9 @@ class RayExecutor:
 
     def _progress(self, on_progress: OnProgress) -> None:
         if self._told is None:
-            self._told = self._board.take.remote()
+            if time.monotonic() - self._asked < _ASK_S:
+                return
+            self._asked, self._told = time.monotonic(), self._board.take.remote()
         if not self._ray.wait([self._told], timeout=0)[0]:
             return
         try:
@@ -245,16 +250,16 @@ class RayExecutor:
                 on_progress(flight.task, share)
 
     def _abandon(self) -> None:
-        """End what is in work: encodes so that they clean up, then whoever did not listen."""
-        encodes = [ref for ref, flight in self._refs.items() if flight.member is None]
+        """End what is in work: looks and encodes so that they clean up, then whoever did not listen."""
+        tasks = [*self._looks.begun, *(ref for ref, flight in self._refs.items() if flight.member is None)]
         self._flights.clear()
         self._refs.clear()
         self._queue.clear()
         self._resting.clear()
         try:
-            for ref in encodes:
+            for ref in tasks:
                 self._ray.cancel(ref, force=False)
-            rest = self._ray.wait(encodes, num_returns=len(encodes), timeout=_STOP_S)[1] if encodes else []
+            rest = self._ray.wait(tasks, num_returns=len(tasks), timeout=_STOP_S)[1] if tasks else []
             for ref in rest:
                 self._ray.cancel(ref, force=True)
         except (self._ray.exceptions.RayError, ConnectionError, RuntimeError):

@@ -33,6 +33,11 @@ class Looks:
         self._ahead: dict[tuple[Path, Treatment], Any] = {}
         self._seen: dict[tuple[Path, Treatment], Source] = {}
 
+    @property
+    def begun(self) -> list[Any]:
+        """References to looks that nobody has asked for yet."""
+        return list(self._ahead.values())
+
     def look(self, path: Path, treatment: Treatment) -> Source:
         """The source as a node sees it; the next ones are begun.
 
@@ -60,7 +65,8 @@ class Looks:
     def _wait(self, path: Path, treatment: Treatment) -> Source:
         for _ in range(_TRIES):
             try:
-                came: Source | Unfit | VqaError = self._ray.get(self._ahead.pop((path, treatment)))
+                came: Source | Unfit | VqaError = self._ray.get(self._ahead[path, treatment])
+                del self._ahead[path, treatment]
             except self._ray.exceptions.RayTaskError:
                 raise
             except self._ray.exceptions.RayError:

@@ -80,17 +80,23 @@ def _edge(ideal: float, cuts: Sequence[int], reach: float) -> int:
 
 @contextmanager
 def sampled(
-    path: Path, settings: LadderSettings, count: int, sample_s: float, ffmpeg_name: str | None
+    path: Path,
+    settings: LadderSettings,
+    count: int,
+    sample_s: float,
+    ffmpeg_name: str | None,
+    shared: Path | None = None,
 ) -> Iterator[SampledSource | None]:
     """Cut samples into a temporary folder; gives ``None`` where the source is too short for it.
 
     Args:
         sample_s: length of a sample in s, rounded to whole GOPs.
+        shared: where the temporary folder is to be, so that the nodes of a cluster see it.
 
     Raises:
         InputError, ToolError: as :meth:`vqa_cli.measure.source.Inspector.look`.
     """
-    with scratch() as folder, Runner(bound=True) as runner:
+    with scratch(shared, sweep=shared is None) as folder, Runner(bound=True) as runner:
         ffmpeg = find_ffmpeg(runner, ffmpeg_name)
         source = Inspector(runner, ffmpeg, folder, Inspections(None)).look(path, settings.treatment)
         fps = source.view.fps
