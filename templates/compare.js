@@ -5,11 +5,36 @@ const setUpComparison = (panel) => {
   setUpPanel(title, panel, { pooling: "mean", hull: true, off, choose: () => {} }, 0);
 };
 
+// The same rung of both runs at one frame, those that lost most first.
+const setUpBoth = (section) => {
+  const title = JSON.parse(document.getElementById(`${section.id}-data`).textContent);
+  const frames = Object.keys(title.stills.why).map(Number).sort((a, b) => a - b);
+  const picks = [0, 1].map(() => make("select", {}, ...Object.keys(title.rungs).map((key) => make("option", { value: key }))));
+  const strip = $(".strip", section);
+  let pictures = null;
+  const seek = (frame) => pictures.show(frame);
+  const choose = ({ a, b }) => [a, b].forEach((key, i) => { picks[i].value = key; picks[i].dispatchEvent(new Event("change")); });
+  [picks[0].value, picks[1].value] = [title.pairs[0].a, title.pairs[0].b];
+  pictures = setUpPictures(title, section, { picks, seek });
+  $(".worst", section).append(...title.pairs.map((pair) => {
+    const button = make("button", { type: "button", className: "quiet", textContent: pair.text });
+    button.addEventListener("click", () => choose(pair));
+    return button;
+  }));
+  const place = () => {
+    const last = Math.max(1, frames[frames.length - 1]) / title.fps;
+    pictures.follow({ x: scale(0, last, LEFT, strip.clientWidth - RIGHT) }, strip.clientWidth);
+  };
+  place();
+  new ResizeObserver(place).observe(section);
+};
+
 showScripted(document);
 setUpTheme();
 setUpAddress();
 for (const box of $$(".code")) addCopy(box);
 for (const panel of $$(".panel")) setUpComparison(panel);
+for (const section of $$(".both")) whenNear(section, () => setUpBoth(section));
 for (const table of $$(".compared")) setUpSorting(table, `${table.closest("article").id}.sort`);
 if (recall("at")) goTo(recall("at"), "instant");
 document.documentElement.dataset.ready = "yes";

@@ -11,8 +11,11 @@ from chromium import NO_AXE, PROGRAM, Chromium, axe_script
 from conftest import FFMPEG
 from report_runs import Frames, make_run
 
+from vqa_cli.analysis.gate import judge
 from vqa_cli.analysis.moments import StillsWish, choose_stills
+from vqa_cli.analysis.policy import default_policy
 from vqa_cli.document import Run
+from vqa_cli.report.compare_page import render_comparison, write_comparison
 from vqa_cli.report.html import write_report
 from vqa_cli.report.stills import Pictures, make_album
 from vqa_cli.stills import RungStills, SourceStills, Stills
@@ -252,6 +255,56 @@ def test_nothing_scrolls_sideways_and_nothing_complains(browser: Chromium, page:
         press(browser, mode)
         assert browser.run("document.documentElement.scrollWidth") <= width
     assert browser.problems == []
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A comparison of two runs that have pictures of the same frames."""
+    (one, frames_one), (two, frames_two) = make_run(frames=120), make_run(frames=120, rate_factor=1.06)
+    folder = tmp_path_factory.mktemp("compared")
+    sides = {"A": pictures(one, frames_one, folder / "a"), "B": pictures(two, frames_two, folder / "b")}
+    verdict = judge(one, two, default_policy("vmaf"))
+    album = make_album(dict(sides), folder)
+    write_comparison(one, two, verdict, "vmaf", folder / "page.html", (frames_one, frames_two), album=album)
+    return folder / "page.html"
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (1024, True), (390, False)])
+def test_a_comparison_shows_the_rungs_that_lost_most(browser: Chromium, compared: Path, width: int, dark: bool) -> None:
+    browser.problems.clear()
+    browser.open(compared, width=width, dark=dark)
+    browser.run("document.querySelector('.both').scrollIntoView({behavior: 'instant'})")
+    browser.wait("document.querySelector('.stage img')?.naturalWidth === 640")
+    names = browser.run("[...document.querySelectorAll('.who')].map(w => w.textContent)")
+    assert [name.split(":")[0] for name in names] == ["baseline", "candidate"]
+    assert names[0].split(": ")[1] == names[1].split(": ")[1]
+    told = browser.run("[...document.querySelectorAll('.both .worst button')].map(b => b.textContent)")
+    losses = [float(text.split("loses ")[1].split()[0]) for text in told]
+    assert losses == sorted(losses, reverse=True)
+    browser.run("document.querySelectorAll('.both .worst button')[1].click()")
+    after = browser.run("[...document.querySelectorAll('.who')].map(w => w.textContent)")
+    assert told[1].startswith(after[0].removeprefix("baseline: "))
+    assert after != names
+    browser.run("document.querySelector('.stage').focus()")
+    before = frame(browser)
+    browser.key("ArrowRight")
+    assert frame(browser) > before
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    assert browser.problems == []
+
+
+def test_runs_pictured_at_other_frames_say_so(tmp_path: Path) -> None:
+    (one, frames_one), (two, frames_two) = make_run(frames=120), make_run(frames=120, rate_factor=1.06)
+    first, second = pictures(one, frames_one, tmp_path / "a"), pictures(two, frames_two, tmp_path / "b")
+    (source,) = second.stills.sources
+    moved = source.model_copy(
+        update={"moments": tuple(m.model_copy(update={"frame": m.frame + 500}) for m in source.moments)}
+    )
+    second = Pictures(Stills(sources=(moved,)), second.folder)
+    verdict = judge(one, two, default_policy("vmaf"))
+    page = render_comparison(one, two, verdict, "vmaf", album=make_album({"A": first, "B": second}, tmp_path))
+    assert "The pictures of the two runs are of different frames." in page
+    assert 'class="both' not in page
 
 
 def test_no_barriers(browser: Chromium, page: Path) -> None:

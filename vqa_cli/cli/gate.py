@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,13 @@ from vqa_cli.cli.options import (
     cache_options,
     load_chosen_scorer,
 )
+from vqa_cli.cli.pictures import page_album
 from vqa_cli.cli.place import place_of, place_options
 from vqa_cli.cli.progress import Progress
 from vqa_cli.cli.verdicts import FORMATS, as_table, counts
 from vqa_cli.errors import ExitCode, UsageError
 from vqa_cli.metrics import METRICS
+from vqa_cli.stills import STILLS_FOLDER
 
 if TYPE_CHECKING:
     from vqa_cli.analysis.gate import Verdict
@@ -124,12 +126,14 @@ class _Judged:
     names: tuple[str, str]
     metric: str
     verdict: Verdict
+    stills: tuple[Path | None, ...] = ()
 
 
 def _write_page(judged: _Judged, path: Path) -> None:
     from vqa_cli.report.compare_page import write_comparison
 
-    write_comparison(*judged.runs, judged.verdict, judged.metric, path, judged.frames, judged.names)
+    album = page_album(judged.runs, judged.stills, path)
+    write_comparison(*judged.runs, judged.verdict, judged.metric, path, judged.frames, judged.names, album)
     note(f"report: {path}")
 
 
@@ -146,7 +150,7 @@ def _judge(
 
 def _of_documents(inputs: tuple[str, ...], options: dict[str, Any]) -> _Judged:
     from vqa_cli.analysis.curves import default_metric
-    from vqa_cli.document import read_run
+    from vqa_cli.document import read_run, run_file
 
     if options["repeat"] > 1 or options["save"]:
         raise UsageError("--repeat and --save are for sources, which --preset encodes")
@@ -156,7 +160,8 @@ def _of_documents(inputs: tuple[str, ...], options: dict[str, Any]) -> _Judged:
         raise UsageError("give two run documents, or sources with --preset")
     one, two = (read_run(name) for name in inputs)
     frames = (one.frame_values(), two.frame_values())
-    return _judge((one, two), frames, (inputs[0], inputs[1]), _policy(options, default_metric(one)))
+    found = _judge((one, two), frames, (inputs[0], inputs[1]), _policy(options, default_metric(one)))
+    return replace(found, stills=tuple(run_file(name).with_name(STILLS_FOLDER) for name in inputs))
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,8 @@ def _write_comparison(
         _write_page(paths, runs, target, metric)
         return
     names = (str(paths[0]), str(paths[1]))
-    write_comparison(runs[0], runs[1], verdict, chosen, target, (frames[0], frames[1]), names)
+    album = page_album(runs, [path.with_name(STILLS_FOLDER) for path in paths], target)
+    write_comparison(runs[0], runs[1], verdict, chosen, target, (frames[0], frames[1]), names, album)
 
 
 def _write_page(paths: Sequence[Path], runs: Sequence[Run], target: Path, metric: str | None) -> None:

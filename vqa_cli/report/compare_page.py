@@ -10,11 +10,13 @@ from vqa_cli.analysis.gate import Check, Verdict
 from vqa_cli.document import Run
 from vqa_cli.frametable import RunFrames
 from vqa_cli.report import charts
+from vqa_cli.report.comparedstills import compared_stills
 from vqa_cli.report.comparison import BASELINE, CANDIDATE, compare_runs
 from vqa_cli.report.html import RATE_SIZE, environment, page_script, shell, write_file
 from vqa_cli.report.labels import MINUS, MetricLabel, show_percent
 from vqa_cli.report.palette import PAGE
 from vqa_cli.report.payload import chart_data, rate_data, title_range, tone
+from vqa_cli.report.stills import Album
 from vqa_cli.report.view import TitleView
 
 if TYPE_CHECKING:
@@ -28,10 +30,13 @@ def render_comparison(
     metric: str,
     frames: tuple[RunFrames | None, RunFrames | None] = (None, None),
     names: tuple[str, str] = (BASELINE, CANDIDATE),
+    album: Album | None = None,
 ) -> str:
-    """The page as HTML text; arguments as for :func:`vqa_cli.report.comparison.compare_runs`."""
+    """The page as HTML text; arguments as for :func:`vqa_cli.report.comparison.compare_runs`, and pictures of both runs."""
     page = compare_runs(baseline, candidate, verdict, metric, frames, names)
     panels = [panel for source in page.sources for panel in source.panels]
+    album = album or Album()
+    pictures = {source.key: compared_stills(source, page.primary, album) for source in page.sources}
     script = page_script("compare.js")
     return (
         environment()
@@ -45,7 +50,8 @@ def render_comparison(
             show_check=_show_check,
             loss_tone=_loss_tone,
             tone=tone,
-            **shell(script),
+            pictures=pictures,
+            **shell(script, linked=album.linked),
         )
     )
 
@@ -58,13 +64,14 @@ def write_comparison(
     path: Path,
     frames: tuple[RunFrames | None, RunFrames | None] = (None, None),
     names: tuple[str, str] = (BASELINE, CANDIDATE),
+    album: Album | None = None,
 ) -> None:
     """Render and write, whole or not at all.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    text = render_comparison(baseline, candidate, verdict, metric, frames, names)
+    text = render_comparison(baseline, candidate, verdict, metric, frames, names, album)
     write_file(path, text.encode("utf-8", errors="replace"))
 
 

@@ -47,6 +47,7 @@ class RungRow:
     quality: float | None
     losses: Mapping[str, Estimate]
     outcome: str
+    rung: str = ""
 
     @property
     def rate_change(self) -> float:
@@ -278,7 +279,7 @@ def _rungs(pair: Pair, checks: Sequence[Check], metrics: Sequence[str], primary:
         mine = sorted((word(c) for c in checks if c.subject == rung_id), key=OUTCOMES.index)
         yield RungRow(
             _both_names(rung, other), rung.encode.bitrate_kbps, other.encode.bitrate_kbps, rung.quality(primary),
-            losses.get(rung_id, {}), mine[0] if mine else "",
+            losses.get(rung_id, {}), mine[0] if mine else "", rung_id,
         )  # fmt: skip
 
 
