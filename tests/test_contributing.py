@@ -131,3 +131,28 @@ def test_the_workflows_call_what_the_makefile_has() -> None:
     for path in (ROOT / ".github/workflows").glob("*.yml"):
         called = set(re.findall(r"run: make ([a-z]+)", path.read_text()))
         assert called and called <= made, path.name
+
+
+def test_every_page_has_its_place_in_the_site() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text().split("\nnav:\n", 1)[1]
+    named = re.findall(r": (\S+\.md)$", nav, re.MULTILINE)
+    made = ["commands.md", "presets.md", "changelog.md", "contributing.md", "security.md"]
+    assert sorted(named) == sorted([*made, *(path.name for path in (ROOT / "docs").glob("*.md"))])
+
+
+def test_the_api_page_names_what_there_is() -> None:
+    import vqa_cli
+
+    told = re.findall(r"^::: (.+)$", (ROOT / "docs/api.md").read_text(), re.MULTILINE)
+    homes = {f"{home}.{name}" for name, home in vqa_cli._HOMES.items()}
+    assert sorted(told) == sorted(homes)
+
+
+def test_the_reference_has_every_command_and_preset() -> None:
+    from test_cli_commands import ALL
+
+    from vqa_cli.cli.reference import commands_page, presets_page
+
+    page = commands_page()
+    assert [name for name in ALL if name != "vqa" and f"# {name}\n" not in page] == []
+    assert presets_page().count("\n## ") == len(list((ROOT / "presets").glob("*.toml")))
