@@ -92,6 +92,7 @@ def test_what_a_ladder_measured_is_written_whatever_becomes_of_the_output(tmp_pa
         "rungs.csv",
         "frames.csv",
         "report.html",
+        "stills",
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -193,7 +194,7 @@ def test_what_was_measured_otherwise_begins_a_new_series(later, reason: str) -> 
 def test_another_models_scores_are_not_joined_but_bitrates_are() -> None:
     def run(n: int, sha: str) -> Run:
         made, _ = make_run(frames=60, heights=(360,), codecs=("libx264",), metrics=())
-        return made.model_copy(update={"model": made.model.model_copy(update={"sha256": sha})})
+        return made.model_copy(update={"model": replace(made.model, sha256=sha)})
 
     history = [an_entry(n, run=run(n, "aa" * 32 if n < 3 else "bb" * 32)) for n in range(6)]
     found = make_series(history)

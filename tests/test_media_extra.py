@@ -320,7 +320,7 @@ def test_which_options_have_the_decoder_add_grain() -> None:
 
 @pytest.mark.ffmpeg
 def test_grain_is_said_in_table_document_and_report(vqa: Vqa, clip: Path, media: Path) -> None:
-    folder, said = media / "grainy", SYNTHESISED
+    folder, said = media / "synthetic", SYNTHESISED
     common = ("--codec", "svtav1", "--crf", "30,40", "--height", "90", "--display", "90", "--metric", "psnr", "--model", "none",
               "--encoder-preset", "10", "--keep-encodes", "-o", folder)  # fmt: skip
     done = vqa("ladder", clip, *common, "--extra", "-svtav1-params film-grain=20")

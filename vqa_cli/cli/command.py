@@ -15,13 +15,13 @@ from vqa_cli.errors import VqaError
 
 # The help of a command with many options: sections in their order, each with the options that stand there.
 _SECTIONS = {
-    "Source": "allow_protocols start duration tonemap deinterlace samples sample_s",
+    "Source": "allow_protocols start duration tonemap deinterlace samples sample_s segments catalogue",
     "Ladder": "preset codecs codec heights height crf bitrate maxrate bufsize encoder_preset tune pix_fmt extra gop_s threads "
     "flags baseline_flags candidate_flags min_crf max_crf min_kbps max_kbps step explore loss encodes",
     "Measuring": "metrics metric target statistic over policy reference display judged_at score_at every repeat confirm "
     "min_score",
     "Model": "model device precision batch_size model_dir",
-    "Running": "jobs cache_dir no_cache skip_missing ffmpeg encode_ffmpeg baseline_ffmpeg candidate_ffmpeg",
+    "Running": "jobs on shared cache_dir no_cache skip_missing ffmpeg encode_ffmpeg baseline_ffmpeg candidate_ffmpeg",
     "Output": "output save report keep_encodes stills stills_dir output_format per_frame show_config dry_run quiet colour",
     "For research": "backbone_weights head_weights tau beta pooling color",
 }

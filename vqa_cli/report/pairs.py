@@ -13,6 +13,8 @@ from vqa_cli.report.view import RungView, TitleView
 
 # Bitrates this near to each other, as a natural logarithm, are called the same.
 _MATCHED = 0.05
+# Farther apart than this (a quarter) they are not one bitrate.
+_ALIKE = 0.22
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,12 @@ def _gap(pair: tuple[RungView, RungView], metric: str) -> float:
 
 
 def _mismatch(pair: tuple[RungView, RungView]) -> tuple[bool, float]:
-    """Recommended rungs before others; then how far the bitrates are from each other."""
+    """Recommended rungs before others, where their bitrates are alike at all; then how far those are from each other."""
     a, b = pair
     assert a.encode
     assert b.encode
-    return not (a.chosen and b.chosen), abs(float(np.log(a.encode.bitrate_kbps / b.encode.bitrate_kbps)))
+    apart = abs(float(np.log(a.encode.bitrate_kbps / b.encode.bitrate_kbps)))
+    return not (a.chosen and b.chosen and apart < _ALIKE), apart
 
 
 def _worst(
