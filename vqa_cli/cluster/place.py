@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ def join(address: str, shared: Path | None) -> Iterator[RayCluster]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     _hush(ray)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **told)
+        with warnings.catch_warnings(action="ignore"):  # of what the error says, too
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **told)
     except (ConnectionError, RuntimeError, ValueError, ImportError, TimeoutError) as err:
         hint = (
             None if alone else "`ray status` says whether it runs; where it asks for a token, set RAY_AUTH_MODE=token"
