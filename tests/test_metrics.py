@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import FFMPEG, Vqa
 
 from vqa_cli.analysis.policy import default_policy
 from vqa_cli.media.fidelity import read_logs
-from vqa_cli.metrics import METRICS, comparison_filters, metric_names
+from vqa_cli.metrics import METRICS, comparison_filters, metric_names, models_for
 from vqa_cli.report.labels import metric_label
 from vqa_cli.settings import LadderSettings
 
@@ -95,3 +96,67 @@ def test_a_row_is_enough_for_everything_that_speaks_of_a_metric(name: str) -> No
 def test_a_misspelt_metric_names_the_nearest() -> None:
     with pytest.raises(ValueError, match="unknown metric: xpnsr; did you mean xpsnr\\?"):
         metric_names("vmaf,xpnsr")
+
+
+@pytest.mark.parametrize(
+    ("display", "fps", "models"),
+    [
+        (1080, 25, {"vmaf": "vmaf_v0.6.1", "vmaf_v1": "vmaf_v1.0.16_3d0h", "vmaf_v1_phone": "vmaf_v1.0.16_5d0h"}),
+        (2160, 30, {"vmaf": "vmaf_4k_v0.6.1", "vmaf_v1": "vmaf_v1.0.16_1d5h_2160", "vmaf_v1_phone": "vmaf_v1.0.16_5d0h"}),
+        (720, 59.94, {"vmaf": "vmaf_v0.6.1", "vmaf_v1": "vmaf_v1.0.16_hfr_3d0h", "vmaf_v1_phone": "vmaf_v1.0.16_hfr_5d0h"}),
+        (2160, 60, {"vmaf": "vmaf_4k_v0.6.1", "vmaf_v1": "vmaf_v1.0.16_hfr_1d5h_2160", "vmaf_v1_phone": "vmaf_v1.0.16_hfr_5d0h"}),
+    ],
+)  # fmt: skip
+def test_display_and_frame_rate_choose_the_model(display: int, fps: float, models: dict[str, str]) -> None:
+    assert models_for(models, display, fps) == models
+
+
+def test_planes_are_joined_six_to_one_to_one(tmp_path: Path) -> None:
+    psnr = "n:1 mse_avg:1 mse_y:1 mse_u:1 mse_v:1 psnr_avg:41 psnr_y:40.0 psnr_u:44.0 psnr_v:inf \n"
+    (tmp_path / "psnr.log").write_text(psnr, encoding="utf-8")
+    (tmp_path / "ssim.log").write_text("n:1 Y:0.9 U:0.8 V:0.6 All:0.85 (8.2)\n", encoding="utf-8")
+    names = ["psnr", "psnr_cb", "psnr_cr", "psnr_611", "ssim", "ssim_cb", "ssim_cr", "ssim_611"]
+    read = read_logs(tmp_path, names, frames=1, bit_depth=8)
+    assert {name: values.tolist() for name, values in read.values.items()} == {
+        "psnr": [40.0], "psnr_cb": [44.0], "psnr_cr": [60.0], "psnr_611": [pytest.approx((6 * 40 + 44 + 60) / 8)],
+        "ssim": [0.9], "ssim_cb": [0.8], "ssim_cr": [0.6], "ssim_611": [pytest.approx((6 * 0.9 + 0.8 + 0.6) / 8)],
+    }  # fmt: skip
+    assert [name for name, _ in comparison_filters(names, 2)] == ["psnr", "ssim"]
+
+
+def test_every_metric_measures_a_clip(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    names = ",".join(METRICS)
+    asked = ("--codec", "x264", "--height", "180", "--crf", "34", "--model", "none", "--encoder-preset", "ultrafast")
+    done = vqa("ladder", clip, *asked, "--display", "270", "--metric", names, "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (source,) = json.loads((tmp_path / "run.json").read_text())["sources"]
+    (rung,) = source["rungs"]
+    mean = {name: series["pooled"]["mean"] for name, series in rung["fidelity"].items()}
+    assert set(mean) == set(METRICS)
+    assert mean["vmaf_v1"] < mean["vmaf_v1_phone"]  # a phone shows less
+    for name in ("psnr", "ssim"):
+        planes = [mean[name], mean[f"{name}_cb"], mean[f"{name}_cr"]]
+        assert min(planes) < mean[f"{name}_611"] < max(planes)
+    assert source["metric_models"]["vmaf_v1"] == "vmaf_v1.0.16_3d0h"
+
+
+def test_a_display_too_small_for_a_metric_is_refused(vqa: Vqa, clip: Path) -> None:
+    asked = ("--codec", "x264", "--height", "180", "--crf", "34", "--model", "none", "--display", "180")
+    done = vqa("ladder", clip, *asked, "--metric", "vmaf_v1_phone")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: vmaf_v1_phone needs pictures of 270p or more: the display is 180p\n",
+    )
+
+
+def test_a_model_that_this_ffmpeg_lacks_is_named(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old-ffmpeg"
+    # An ffmpeg whose libvmaf is older than VMAF v1.
+    old.write_text(f'#!/bin/sh\ncase "$*" in *lavfi*vmaf_v1*) exit 1;; esac\nexec "{FFMPEG}" "$@"\n')
+    old.chmod(0o755)
+    asked = ("--codec", "x264", "--height", "180", "--crf", "34", "--model", "none", "--metric", "vmaf_v1")
+    done = vqa("ladder", clip, *asked, "--ffmpeg", old)
+    first, hint = done.stderr.splitlines()
+    assert done.returncode == 4
+    assert first.startswith("error: this ffmpeg has no model vmaf_v1.0.16_3d0h, vmaf_v1.0.16_hfr_3d0h: ")
+    assert hint.startswith("hint: it has vmaf_4k_v0.6.1, vmaf_4k_v0.6.1neg, vmaf_v0.6.1, vmaf_v0.6.1neg; ")

@@ -158,11 +158,15 @@ class SourceInfo(DocumentPart):
 
 
 class SourceResult(DocumentPart):
-    """One source with its rungs; ``score`` is the source judged by the model at the display size, the ceiling."""
+    """One source with its rungs; ``score`` is the source judged by the model at the display size, the ceiling.
+
+    ``metric_models`` names libvmaf's model of each metric that has one: display and frame rate choose it.
+    """
 
     source: SourceInfo
     display_width: int
     display_height: int
+    metric_models: dict[str, str] = Field(default_factory=dict)
     status: Literal["ok", "partial", "failed"]
     reason: str | None = None
     score: ModelScore | None = None

@@ -7,8 +7,9 @@ A row is all that a new metric needs. Sources: Z. Li et al., "Toward a practical
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TextIO
@@ -43,6 +44,11 @@ class Metric:
         unit, decimals: how it is printed.
         filter: the ffmpeg filter that measures it.
         model: libvmaf's model, where that is the filter; all of a command's models share one libvmaf.
+        uhd_model: the one for displays of 2160p and more, where it is another.
+        hfr: whether there are models of their own for 50 and 60 frames a second.
+        feature: libvmaf's feature, where that is the filter and there is no model.
+        least: short side of the smallest picture that it can measure; those that have one are not in ``all``.
+        weights: of the planes, where the value is made from several that the pattern finds.
         pattern: finds one frame's value in the filter's log; libvmaf's log is JSON under ``name`` instead.
         span: what a large difference is, in its own unit: the axis of the frame charts and the scale of inversions.
         peak: value of equal frames in dB per bit of depth and beyond, where these would be infinite; ``None`` elsewhere.
@@ -60,6 +66,11 @@ class Metric:
     default_drop: float
     span: float = 100.0
     model: str | None = None
+    uhd_model: str | None = None
+    hfr: bool = False
+    feature: str | None = None
+    least: int = 0
+    weights: tuple[float, ...] = (1.0,)
     pattern: str | None = None
     peak: tuple[float, float] | None = None
     saturation: float | None = None
@@ -68,7 +79,7 @@ class Metric:
     @property
     def log(self) -> str:
         """Name of its log, in the working directory of the command."""
-        return "vmaf.json" if self.model else f"{self.filter}.log"
+        return "vmaf.json" if self.filter == "libvmaf" else f"{self.filter}.log"
 
     def read(self, log: TextIO, bit_depth: int) -> Iterator[float]:
         """Values of the frames in order, as the log is read; those of equal frames are :meth:`ceiling`.
@@ -77,10 +88,28 @@ class Metric:
             ValueError, KeyError, TypeError: not such a log.
         """
         if self.pattern is None:
-            return (float(frame["metrics"][self.name]) for frame in _frames(log))
-        found = (match[1] for line in log if (match := re.search(self.pattern, line)))
+            key = self.feature or self.name
+            return (float(frame["metrics"][key]) for frame in _frames(log))
+        found = (match.groups() for line in log if (match := re.search(self.pattern, line)))
         ceiling = self.ceiling(bit_depth)
-        return map(float, found) if ceiling is None else (min(float(value), ceiling) for value in found)
+        return (self._joined(planes, math.inf if ceiling is None else ceiling) for planes in found)
+
+    def _joined(self, planes: Sequence[str], ceiling: float) -> float:
+        """One value of a frame's planes."""
+        values = [min(float(plane), ceiling) for plane in planes]
+        total = sum(weight * value for weight, value in zip(self.weights, values, strict=True))
+        return total / sum(self.weights) if len(values) > 1 else values[0]
+
+    def model_for(self, display: int, fps: float) -> str | None:
+        """libvmaf's model for a display's short side and a frame rate; ``None`` where there is none to choose.
+
+        Source: Netflix/vmaf, resource/doc/models_v0.md and models_v1.md (2026): 1080p is seen from three times its height,
+        2160p from one and a half, a phone from five; "hfr" models are for the 50 and 60 fps regime.
+        """
+        if self.model is None:
+            return None
+        name = self.uhd_model if self.uhd_model and display >= _UHD else self.model
+        return name.replace(_V1, f"{_V1}hfr_") if self.hfr and fps >= _HFR_FPS else name
 
     def ceiling(self, bit_depth: int) -> float | None:
         """What equal frames count as, so that a mean exists: libvmaf's 6 * bits + 12 dB; ``None`` for bounded metrics."""
@@ -114,26 +143,76 @@ def _frames(log: TextIO) -> Iterator[Any]:
 
 
 _DB = (6.0, 12.0)
+_V1 = "vmaf_v1.0.16_"
+_UHD = 2160
+# Between the common 24 to 30 fps and their doubles.
+_HFR_FPS = 40.0
+# As the JCT-VC weighs the planes of 4:2:0.
+_611 = (6.0, 1.0, 1.0)
 # Six points are about one just noticeable difference (J. Ozer, "Finding the Just Noticeable Difference with Netflix VMAF",
 # 2017). 40 is "poor" where 20 is "bad" and 100 "excellent" (Z. Li et al., "VMAF: The journey continues", Netflix, 2018).
 # Beyond 95 few viewers tell an encode from its source: by convention ladders end there.
 _VMAF_SEEN = Seen(noticeable=6.0, poor=40.0, excellent=95.0)
+
+
+def _planes(*names: str) -> str:
+    """Finds the values of a frame's planes, which follow one another in a line."""
+    return ".*?".join(rf"{name}:{_NUMBER}" for name in names)
+
+
 TABLE = (
     Metric(
-        "vmaf", "VMAF", "Netflix's fused metric (v0.6.1), against the source at the display size.", "0–100", 1,
-        "libvmaf", 1.0, model="version=vmaf_v0.6.1", saturation=99.5, seen=_VMAF_SEEN,
+        "vmaf", "VMAF", "Netflix's fused metric (v0.6.1, from 2160p its 4K model), against the source at the display size.",
+        "0–100", 1, "libvmaf", 1.0, model="vmaf_v0.6.1", uhd_model="vmaf_4k_v0.6.1", saturation=99.5, seen=_VMAF_SEEN,
     ),
     Metric(
         "vmaf_neg", "VMAF NEG", "VMAF that gives no credit for sharpening and other enhancement.", "0–100", 1,
-        "libvmaf", 1.0, model="version=vmaf_v0.6.1neg", saturation=99.5, seen=_VMAF_SEEN,
+        "libvmaf", 1.0, model="vmaf_v0.6.1neg", uhd_model="vmaf_4k_v0.6.1neg", saturation=99.5, seen=_VMAF_SEEN,
+    ),
+    Metric(
+        "vmaf_v1", "VMAF v1", "Netflix's VMAF of 2026, which sees banding and chroma; 1080p from three heights, 4K from 1.5.",
+        "0–100", 1, "libvmaf", 1.0, model=f"{_V1}3d0h", uhd_model=f"{_V1}1d5h_2160", hfr=True, least=180,
+        saturation=99.5,
+    ),
+    Metric(
+        "vmaf_v1_phone", "VMAF v1 phone", "VMAF v1 as a phone is seen, from five times the picture's height.",
+        "0–100", 1, "libvmaf", 1.0, model=f"{_V1}5d0h", hfr=True, least=270, saturation=99.5,
+    ),
+    Metric(
+        "ms_ssim", "MS-SSIM", "Structural similarity of luma over five scales.", "0–1", 4,
+        "libvmaf", 0.005, span=1.0, feature="float_ms_ssim", least=176,
     ),
     Metric(
         "psnr", "PSNR", "Peak signal-to-noise ratio of luma; equal frames count as the ceiling of the bit depth.", "dB", 2,
         "psnr", 0.3, span=40.0, pattern=rf"psnr_y:{_NUMBER}", peak=_DB,
     ),
     Metric(
+        "psnr_cb", "PSNR Cb", "PSNR of the blue difference.", "dB", 2,
+        "psnr", 0.3, span=40.0, pattern=rf"psnr_u:{_NUMBER}", peak=_DB,
+    ),
+    Metric(
+        "psnr_cr", "PSNR Cr", "PSNR of the red difference.", "dB", 2,
+        "psnr", 0.3, span=40.0, pattern=rf"psnr_v:{_NUMBER}", peak=_DB,
+    ),
+    Metric(
+        "psnr_611", "PSNR 6:1:1", "Mean of the planes' PSNR in dB, luma six times.", "dB", 2,
+        "psnr", 0.3, span=40.0, pattern=_planes("psnr_y", "psnr_u", "psnr_v"), weights=_611, peak=_DB,
+    ),
+    Metric(
         "ssim", "SSIM", "Structural similarity of luma.", "0–1", 4,
         "ssim", 0.005, span=1.0, pattern=rf" Y:{_NUMBER}",
+    ),
+    Metric(
+        "ssim_cb", "SSIM Cb", "Structural similarity of the blue difference.", "0–1", 4,
+        "ssim", 0.005, span=1.0, pattern=rf" U:{_NUMBER}",
+    ),
+    Metric(
+        "ssim_cr", "SSIM Cr", "Structural similarity of the red difference.", "0–1", 4,
+        "ssim", 0.005, span=1.0, pattern=rf" V:{_NUMBER}",
+    ),
+    Metric(
+        "ssim_611", "SSIM 6:1:1", "Mean of the planes' SSIM, luma six times.", "0–1", 4,
+        "ssim", 0.005, span=1.0, pattern=_planes(" Y", " U", " V"), weights=_611,
     ),
     Metric(
         "xpsnr", "XPSNR", "PSNR of luma weighted by what the eye sees.", "dB", 2,
@@ -150,7 +229,7 @@ def metric_names(text: str) -> tuple[str, ...]:
         ValueError: one that there is not, with the nearest.
     """
     if text in ("all", "none"):
-        return tuple(METRICS) if text == "all" else ()
+        return tuple(name for name, metric in METRICS.items() if not metric.least) if text == "all" else ()
     return tuple(dict.fromkeys(known_metric(part.strip()) for part in text.split(",")))
 
 
@@ -168,13 +247,31 @@ def known_metric(name: str) -> str:
     )
 
 
-def comparison_filters(names: Iterable[str], threads: int) -> list[tuple[str, dict[str, str]]]:
-    """The ffmpeg filters that measure ``names``, with their options, each writing its log."""
-    wanted = [METRICS[name] for name in names]
+def models_for(names: Iterable[str], display: int, fps: float) -> dict[str, str]:
+    """The model of each metric that has one, in the table's order."""
+    wanted = set(names)
+    chosen = {metric.name: metric.model_for(display, fps) for metric in TABLE if metric.name in wanted}
+    return {name: model for name, model in chosen.items() if model}
+
+
+def comparison_filters(
+    names: Iterable[str], threads: int, display: int = 1080, fps: float = 25.0
+) -> list[tuple[str, dict[str, str]]]:
+    """The ffmpeg filters that measure ``names``, with their options, each writing its log.
+
+    Args:
+        display: short side at which pictures are compared; with ``fps`` it chooses the models.
+    """
+    asked = set(names)
+    wanted = [metric for metric in TABLE if metric.name in asked]
     filters: list[tuple[str, dict[str, str]]] = []
-    if models := [metric for metric in TABLE if metric in wanted and metric.model]:
-        joined = "|".join(f"{metric.model}:name={metric.name}" for metric in models)
-        options = {"model": joined, "log_fmt": "json", "log_path": models[0].log, "n_threads": str(threads)}
-        filters.append(("libvmaf", options))
-    filters += [(m.filter, {"stats_file": m.log}) for m in TABLE if m in wanted and not m.model]
+    if fused := [metric for metric in wanted if metric.filter == "libvmaf"]:
+        models = models_for(asked, display, fps)
+        # Without any model libvmaf takes its own.
+        joined = "|".join(f"version={model}:name={name}" for name, model in models.items()) or "version=vmaf_v0.6.1"
+        options = {"model": joined, "log_fmt": "json", "log_path": fused[0].log, "n_threads": str(threads)}
+        features = "|".join(f"name={metric.feature}" for metric in fused if metric.feature)
+        filters.append(("libvmaf", options | ({"feature": features} if features else {})))
+    logs = dict.fromkeys((metric.filter, metric.log) for metric in wanted if metric.filter != "libvmaf")
+    filters += [(name, {"stats_file": log}) for name, log in logs]
     return filters

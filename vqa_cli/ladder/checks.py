@@ -5,16 +5,19 @@ encoders take the presets, tunes, pixel formats and further options that it name
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from vqa_cli.errors import ToolError, UsageError
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, check_encoder
-from vqa_cli.media.command import build_check_argv, merge_options, speed_options
+from vqa_cli.media.command import build_check_argv, build_model_argv, merge_options, speed_options
 from vqa_cli.media.encoders import ENCODERS, Encoder, Options, find_encoder
 from vqa_cli.media.extra import parse_extra
 from vqa_cli.media.listing import check_extra, check_names, read_listing
 from vqa_cli.media.process import Runner
+from vqa_cli.metrics import METRICS, models_for
 from vqa_cli.settings import CodecSettings, LadderSettings
 
+_FIRST_MODEL = "vmaf_v0.6.1"
 # What libraries say of an option that they then leave out.
 _LEFT_OUT = re.compile(
     r"Error parsing option|Unknown option|Invalid value for|only 1 psy tuning|has not been used for any stream"
@@ -28,7 +31,11 @@ def check_metrics(settings: LadderSettings, ffmpeg: Ffmpeg) -> LadderSettings:
 
     Raises:
         ToolError: one is missing, named with what would give it.
+        UsageError: the display is too small for one.
     """
+    for name in settings.metrics:
+        if settings.display < (least := METRICS[name].least):
+            raise UsageError(f"{name} needs pictures of {least}p or more: the display is {settings.display}p")
     missing = [name for name in settings.metrics if name not in ffmpeg.metrics]
     if missing:
         have = ",".join(m for m in settings.metrics if m in ffmpeg.metrics) or "none"
@@ -37,6 +44,34 @@ def check_metrics(settings: LadderSettings, ffmpeg: Ffmpeg) -> LadderSettings:
             hint=f"--metric {have} leaves it out; the embedded ffmpeg has all (leave --ffmpeg out)",
         )
     return settings
+
+
+def check_models(runner: Runner, settings: LadderSettings, ffmpeg: Ffmpeg) -> None:
+    """Refuse metrics whose model this ffmpeg's libvmaf does not hold, at the rates that sources may have.
+
+    Raises:
+        ToolError: one is missing, named with those that there are.
+    """
+    rates = (25.0, 60.0)
+    wanted = {name for rate in rates for name in models_for(settings.metrics, settings.display, rate).values()}
+    # Every libvmaf that ffmpeg can be built with holds the first model of all.
+    if not wanted - {_FIRST_MODEL} or _holds(runner, ffmpeg, sorted(wanted)):
+        return
+    known = {m for display in (1080, 2160) for rate in rates for m in models_for(METRICS, display, rate).values()}
+    have = [name for name in sorted(known) if _holds(runner, ffmpeg, [name])]
+    raise ToolError(
+        f"this ffmpeg has no model {', '.join(sorted(wanted - set(have)))}: {ffmpeg.path} ({ffmpeg.version})",
+        hint=f"it has {', '.join(have) or 'none'}; the embedded ffmpeg has all (leave --ffmpeg out)",
+    )
+
+
+def _holds(runner: Runner, ffmpeg: Ffmpeg, models: Sequence[str]) -> bool:
+    """Whether one frame can be measured by these models."""
+    try:
+        runner.run(build_model_argv(ffmpeg.path, models))
+    except ToolError:
+        return False
+    return True
 
 
 def check_encoders(

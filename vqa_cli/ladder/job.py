@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vqa_cli.identity import PixelWish
 from vqa_cli.ladder.attic import Attic
-from vqa_cli.ladder.checks import check_encoders, check_metrics
+from vqa_cli.ladder.checks import check_encoders, check_metrics, check_models
 from vqa_cli.ladder.executor import Executor, Place, ThisMachine
 from vqa_cli.ladder.pieces import WHOLE, Cutting
 from vqa_cli.ladder.prepared import PreparedSources
@@ -123,6 +123,7 @@ def open_bench(job: LadderJob) -> Iterator[Bench]:
         ffmpeg = find_ffmpeg(runner, job.ffmpeg)
         encoding = find_ffmpeg(runner, job.encode_ffmpeg) if job.encode_ffmpeg else ffmpeg
         check_metrics(job.settings, ffmpeg)
+        check_models(runner, job.settings, ffmpeg)
         checks = check_encoders(runner, encoding, job.settings, skip_missing=job.skip_missing)
         cache = optional_path(job.cache_dir)
         sources = PreparedSources(runner, ffmpeg, workdir)

@@ -22,6 +22,7 @@ from vqa_cli.ladder.task import PIECES, Conditions, LadderTask, plan_tasks, skip
 from vqa_cli.measure.source import Source
 from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.concat import join_files
+from vqa_cli.metrics import models_for
 from vqa_cli.text import as_text
 
 if TYPE_CHECKING:
@@ -170,6 +171,9 @@ class InWork:
             source=self.title.document(ffmpeg),
             display_width=plan.display.width,
             display_height=plan.display.height,
+            metric_models=models_for(
+                self.conditions.settings.metrics, plan.display.short_side, float(self.title.source.view.fps)
+            ),
             status="ok" if not reasons else "partial" if good else "failed",
             reason="; ".join(reasons) or None,
             score=self.score,

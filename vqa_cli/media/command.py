@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,13 @@ def build_check_argv(
         *chain, "-c:v", encoder.name, *told, "-f", "mp4",
         "-movflags", "frag_keyframe+empty_moov", "pipe:1",
     ]  # fmt: skip
+
+
+def build_model_argv(ffmpeg: Path, models: Sequence[str]) -> list[str]:
+    """One frame compared with itself by libvmaf's ``models``, to learn whether it holds them."""
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=480x270:rate=25:duration=0.04,format=yuv420p"]
+    named = "|".join(f"version={model}" for model in models)
+    return [str(ffmpeg), *GLOBAL, *picture, *picture, "-lavfi", f"libvmaf=model='{named}'", "-f", "null", "-"]
 
 
 def merge_options(*layers: Any) -> Options:

@@ -85,7 +85,7 @@ def build_measure_argv(ffmpeg: Path, encode: SourceView, reference: SourceView, 
 def _measured(stream: Any, encode: SourceView, reference: SourceView, order: MeasureOrder) -> Any:
     """The encode's frames at the display size, sent through the filters that compare them with the reference."""
     pix_fmt = _compared(encode, reference)
-    filters = comparison_filters(order.metrics, order.threads)
+    filters = comparison_filters(order.metrics, order.threads, order.display.short_side, float(reference.fps))
     stream = stream.filter("format", pix_fmt)
     # An option of its own makes the second input a node of its own, even when a file is compared with itself.
     copies = (
