@@ -13,9 +13,13 @@ const setUpBoth = (section) => {
   const strip = $(".strip", section);
   let pictures = null;
   const seek = (frame) => pictures.show(frame);
-  const choose = ({ a, b }) => [a, b].forEach((key, i) => { picks[i].value = key; picks[i].dispatchEvent(new Event("change")); });
+  const choose = ({ a, b, frame }) => {
+    [a, b].forEach((key, i) => { picks[i].value = key; picks[i].dispatchEvent(new Event("change")); });
+    seek(frame);
+  };
   [picks[0].value, picks[1].value] = [title.pairs[0].a, title.pairs[0].b];
   pictures = setUpPictures(title, section, { picks, seek });
+  seek(title.pairs[0].frame);
   $(".worst", section).append(...title.pairs.map((pair) => {
     const button = make("button", { type: "button", className: "quiet", textContent: pair.text });
     button.addEventListener("click", () => choose(pair));

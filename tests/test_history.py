@@ -144,6 +144,16 @@ def test_a_dearer_encoder_is_a_regression_of_bd_rate_and_new_once() -> None:
     assert 21 <= fresh[0] <= 24
 
 
+def test_a_step_at_the_end_of_a_series_is_not_new_for_ever() -> None:
+    """The run after it begins another series: it has nothing to say of the first."""
+    history = entries(22, 20)
+    assert any(step.new for step in find_steps(bd(make_series(history[:21]))) + find_steps(bd(make_series(history))))
+    later = [*history[:21], an_entry(21, ffmpeg_sha256="ee" * 32)]
+    steps = find_steps(bd(make_series(later)))
+    assert [step.after for step in steps] == [20]
+    assert not any(step.new for step in steps)
+
+
 def test_a_cheaper_encoder_is_no_regression() -> None:
     history = [an_entry(n, 2.0 - factor) for n, factor in enumerate(factors(30, 20))]
     steps = find_steps(make_series(history))

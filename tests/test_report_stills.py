@@ -286,6 +286,7 @@ def test_a_comparison_shows_the_rungs_that_lost_most(browser: Chromium, compared
     assert told[1].startswith(after[0].removeprefix("baseline: "))
     assert after != names
     browser.run("document.querySelector('.stage').focus()")
+    browser.key("Home")
     before = frame(browser)
     browser.key("ArrowRight")
     assert frame(browser) > before

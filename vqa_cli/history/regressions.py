@@ -72,7 +72,8 @@ def fold(steps: Sequence[Step]) -> list[Change]:
 
 def find_steps(found: Sequence[Series]) -> list[Step]:
     """The steps of all series that matter, the largest in terms of their limits first."""
-    steps = [step for series in found for step in _of(series)]
+    latest = max((value.entry for series in found for value in series.values), default=0)
+    steps = [step for series in found for step in _of(series, latest)]
     return sorted(steps, key=lambda step: (not step.new, -_size(step)))
 
 
@@ -81,11 +82,13 @@ def _size(step: Step) -> float:
     return abs(step.change) / least
 
 
-def _of(series: Series) -> Iterator[Step]:
+def _of(series: Series, latest: int) -> Iterator[Step]:
+    """A series that has ended, because runs are measured otherwise now, brings nothing new."""
     now = list(_steps(series))
     if not now:
         return
-    earlier = list(_steps(replace(series, values=series.values[:-1])))
+    ended = series.values[-1].entry != latest
+    earlier = now if ended else list(_steps(replace(series, values=series.values[:-1])))
     numbers = [value.entry for value in series.values]
     for step in now:
         place = numbers.index(step.after)

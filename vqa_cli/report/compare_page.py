@@ -36,7 +36,7 @@ def render_comparison(
     page = compare_runs(baseline, candidate, verdict, metric, frames, names)
     panels = [panel for source in page.sources for panel in source.panels]
     album = album or Album()
-    pictures = {source.key: compared_stills(source, page.primary, album) for source in page.sources}
+    pictures = {source.key: compared_stills(source, page.primary, album, frames) for source in page.sources}
     script = page_script("compare.js")
     return (
         environment()

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from vqa_cli.frametable import RunFrames
 from vqa_cli.report.comparison import RungRow, SourceComparison
+from vqa_cli.report.findings import Entry
 from vqa_cli.report.frames import parse_fps
 from vqa_cli.report.labels import MetricLabel
 from vqa_cli.report.stills import Album, stills_data
 from vqa_cli.report.view import RungView
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 _SHOWN = 6
 
 
-def compared_stills(source: SourceComparison, label: MetricLabel, album: Album) -> dict[str, Any] | None:
+def compared_stills(
+    source: SourceComparison, label: MetricLabel, album: Album, frames: Sequence[RunFrames | None] = (None, None)
+) -> dict[str, Any] | None:
     """A source's pictures for the page's script, ``None`` where not both runs have any.
 
-    ``pairs`` are the same rung of both runs, the largest loss first; there are none where the pictures are of other frames.
+    ``pairs`` are the same rung of both runs, the largest loss first, with the frame at which it is largest; there are none where the pictures are of other frames.
     """
     if not source.panels:
         return None
@@ -27,7 +36,8 @@ def compared_stills(source: SourceComparison, label: MetricLabel, album: Album) 
         return None
     stills = stills_data(title, album)
     assert stills is not None  # both runs have some
-    pairs = [pair for row in source.rungs if (pair := _pair(row, views, stills, label))]
+    values = [_values(entry, known or {}, label.key) for entry, known in zip(title.entries, frames, strict=True)]
+    pairs = [pair for row in source.rungs if (pair := _pair(row, views, stills, label, values))]
     pairs.sort(key=lambda pair: -pair["loss"])
     common = sorted({frame for pair in pairs for frame in pair["frames"]})
     stills["why"] = {frame: stills["why"][frame] for frame in common}
@@ -41,7 +51,17 @@ def compared_stills(source: SourceComparison, label: MetricLabel, album: Album) 
     }
 
 
-def _pair(row: RungRow, views: list[RungView], stills: dict[str, Any], label: MetricLabel) -> dict[str, Any] | None:
+def _values(entry: Entry, frames: RunFrames, metric: str) -> dict[str, NDArray[np.float64]]:
+    """Frame values of an entry's rungs."""
+    number = next(i for i, source in enumerate(entry.run.sources) if source is entry.source)
+    tables = {rung.id: frames.get((number, rung.id), {}) for rung in entry.source.rungs}
+    return {rung: table[metric] for rung, table in tables.items() if metric in table}
+
+
+def _pair(
+    row: RungRow, views: list[RungView], stills: dict[str, Any], label: MetricLabel,
+    values: Sequence[Mapping[str, NDArray[np.float64]]],
+) -> dict[str, Any] | None:  # fmt: skip
     """A rung of both runs and the frames of which both have pictures."""
     keys = {view.entry.run_key: view.key for view in views if view.rung.id == row.rung}
     sides = [keys.get(run_key, "") for run_key in ("A", "B")]
@@ -52,4 +72,13 @@ def _pair(row: RungRow, views: list[RungView], stills: dict[str, Any], label: Me
     loss = row.losses.get(label.key)
     value = loss.value if loss is not None else None
     told = "" if value is None else f", {'loses' if value >= 0 else 'gains'} {label.show(abs(value))} {label.name}"
-    return {"a": sides[0], "b": sides[1], "frames": frames, "loss": value or 0.0, "text": row.name + told}
+    one, two = (side.get(row.rung) for side in values)
+    worst = frames[0] if one is None or two is None else max(frames, key=lambda frame: float(one[frame] - two[frame]))
+    return {
+        "a": sides[0],
+        "b": sides[1],
+        "frames": frames,
+        "frame": worst,
+        "loss": value or 0.0,
+        "text": row.name + told,
+    }
