@@ -9,7 +9,7 @@ from typing import Self
 
 
 class ExitCode(IntEnum):
-    """Documented process exit codes; see README, "Exit codes"."""
+    """Documented process exit codes; see docs/output.md."""
 
     OK = 0
     BELOW_BAR = 1
