@@ -241,6 +241,7 @@ def test_two_runs_overlay(browser: Chromium, tmp_path: Path) -> None:
     write_report([one, two], tmp_path / "both.html", [frames_one, frames_two])
     browser.problems.clear()
     browser.open(tmp_path / "both.html")
+    browser.run("document.querySelector('.panel').scrollIntoView()")
     browser.wait(CHART)
     assert points(browser) == [48, 48]
     click(browser, "[data-run='B']")
