@@ -19,6 +19,7 @@ from vqa_cli.catalogue import columns, index_rows, read_catalogue, write_index
 from vqa_cli.document import Run, read_run
 from vqa_cli.errors import StorageError
 from vqa_cli.names import title_folder
+from vqa_cli.sealed import BLANK, KEY, seal
 
 FLAGS = ("--codec", "x264,x265", "--height", "64", "--display", "64", "--crf", "20,26,32,38", "--encoder-preset", "ultrafast",
          "--model", "none", "--metric", "psnr", "--catalogue")  # fmt: skip
@@ -181,9 +182,9 @@ def test_a_damaged_index_is_named(tmp_path: Path, damage: str) -> None:
     else:
         table = pq.read_table(path)
         at = table.column_names.index("width")
-        pq.write_table(
-            table.drop(["width"]) if damage == "column" else table.set_column(at, "width", [["?"] * len(table)]), path
-        )
+        other = table.drop(["width"]) if damage == "column" else table.set_column(at, "width", [["?"] * len(table)])
+        pq.write_table(other.replace_schema_metadata({KEY: BLANK}), path)
+        seal(path)
     with pytest.raises(StorageError, match=re.escape(f"cannot read index: {path}")) as caught:
         read_catalogue(tmp_path)
     if damage == "column":

@@ -145,6 +145,18 @@ def test_what_is_too_short_is_measured_whole(film: Path, cutting: Cutting, says:
 
 
 @pytest.mark.ffmpeg
+def test_what_cannot_be_sought_is_not_cut_into_many(film: Path, tmp_path: Path) -> None:
+    """Of a film every segment would be decoded from the beginning."""
+    stream = tmp_path / "film.ts"
+    ffmpeg("-i", film, "-c", "copy", stream)
+    with pytest.raises(InputError) as caught:
+        measured(stream, Cutting(segments_s=2.0))
+    assert caught.value.message == f"cannot be cut into segments: {stream}"
+    few, _ = measured(stream, Cutting(segments_s=5.0))
+    assert len(only(few).source.measured) == 2
+
+
+@pytest.mark.ffmpeg
 def test_a_part_that_is_not_there_is_named(film: Path) -> None:
     with pytest.raises(InputError) as caught:
         measured(film, Cutting(Part(11.0)))

@@ -15,6 +15,7 @@ import numpy as np
 
 from vqa_cli.errors import StorageError
 from vqa_cli.files import replacing
+from vqa_cli.sealed import BLANK, KEY, check_seal, seal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,10 +45,13 @@ def write_frames(path: Path, names: Sequence[str], metrics: Sequence[str], frame
 
     try:
         schema = _schema(metrics)
-        with replacing(path) as staged, pq.ParquetWriter(staged, schema, write_page_checksum=True) as writer:
-            for (index, rung), values in frames.items():
-                table = pa.table(_clip(names[index], rung, metrics, values), schema)
-                writer.write_table(table, row_group_size=max(1, len(table)))
+        with replacing(path) as staged:
+            with pq.ParquetWriter(staged, schema, write_page_checksum=True, store_schema=False) as writer:
+                for (index, rung), values in frames.items():
+                    table = pa.Table.from_arrays(_clip(names[index], rung, metrics, values), schema=schema)
+                    writer.write_table(table, row_group_size=max(1, len(table)))
+                writer.add_key_value_metadata({KEY: BLANK})
+            seal(staged)
     except OSError as err:
         raise StorageError(f"cannot write: {path}", detail=err.strerror or str(err)) from err
 
@@ -103,7 +107,8 @@ class StoredFrames(Mapping[tuple[int, str], FrameValues]):
 def _schema(metrics: Sequence[str]) -> Any:
     import pyarrow as pa
 
-    keys = [(_SOURCE, pa.string()), (_RUNG, pa.string()), (_FRAME, pa.int32())]
+    text = pa.dictionary(pa.int32(), pa.string())
+    keys = [(_SOURCE, text), (_RUNG, text), (_FRAME, pa.int32())]
     return pa.schema([*keys, *((name, pa.float64()) for name in metrics)])
 
 
@@ -111,12 +116,30 @@ def _clip(source: str, rung: str, metrics: Sequence[str], values: FrameValues) -
     import pyarrow as pa
 
     length = length_of(values)
-    keys = [pa.repeat(source, length), pa.repeat(rung, length), pa.array(np.arange(length, dtype=np.int32))]
+    frames = _column(pa.int32(), np.arange(length, dtype=np.int32))
     columns = [
-        pa.array(np.asarray(values[name], dtype=np.float64)) if name in values else pa.nulls(length, pa.float64())
+        _column(pa.float64(), np.ascontiguousarray(values[name], np.float64))
+        if name in values
+        else pa.nulls(length, pa.float64())
         for name in metrics
     ]
-    return [*keys, *columns]
+    return [_repeated(source, length), _repeated(rung, length), frames, *columns]
+
+
+def _column(kind: Any, values: NDArray[Any]) -> Any:
+    """Numbers as Arrow has them. Its own ways from Python and NumPy would load pandas, which takes 60 MB."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
+def _repeated(text: str, length: int) -> Any:
+    import pyarrow as pa
+
+    data = text.encode()
+    ends = pa.py_buffer(np.array([0, len(data)], np.int32))
+    word = pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(data)])
+    return pa.DictionaryArray.from_arrays(_column(pa.int32(), np.zeros(length, np.int32)), word)
 
 
 def _opened(path: Path) -> Any:
@@ -124,6 +147,7 @@ def _opened(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     with _reading(path):
+        check_seal(path)
         file = pq.ParquetFile(path, page_checksum_verification=True)
         schema = file.schema_arrow
     missing = [key for key in _KEYS if key not in schema.names]

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from vqa_cli.errors import UsageError
+from vqa_cli.errors import InputError, UsageError
 from vqa_cli.ladder.plan import LadderPlan, gop_frames
 from vqa_cli.ladder.samples import choose_samples
 from vqa_cli.measure.part import EVERYTHING, Part, Span, pieces
@@ -96,7 +96,15 @@ def cut(
         gops = [rung.order.gop_frames for rung in plan.rungs]
         length_s = _AUTO_SEGMENT_S if cutting.segments_s == "auto" else cutting.segments_s
         spans = segment_spans(source.frames, float(length_s * source.view.fps), math.lcm(*gops))
-    return pieces(runner, ffmpeg, source, spans) if spans else [source]
+    found = pieces(runner, ffmpeg, source, spans) if spans else [source]
+    again = sum(span.first for span, piece in zip(spans, found, strict=False) if piece.view.seek is None)
+    if cutting.samples is None and again > source.frames:
+        raise InputError(
+            f"cannot be cut into segments: {source.info.path}",
+            detail="its frames cannot be sought, so that each segment would be decoded from the beginning",
+            hint="MP4 or Matroska of a constant rate can: ffmpeg -i FILE -c copy FILE.mkv; or leave --segments out",
+        )
+    return found
 
 
 def _sample_spans(

@@ -18,7 +18,7 @@ from vqa_cli.media.encode import count_frames
 from vqa_cli.media.grain import ADDED, carries_grain
 from vqa_cli.media.probe import check_unchanged, packet_rates
 from vqa_cli.media.process import Runner
-from vqa_cli.media.seeking import find_seek, read_index
+from vqa_cli.media.seeking import find_seek, trusted_index
 from vqa_cli.values import Treatment
 
 
@@ -82,7 +82,7 @@ def sought(runner: Runner, ffmpeg: Ffmpeg, source: Source, first: int, end: int 
         return None
     view = source.view
     end = source.frames if end is None else min(end, source.frames)
-    seek = find_seek(runner, ffmpeg.path, view, read_index(view.path, view.stream_index), first, end)
+    seek = find_seek(runner, ffmpeg.path, view, trusted_index(runner, ffmpeg.path, view), first, end)
     return None if seek is None else replace(source, view=replace(view, seek=seek))
 
 
@@ -102,7 +102,7 @@ def pieces(runner: Runner, ffmpeg: Ffmpeg, source: Source, spans: Sequence[Span]
         InputError: the file cannot be read.
     """
     view = source.view
-    index = read_index(view.path, view.stream_index) if any(span.first for span in spans) else None
+    index = trusted_index(runner, ffmpeg.path, view) if any(span.first for span in spans) else None
     found = []
     for span in spans:
         seek = find_seek(runner, ffmpeg.path, view, index, span.first, span.first + span.frames)

@@ -83,10 +83,28 @@ def _is_plain(stream: Any, codec: str) -> bool:
     return stream.codec.canonical_name in _FRAME_BY_FRAME or codec in _FRAME_BY_FRAME
 
 
+def trusted_index(runner: Runner, ffmpeg: Path, source: SourceView) -> FrameIndex | None:
+    """The index of a source, if ffmpeg gives the first frame the time that the packets give it.
+
+    Raises:
+        InputError: the file cannot be read.
+        Interrupted: the runner was closed.
+    """
+    index = read_index(source.path, source.stream_index)
+    if index is None or len(index.pts) < 2:
+        return None
+    first = int(index.pts[0])
+    try:
+        shown = _shown(runner, ffmpeg, source, Seek(None, first, int(index.pts[1]), 1), [first])
+    except ToolError:
+        return None
+    return index if [pts for pts, _ in shown] == [first] else None
+
+
 def find_seek(
     runner: Runner, ffmpeg: Path, source: SourceView, index: FrameIndex | None, first: int, end: int
 ) -> Seek | None:
-    """How to read the frames from number ``first`` up to, not including, ``end``; ``None``: from the beginning.
+    """By a trusted index, how to read the frames from number ``first`` up to, not including, ``end``; ``None``: from the beginning.
 
     Raises:
         Interrupted: the runner was closed.
@@ -104,12 +122,9 @@ def find_seek(
     wanted = [int(pts) for pts in index.pts[first:stop]]
     try:
         shown = [_shown(runner, ffmpeg, source, seek, wanted) for seek in (early, late)]
-        begin = [int(pts) for pts in index.pts[:1]]
-        at_begin = _shown(runner, ffmpeg, source, Seek(None, begin[0], int(index.pts[1]), 1), begin)
     except ToolError:
         return None
-    same = shown[0] == shown[1] and [pts for pts, _ in shown[0]] == wanted and [pts for pts, _ in at_begin] == begin
-    return early if same else None
+    return early if shown[0] == shown[1] and [pts for pts, _ in shown[0]] == wanted else None
 
 
 def _shown(runner: Runner, ffmpeg: Path, source: SourceView, seek: Seek, wanted: list[int]) -> list[tuple[int, str]]:
