@@ -9,8 +9,7 @@ everything else is read:
 - the best ladder of as many rungs from the whole grid, and what viewers expect of it;
 - what they lose by the ladder that `recommend` finds in the fixed grid of `mobile` (its CRFs, read off the dense curves where
   the grid has no odd ones), of measured rungs alone and with those between them;
-- what they lose by `--explore`, on the CRFs of the grid: loss, encodes, CPU seconds of the encodes;
-- how often the 95 % interval of BD-rate from few points holds the BD-rate of the dense curves.
+- what they lose by `--explore`, on the CRFs of the grid: loss, encodes, CPU seconds of the encodes.
 
 Clips that tuned the explorer (its prior, how it goes on) are reported apart from those that nobody had looked at. Sizes are
 half, three quarters and all of the source, which for 720p are those of `mobile`.
@@ -33,7 +32,7 @@ from vqa_cli.analysis.between import between
 from vqa_cli.analysis.curves import Point, points
 from vqa_cli.analysis.explore import Aim, explore
 from vqa_cli.analysis.ladders import Choice
-from vqa_cli.analysis.limits import default_audience, limits_of, metric_scale
+from vqa_cli.analysis.limits import Limits, default_audience, limits_of, metric_scale
 from vqa_cli.analysis.surface import Setting, Title
 from vqa_cli.cli.explore import dial_of
 from vqa_cli.document import Run, read_run
@@ -121,7 +120,7 @@ def judge(clip: Clip, run: Run, codec: str) -> Result:
     )  # fmt: skip
 
 
-def limits():  # type: ignore[no-untyped-def]
+def limits() -> Limits:
     preset = build_settings(read_preset(find_preset(PRESET)), PRESET)
     return limits_of(Constraints(max_rungs=preset.recommend.max_rungs, interpolate=False), SCALE)
 

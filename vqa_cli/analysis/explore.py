@@ -105,7 +105,7 @@ def conclude(measured: Sequence[Point], aim: Aim) -> State:
 def _end(aim: Aim, encodes: int, outlook: Outlook) -> str:
     """Why it ends here, empty where it goes on."""
     if outlook.loss <= aim.loss:
-        return f"viewers are expected to lose no more than {aim.loss:g}"
+        return "a better ladder would gain little"
     if encodes >= aim.encodes:
         return f"the budget of {aim.encodes} encodes is spent"
     return "" if outlook.wanted else "nothing better is left to encode"

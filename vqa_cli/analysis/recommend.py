@@ -149,6 +149,6 @@ def _notes(every: Sequence[Point], allowed: Sequence[Point], ladder: Ladder, cho
         if top.quality >= ceiling:
             yield f"ends at {top.rung}: the cheapest that reaches {ceiling:g}"
         elif all(p.quality < ceiling for p in choice.points):
-            yield f"no rung reaches {ceiling:g}"
+            yield f"no rung that was encoded reaches {ceiling:g}"
     if ladder.max_ratio > usual:
         yield f"rates are up to {ladder.max_ratio:.1f} times apart: with {usual:g} so few rungs serve fewer viewers"

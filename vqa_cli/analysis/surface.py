@@ -58,7 +58,7 @@ class Prior:
     rest: float
 
 
-# Of the tuning clips of benchmarks/decide.py, which say how they were had; the spreads are twice what was found there.
+# Of four clips by x264, the tuning clips of docs/decide.md; the spreads are a little more than was found there.
 # Rates are in bits per pixel of the display.
 RATE = Prior((-3.3, -1.06, 1.15, 0.05, 0.05, 0.07), (1.0, 0.16, 0.16, 0.06, 0.06, 0.14), 0.02)
 ODDS = Prior((1.95, -1.8, 1.75, -0.03, -0.4, 0.35), (0.6, 0.35, 0.45, 0.15, 0.2, 0.3), 0.07)
