@@ -100,6 +100,16 @@ def test_what_is_computed_from_runs_fits(vqa: Vqa, runs: Path, name: str, args: 
     assert fits(name, done.stdout)
 
 
+def test_a_run_of_one_curve_has_nothing_to_compare(vqa: Vqa, tmp_path: Path) -> None:
+    rungs = [rung for rung in ladder() if rung.height == 360]
+    (tmp_path / "run.json").write_text(make_run(rungs).model_dump_json())
+    done = vqa("bdrate", ".", "--format", "json", cwd=tmp_path)
+    assert done.returncode == 7 and fits("bdrate", done.stdout)["comparisons"] == []
+    assert done.stderr == (
+        "nothing to compare: there is one curve for each source; a second codec or a second run makes two\n"
+    )
+
+
 def test_runs_and_their_rows_in_a_catalogue_fit(runs: Path) -> None:
     fits("run", (runs / "a.json").read_text())
     (source,) = make_run(ladder()).sources

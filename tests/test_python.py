@@ -108,4 +108,4 @@ def run_cell(code: str, names: dict[str, Any]) -> Any:
     if not isinstance(last, ast.Expr):
         before, last = [*before, last], ast.Expr(ast.Constant(None))
     exec(compile(ast.Module(before, []), "cell", "exec"), names)
-    return eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+    return eval(compile(ast.fix_missing_locations(ast.Expression(last.value)), "cell", "eval"), names)

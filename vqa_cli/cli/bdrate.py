@@ -11,7 +11,7 @@ import click
 
 from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
-from vqa_cli.cli.console import emit, table, tell, window
+from vqa_cli.cli.console import emit, note, table, tell, window
 from vqa_cli.errors import ExitCode, InputError, UsageError
 from vqa_cli.tables import is_table
 
@@ -52,6 +52,8 @@ def command(
                                "summary": [asdict(s) for s in summarise(found)], "remarks": remarks}, indent=1))  # fmt: skip
     else:
         tell("\n".join([_text(found, chosen, method), *remarks]))
+    if not found:
+        note("nothing to compare: there is one curve for each source; a second codec or a second run makes two")
     return ExitCode.OK if any(c.result.bd_rate is not None for c in found) else ExitCode.INCONCLUSIVE
 
 
