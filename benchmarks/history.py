@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--distinct", type=int, default=100, help="harmless commits that are encoded")
     parser.add_argument("--orders", type=int, default=20)
     parser.add_argument("--metric", default="vmaf")
-    parser.add_argument("--injected", default="-trellis 0 -bf 1")
+    parser.add_argument("--injected", default="-aq-strength 1.1")
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--cache", type=Path, help="folder that remembers encodes")
     given = parser.parse_args()
