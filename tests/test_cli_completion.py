@@ -44,7 +44,7 @@ def here(tmp_path: Path) -> Path:
         ("vqa search --preset we", ["plain,web"]),
         ("vqa presets show arch", ["plain,archive"]),
         ("vqa ladder --codec x265,svt", ["plain,x265,svtav1", "plain,x265,svt-av1"]),
-        ("vqa ladder --metric vmaf,p", ["plain,vmaf,psnr"]),
+        ("vqa ladder --metric vmaf,x", ["plain,vmaf,xpsnr"]),
         ("vqa score --model vs", ["plain,vsfa-lite", "plain,vsfa"]),
         ("vqa models info md", ["plain,mdtvsfa"]),
         ("vqa report r", ["plain,run-a", "plain,run-b"]),

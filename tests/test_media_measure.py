@@ -43,7 +43,9 @@ def compare(
 
 
 def test_a_clip_against_itself_is_perfect(clip: Path, tmp_path: Path) -> None:
-    count, values = compare(clip, clip, tmp_path, METRICS)
+    count, values = compare(
+        clip, clip, tmp_path, tuple(name for name, metric in METRICS.items() if metric.least <= 180)
+    )
     assert count == 60
     assert values["psnr"].min() == values["xpsnr"].min() == 60.0
     assert values["ssim"].min() == 1.0

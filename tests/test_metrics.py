@@ -160,3 +160,14 @@ def test_a_model_that_this_ffmpeg_lacks_is_named(vqa: Vqa, clip: Path, tmp_path:
     assert done.returncode == 4
     assert first.startswith("error: this ffmpeg has no model vmaf_v1.0.16_3d0h, vmaf_v1.0.16_hfr_3d0h: ")
     assert hint.startswith("hint: it has vmaf_4k_v0.6.1, vmaf_4k_v0.6.1neg, vmaf_v0.6.1, vmaf_v0.6.1neg; ")
+
+
+@pytest.mark.ffmpeg
+def test_a_picture_that_is_too_small_for_a_metric_is_refused_before_it_crashes(vqa: Vqa, clip: Path) -> None:
+    for name, metric in METRICS.items():
+        if metric.least > 180:
+            done = vqa("score", clip, "--reference", clip, "--metric", name)
+            assert done.returncode == 3, name
+            assert done.stderr.splitlines()[0].endswith(
+                f"error: {name} needs pictures of {metric.least}p or more: {clip} is judged at 320x180"
+            )

@@ -102,7 +102,7 @@ def cut(
         raise InputError(
             f"cannot be cut into segments: {source.info.path}",
             detail="its frames cannot be sought, so that each segment would be decoded from the beginning",
-            hint="MP4 or Matroska of a constant rate can: ffmpeg -i FILE -c copy FILE.mkv; or leave --segments out",
+            hint="MP4 or Matroska of a constant rate can: `ffmpeg -i FILE -c copy FILE.mkv`; or leave --segments out",
         )
     return found
 

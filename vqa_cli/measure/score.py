@@ -24,6 +24,7 @@ from vqa_cli.media.binaries import Ffmpeg, find_ffmpeg
 from vqa_cli.media.decode import MeasureOrder
 from vqa_cli.media.fidelity import Fidelity
 from vqa_cli.media.process import Runner
+from vqa_cli.metrics import METRICS
 from vqa_cli.scratch import scratch
 from vqa_cli.series import make_series
 from vqa_cli.store.inspections import Inspections
@@ -136,6 +137,12 @@ class FileScorer:
         every = request.every or (1 if reference else self.scorer.identity.every)
         first, end = request.part.frames(judged)
         size = _judged_size(judged.info.size, request)
+        for name in request.metrics if reference else ():
+            if size.short_side < (least := METRICS[name].least):
+                raise InputError(
+                    f"{name} needs pictures of {least}p or more: {source.info.path} is judged at {size}",
+                    hint="--score-at sets a larger size; or leave the metric out",
+                )
         return MeasureOrder(size, request.metrics if reference else (), every=every, first=first, end=end), size
 
     def _viewing(self, source: Source, reference: Source | None, order: MeasureOrder) -> Viewing:
