@@ -564,3 +564,14 @@ def test_one_frame_of_several_stands_for_all_and_its_place_moves_on(hold: int) -
     seen = [min(first + -(first // hold) % hold, count - 1) for first in range(0, count, hold)]
     assert {at % hold for at in seen} == set(range(hold)), "one place of the group is never seen"
     torch.testing.assert_close(held, each[np.repeat(seen, hold)[:count]])
+
+
+@pytest.mark.parametrize("size", ["auto", 1, 4, 9, 20])
+def test_the_bundled_model_sees_the_same_frames_in_any_batches(size: Any) -> None:
+    """Which frame of three it sees goes by the frame's place in the clip, not in the batch."""
+    shown = FrameFormat(96, 64)
+    clip = np.concatenate([frames(5, seed=seed) for seed in range(9)])
+    whole = load_scorer(device="cpu", precision="fp32", batch_size=len(clip) + 9).score([clip], shown)
+    parts = [clip[at : at + 7] for at in range(0, len(clip), 7)]
+    got = load_scorer(device="cpu", precision="fp32", batch_size=size).score(parts, shown)
+    np.testing.assert_allclose(got.frame_outputs, whole.frame_outputs, atol=1e-5)

@@ -96,3 +96,18 @@ def test_a_known_score_needs_no_torch(vqa: Vqa, clip: Path, tmp_path: Path) -> N
     known = vqa("score", clip, "--cache-dir", tmp_path / "c", "--format", "json", env=without)
     assert (known.returncode, known.stdout) == (0, made.stdout)
     assert vqa("score", clip, "--no-cache", env=without).returncode != 0, "the block on torch blocks nothing"
+
+
+@pytest.mark.parametrize(("key", "value"), [("tau", 10**400), ("hold", [1]), ("hold", 0), ("hold", "3")])
+def test_windows_that_no_clip_has_are_refused(tmp_path: Path, key: str, value: object) -> None:
+    card, tensors, _ = load_model(lite_path())
+    path = tmp_path / "m.safetensors"
+    save_model(path, card, tensors)
+    text = card.model_dump()
+    if key == "hold":
+        text["backbone_config"]["hold"] = value
+    else:
+        text[key] = value
+    path.write_bytes(save(load(path.read_bytes()), metadata={"card": json.dumps(text)}))
+    with pytest.raises(ModelError):
+        load_scorer(path, **PLAIN)

@@ -48,7 +48,8 @@ def _killed(folder: Path, clip: Path, wanted: Any, lasts: float, random: Random,
     said = f"{how.name}: {ladder.returncode}"
     if how is not signal.SIGKILL and ladder.returncode not in (130, 0, -how):
         return Ending(ladder.returncode, said, f"exit {ladder.returncode} after {how.name}: {err[-300:]}")
-    if b"Traceback" in err:
+    # Before the program takes over, Python itself dies of an interrupt in its own way.
+    if b"Traceback" in err and ladder.returncode != -how:
         return Ending(ladder.returncode, said, f"a traceback: {err[-300:].decode(errors='replace')}")
     if left := _left(str(folder)):
         return Ending(ladder.returncode, said, f"still running: {left}")

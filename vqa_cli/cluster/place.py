@@ -68,7 +68,15 @@ class RayCluster:
                 folder.chmod(0o777)  # nodes may run as other users
                 yield str(folder)
         except StorageError as err:
-            raise err if self.alone else err.about("cannot make a temporary folder", f"cannot write {parent}") from err
+            raise (
+                err
+                if self.alone
+                else StorageError(
+                    f"cannot write the shared folder: {parent}",
+                    detail=err.detail,
+                    hint="--shared names one that all nodes see",
+                )
+            ) from err
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from vqa_cli.files import file_sha256
 from vqa_cli.machine import simd_used
 from vqa_cli.media.changes import refuse_logged_change
 from vqa_cli.media.probe import packet_rates
-from vqa_cli.media.process import Runner
+from vqa_cli.media.process import Failed, Runner
 from vqa_cli.series import segment_means
 from vqa_cli.values import MediaInfo
 
@@ -99,6 +99,10 @@ def _segment_rates(sizes: NDArray[np.int64], fps: Fraction) -> tuple[float, ...]
     return segment_means(sizes.astype(np.float64) * 8 * float(fps) / 1000, fps)
 
 
+# What ffmpeg ends with where it decoded all it could, and that was less than a third: the file's fault and not its own.
+_TOO_MANY_ERRORS = 69
+
+
 def count_frames(
     runner: Runner, argv: Sequence[str], info: MediaInfo, *, cwd: Path | None = None
 ) -> tuple[int, str | None]:
@@ -117,7 +121,12 @@ def count_frames(
         frames = int(value)
         return True
 
-    done = runner.run(argv, cwd=cwd, on_line=on_line)
+    try:
+        done = runner.run(argv, cwd=cwd, on_line=on_line)
+    except Failed as err:
+        if err.code != _TOO_MANY_ERRORS:
+            raise
+        return frames, err.detail or "more than two frames of three cannot be decoded"
     refuse_logged_change(info, done.stderr)
     return frames, first_complaint(done.stderr)
 

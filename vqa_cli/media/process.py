@@ -44,6 +44,12 @@ class Silent(ToolError):
     """A program showed no sign of life for too long."""
 
 
+class Failed(ToolError):
+    """A program ended with another exit ``code`` than 0."""
+
+    code: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """A child that ended with exit code 0."""
@@ -231,10 +237,9 @@ class Runner:
         if code != 0 and _DISK_FULL in child.stderr_tail:
             raise disk_full()
         if code != 0:
-            raise ToolError(
-                f"exit code {code}: {Path(child.argv[0]).name}",
-                detail=_reason(child.stderr_tail) or None,
-            )
+            failed = Failed(f"exit code {code}: {Path(child.argv[0]).name}", detail=_reason(child.stderr_tail) or None)
+            failed.code = code
+            raise failed
 
 
 class Pipe:

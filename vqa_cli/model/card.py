@@ -60,7 +60,7 @@ class Card(BaseModel):
     head: str = "vsfa"
     head_config: dict[str, Any] = {}
     scale: Scale
-    tau: int = Field(default=12, ge=1)
+    tau: int = Field(default=12, ge=1, le=1_000_000_000)
     beta: float = Field(default=0.5, ge=0, le=1)
     preprocessing: str
     training_data: str

@@ -25,6 +25,7 @@ _IN_CHANNELS = _LUMAS + 2 * (_CELL // 2) ** 2
 # Changes between frames are small beside the frames themselves.
 _CHANGE_GAIN = 4.0
 _SILENT = 1e-12
+_LONGEST_HOLD = 15
 
 
 class _Block(nn.Sequential):
@@ -50,7 +51,8 @@ class LiteBackbone(Backbone):
         tile: (height, width) in pixels. A frame is judged in equal tiles of about this size, that of the frames it is trained
             on, and features are means over tiles: deviations grow with the area, and the padding of convolutions weighs less in
             larger maps, so that whole frames would look worse than their parts.
-        hold: see :class:`~vqa_cli.model.backbone.Backbone`. Odd numbers see every place of a mini-GOP of 2, 4 or 8 in turn.
+        hold: one frame of so many is seen, and stands for all of them. Which one it is moves on from one to the next, so that
+            what comes back in each second, third or fourth frame (B frames, dropped frames) is seen as often as it is there.
     """
 
     def __init__(
@@ -67,7 +69,9 @@ class LiteBackbone(Backbone):
             "widths": list(widths), "halve": list(halve), "taps": list(taps), "motion": motion,
             "tile": list(tile), "hold": hold,
         }  # fmt: skip
-        self.hold = hold
+        if not isinstance(hold, int) or not 1 <= hold <= _LONGEST_HOLD:
+            raise ValueError(f"hold {hold!r} is no number of frames")
+        self.hold, self.group = hold, hold * hold
         self.taps = frozenset(taps)
         self.looks_back = int(motion)
         self._tile = (tile[0] // _CELL, tile[1] // _CELL)

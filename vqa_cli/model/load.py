@@ -114,7 +114,7 @@ def _refuse_nonsense(batch_size: int | str, tau: int | None, beta: float | None,
     """What the command line's options refuse by themselves, for callers from Python."""
     if batch_size != "auto" and not (isinstance(batch_size, int) and batch_size >= 1):
         raise UsageError(f"not a number of frames: batch_size={batch_size!r}", hint='1 or more, or "auto"')
-    if tau is not None and tau < 1:
+    if tau is not None and not 1 <= tau <= 1_000_000_000:
         raise UsageError(f"not a window of frames: tau={tau}", hint="1 or more")
     if beta is not None and not 0 <= beta <= 1:
         raise UsageError(f"not a weight: beta={beta}", hint="0 to 1")
