@@ -8,6 +8,7 @@ import pickle
 import subprocess
 from copy import deepcopy
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -567,7 +568,7 @@ def test_one_frame_of_several_stands_for_all_and_its_place_moves_on(hold: int) -
 
 
 @pytest.mark.parametrize("size", ["auto", 1, 4, 9, 20])
-def test_the_bundled_model_sees_the_same_frames_in_any_batches(size: Any) -> None:
+def test_the_bundled_model_sees_the_same_frames_in_any_batches(size: int | Literal["auto"]) -> None:
     """Which frame of three it sees goes by the frame's place in the clip, not in the batch."""
     shown = FrameFormat(96, 64)
     clip = np.concatenate([frames(5, seed=seed) for seed in range(9)])
