@@ -79,3 +79,10 @@ def test_a_full_disk_is_storage_and_no_damage(vqa: Vqa, clip: Path, tiny: Path, 
     assert [line for line in done.stderr.splitlines() if line.startswith("error:")] == [
         "error: no space left on the disk"
     ]
+
+
+def test_a_shared_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as caught, scratch(tmp_path / "missing", alone=False):
+        pass
+    assert caught.value.message == f"cannot write the shared folder {tmp_path / 'missing'}"
+    assert caught.value.hint == "name one that all machines see"

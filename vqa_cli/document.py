@@ -225,6 +225,15 @@ def run_file(path: StrPath) -> Path:
     return path / RUN_FILE if path.is_dir() else path
 
 
+def first_fault(err: ValueError) -> str:
+    """What is wrong with data that no model takes: the first fault, and where it is."""
+    if not isinstance(err, ValidationError):  # pydantic lets it through
+        return "it holds text that is none"
+    first = err.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
+
+
 def read_run(path: StrPath) -> Run:
     """Load a run document, or the one in the folder that ``vqa ladder`` wrote.
 
@@ -246,12 +255,7 @@ def read_run(path: StrPath) -> Run:
         )
     try:
         run = Run.model_validate(data)
-    except ValidationError as err:
-        first = err.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        said = f"{where}: {first['msg']}" if where else first["msg"]
-        raise StorageError(f"damaged run document: {path}", detail=said) from err
-    except UnicodeError as err:
-        raise StorageError(f"damaged run document: {path}", detail="it holds text that is none") from err
+    except ValueError as err:
+        raise StorageError(f"damaged run document: {path}", detail=first_fault(err)) from err
     run.keep_frames(path.with_name(FRAMES_FILE))
     return run

@@ -41,6 +41,11 @@ class VqaError(Exception):
         self.hint = hint
         self.detail = detail
 
+    @property
+    def line(self) -> str:
+        """Message and detail."""
+        return f"{self.message}: {self.detail}" if self.detail else self.message
+
     def about(self, name: str, shown: str) -> Self:
         """The same error of what users know as ``shown``, and the code by another ``name``."""
         other = copy(self)

@@ -17,13 +17,13 @@ _PREFIX, _LOCK, _LOCK_BEFORE = "vqa-", ".lock", ".locking"
 
 
 @contextmanager
-def scratch(parent: StrPath | None = None, *, sweep: bool = True) -> Iterator[Path]:
+def scratch(parent: StrPath | None = None, *, alone: bool = True) -> Iterator[Path]:
     """A folder for temporary files below ``parent`` (the system's), gone when the block ends, whatever happens.
 
     What killed processes have left there goes too. A lock that dies with its process tells whose folders are in use.
 
     Args:
-        sweep: ``False`` on a drive that several machines share: locks may hold on one of them alone.
+        alone: ``False`` on a drive that several machines share: nothing is swept, as locks may hold on one of them alone.
 
     Raises:
         StorageError: there is no room for temporary files.
@@ -31,13 +31,15 @@ def scratch(parent: StrPath | None = None, *, sweep: bool = True) -> Iterator[Pa
     try:
         made = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent, ignore_cleanup_errors=True)
     except OSError as err:
-        raise StorageError("cannot make a temporary folder", detail=err.strerror, hint="set TMPDIR") from err
+        what = "cannot make a temporary folder" if alone else f"cannot write the shared folder {parent}"
+        hint = "set TMPDIR" if alone else "name one that all machines see"
+        raise StorageError(what, detail=err.strerror, hint=hint) from err
     with made as name:
         folder = Path(name)
         with _locked(folder):
             for left in folder.parent.glob(f"{_PREFIX}*/{_LOCK}"):
-                if sweep and left.parent != folder:
-                    _sweep(left)
+                if alone and left.parent != folder:
+                    sweep(left)
             yield folder
 
 
@@ -50,7 +52,8 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _sweep(lock: Path) -> None:
+def sweep(lock: Path) -> None:
+    """Remove the folder of a lock that no living process holds."""
     with suppress(OSError), lock.open("r+") as left:
         if _lock(left):
             shutil.rmtree(lock.parent, ignore_errors=True)

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -368,8 +367,3 @@ TARGETS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Callable[[
     "names": _names,
     "environments": _environments,
 }
-
-
-def fingerprint(text: str) -> int:
-    """A short name of a fault, so that the same one is reported once."""
-    return zlib.crc32(text.encode("utf-8", "replace"))

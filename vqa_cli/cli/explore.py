@@ -90,7 +90,6 @@ def explore_ladder(job: LadderJob, asked: Exploring, *, quiet: bool) -> tuple[La
     from vqa_cli.ladder.gathered import Gathered
     from vqa_cli.ladder.job import open_bench
     from vqa_cli.ladder.pipeline import pictured
-    from vqa_cli.media.binaries import cpu_count
 
     metric = check_explorable(job.settings)
     with open_bench(job) as bench:
@@ -102,7 +101,7 @@ def explore_ladder(job: LadderJob, asked: Exploring, *, quiet: bool) -> tuple[La
             for codec in job.settings.codecs
             if bench.checks[_name(codec)].works
         ]
-        with ThreadPoolExecutor(job.workers or max(2, cpu_count() // job.settings.threads)) as pool:
+        with ThreadPoolExecutor(job.at_once) as pool:
             ended = list(pool.map(_Search.run, searches))
         settings = job.settings.model_copy(
             update={"recommend": job.settings.recommend.model_copy(update={"interpolate": not asked.confirm})}

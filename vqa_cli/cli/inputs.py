@@ -144,7 +144,7 @@ def _nothing_came() -> InputError:
 def local_inputs(options: dict[str, Any]) -> Iterator[Bring]:
     """For a command with these options; what it brings is gone afterwards, and errors do not name it."""
     shared = options.get("shared")  # where all nodes of a cluster see it
-    with scratch(shared, sweep=shared is None) as folder:
+    with scratch(shared, alone=shared is None) as folder:
         later = bool(options.get("catalogue"))
         bring = Bring(folder, options["ffmpeg"], allowed=options["allow_protocols"], later=later)
         try:

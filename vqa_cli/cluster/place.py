@@ -14,7 +14,7 @@ from typing import Any
 
 from vqa_cli.cluster.executor import RayExecutor
 from vqa_cli.cluster.travel import Outfit
-from vqa_cli.errors import StorageError, ToolError, UsageError, first_line
+from vqa_cli.errors import ToolError, UsageError, first_line
 from vqa_cli.ladder.executor import Executor
 from vqa_cli.ladder.job import LadderJob
 from vqa_cli.ladder.steps import Site
@@ -63,20 +63,9 @@ class RayCluster:
         if parent is None:
             yield None
             return
-        try:
-            with scratch(parent.absolute(), sweep=False) as folder:
-                folder.chmod(0o777)  # nodes may run as other users
-                yield str(folder)
-        except StorageError as err:
-            raise (
-                err
-                if self.alone
-                else StorageError(
-                    f"cannot write the shared folder: {parent}",
-                    detail=err.detail,
-                    hint="--shared names one that all nodes see",
-                )
-            ) from err
+        with scratch(parent.absolute(), alone=self.alone) as folder:
+            folder.chmod(0o777)  # nodes may run as other users
+            yield str(folder)
 
 
 @contextmanager

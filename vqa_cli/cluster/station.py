@@ -8,7 +8,7 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,7 +21,8 @@ from vqa_cli.ladder.steps import Site
 from vqa_cli.ladder.task import SourceRef
 from vqa_cli.media.binaries import Ffmpeg, find_ffmpeg
 from vqa_cli.media.process import Runner
-from vqa_cli.model.memory import keep_large_blocks
+from vqa_cli.model.memory import prepare_process
+from vqa_cli.scratch import sweep
 from vqa_cli.store.rungs import Rungs
 from vqa_cli.store.seen import Seen
 from vqa_cli.values import Scorer
@@ -124,8 +125,7 @@ def _make(sealed: Sealed, node: Node, *, scoring: bool) -> Station:
         scratch, lock = _scratch(outfit.run)
         scorer = _load(outfit) if scoring else None
     except VqaError as err:
-        detail = f": {err.detail}" if err.detail else ""
-        raise Refused(Unfit(node, f"{err.message}{detail}")) from err
+        raise Refused(Unfit(node, err.line)) from err
     sources = PreparedSources(runner, ffmpeg, scratch)
     site = Site(runner, ffmpeg, encoding, scorer, Rungs(None), Seen(None), scratch, sources)
     return Station(node, outfit, site, lock)
@@ -143,9 +143,7 @@ def _find(runner: Runner, name: str | None, sha256: str) -> Ffmpeg:
 def _load(outfit: Outfit) -> Scorer | None:
     if outfit.scorer is None:
         return None
-    # As on one machine: see vqa_cli.cli.options.load_chosen_scorer.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    keep_large_blocks()
+    prepare_process()
     return outfit.scorer.load(outfit.threads)
 
 
@@ -158,7 +156,7 @@ def _scratch(run: str) -> tuple[Path, IO[str]]:
     folder = _folder(run)
     for old in folder.parent.glob(f"{_PREFIX}*/{_LOCK}"):
         if old.parent != folder:
-            _sweep(old)
+            sweep(old)
     try:
         while True:
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -172,13 +170,6 @@ def _scratch(run: str) -> tuple[Path, IO[str]]:
 
 def _folder(run: str) -> Path:
     return Path(tempfile.gettempdir(), f"{_PREFIX}{run}")
-
-
-def _sweep(lock: Path) -> None:
-    """Remove the folder of a run whose processes have all died."""
-    with suppress(OSError), lock.open("a") as left:
-        fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def clear(run: str) -> None:

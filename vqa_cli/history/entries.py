@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from vqa_cli.document import Run
+from vqa_cli.document import Run, first_fault
 from vqa_cli.errors import StorageError
 from vqa_cli.files import replacing
 
@@ -131,6 +131,5 @@ def _read(path: Path) -> Entry:
         raise StorageError(f"of schema {version}, not {ENTRY_SCHEMA}")
     try:
         return Entry.model_validate(data)
-    except ValidationError as err:
-        first = err.errors()[0]
-        raise StorageError(f"damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}") from err
+    except ValueError as err:
+        raise StorageError(f"damaged: {first_fault(err)}") from err

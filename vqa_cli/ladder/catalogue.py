@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vqa_cli.catalogue import CATALOGUE_FILE, INDEX_FILE, Row, index_rows, write_index
-from vqa_cli.document import Run, SourceResult, read_run
+from vqa_cli.document import Run, read_run
 from vqa_cli.errors import StorageError, UsageError
 from vqa_cli.events import OnEvent
 from vqa_cli.files import write_text
@@ -187,8 +187,3 @@ def _differences(there: Run, wanted: Run) -> str:
 def _cutting_values(cutting: Cutting) -> list[Any]:
     part = cutting.part
     return [part.start_s, part.duration_s, cutting.samples, cutting.sample_s, cutting.segments_s]
-
-
-def all_failed(results: Iterable[SourceResult]) -> bool:
-    """Whether nothing at all was measured."""
-    return not any(rung.status == "ok" for source in results for rung in source.rungs)

@@ -13,7 +13,6 @@ from vqa_cli.ladder.outcome import Outcome
 from vqa_cli.ladder.steps import Site
 from vqa_cli.ladder.task import LadderTask
 from vqa_cli.measure.source import Source
-from vqa_cli.media.binaries import cpu_count
 from vqa_cli.values import Treatment
 
 if TYPE_CHECKING:
@@ -65,8 +64,7 @@ class ThisMachine:
     @contextmanager
     def open(self, job: LadderJob, site: Site) -> Iterator[Executor]:
         """See :class:`Place`."""
-        # Two at least: one encodes while the other measures, 1.1 to 1.2 times as fast as one alone even on two cores.
-        yield LocalExecutor(site, job.workers or max(2, cpu_count() // job.settings.threads))
+        yield LocalExecutor(site, job.at_once)
 
 
 class LocalExecutor:

@@ -20,7 +20,7 @@ from vqa_cli.ladder.task import Conditions
 from vqa_cli.machine import simd_level
 from vqa_cli.measure.part import look_at_part
 from vqa_cli.measure.source import Inspector, Source
-from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, find_ffmpeg
+from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, cpu_count, find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.scratch import scratch
 from vqa_cli.settings import LadderSettings
@@ -73,6 +73,12 @@ class LadderJob:
         # One name is one source: else its letters would be sources.
         given = self.sources
         object.__setattr__(self, "sources", (given,) if isinstance(given, (str, os.PathLike)) else tuple(given))
+
+    @property
+    def at_once(self) -> int:
+        """How many rungs this machine works on at once."""
+        # Two at least: one encodes while the other measures, 1.1 to 1.2 times as fast as one alone even on two cores.
+        return self.workers or max(2, cpu_count() // self.settings.threads)
 
     @property
     def paths(self) -> tuple[Path, ...]:

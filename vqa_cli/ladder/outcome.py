@@ -43,5 +43,4 @@ def failed(task: LadderTask, err: VqaError) -> Outcome:
     """The outcome of a task that failed for its own reasons."""
     if isinstance(task, SourceTask):
         return SourceOutcome(task, None, {}, f"the source itself could not be scored: {err.message}")
-    reason = f"{err.message}: {err.detail}" if err.detail else err.message
-    return RungOutcome(task, task.blank.model_copy(update={"status": "failed", "reason": reason}))
+    return RungOutcome(task, task.blank.model_copy(update={"status": "failed", "reason": err.line}))

@@ -96,7 +96,7 @@ def sampled(
     Raises:
         InputError, ToolError: as :meth:`vqa_cli.measure.source.Inspector.look`.
     """
-    with scratch(shared, sweep=shared is None) as folder, Runner(bound=True) as runner:
+    with scratch(shared, alone=shared is None) as folder, Runner(bound=True) as runner:
         ffmpeg = find_ffmpeg(runner, ffmpeg_name)
         source = Inspector(runner, ffmpeg, folder, Inspections(None)).look(path, settings.treatment)
         fps = source.view.fps

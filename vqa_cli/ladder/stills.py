@@ -20,7 +20,6 @@ from vqa_cli.ladder.plan import plan_ladder
 from vqa_cli.ladder.sitting import Sitting, check_measured, develop, find_encode, own_folder, pick
 from vqa_cli.ladder.task import RungTask, SourceRef, coded_view, measure_order, plan_tasks, source_ref
 from vqa_cli.measure.source import Source
-from vqa_cli.media.binaries import cpu_count
 from vqa_cli.media.gops import read_index
 from vqa_cli.media.scenes import find_cuts
 from vqa_cli.media.stills import FORMATS
@@ -70,7 +69,7 @@ def take_stills(
         except StorageError:
             raise
         except VqaError as err:
-            taken = SourceStills(sha256=result.source.sha256, reason=_why(err))
+            taken = SourceStills(sha256=result.source.sha256, reason=err.line)
         found.append(taken)
         for text in _complaints(result, taken):
             on_event(Note(f"{result.source.name}: {text}", warning=True))
@@ -154,7 +153,7 @@ def _rungs(
     tasks = plan_tasks(source, ref, plan, conditions(bench, settings))
     known = {task.blank.id: task for task in tasks if isinstance(task, RungTask)}
     rungs = {rung.id: rung for rung in result.rungs}
-    with ThreadPoolExecutor(bench.job.workers or max(2, cpu_count() // settings.threads)) as pool:
+    with ThreadPoolExecutor(bench.job.at_once) as pool:
         taken = pool.map(
             lambda name: _rung(sitting, known.get(name), source, rungs[name], frames.get((ref.number, name), {})),
             wanted,
@@ -181,8 +180,4 @@ def _rung(sitting: Sitting, task: RungTask | None, source: Source, rung: RungRes
     except StorageError:
         raise
     except VqaError as err:
-        return RungStills(sha256=sha256, reason=_why(err))
-
-
-def _why(err: VqaError) -> str:
-    return f"{err.message}: {err.detail}" if err.detail else err.message
+        return RungStills(sha256=sha256, reason=err.line)

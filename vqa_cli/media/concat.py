@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from vqa_cli.media.encode import count_frames
 from vqa_cli.media.graph import GLOBAL, PROGRESS, SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
+from vqa_cli.scratch import scratch
 
 _LIST = "list.txt"
 
@@ -35,13 +35,13 @@ def join_files(runner: Runner, ffmpeg: Path, parts: Sequence[Path], output: Path
         ToolError: ffmpeg failed, or other frames come out.
         OSError: it cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="vqa-") as folder, replacing(output) as staged:
+    with scratch() as folder, replacing(output) as staged:
         lines = (f"file 'part{number}{part.suffix}'\n" for number, part in enumerate(parts))
-        Path(folder, _LIST).write_text("".join(lines), encoding="ascii")
+        (folder / _LIST).write_text("".join(lines), encoding="ascii")
         for number, part in enumerate(parts):  # names of ours need no quoting
-            Path(folder, f"part{number}{part.suffix}").symlink_to(part.absolute())
+            (folder / f"part{number}{part.suffix}").symlink_to(part.absolute())
         argv = build_concat_argv(ffmpeg, _LIST, str(staged.absolute()))
-        runner.run(argv, cwd=Path(folder), on_line=lambda line: line.startswith("out_time_us="))
+        runner.run(argv, cwd=folder, on_line=lambda line: line.startswith("out_time_us="))
         info = probe(staged)
         played, complaint = count_frames(runner, build_count_argv(ffmpeg, SourceView.of(info)), info)
         if played != frames or complaint:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vqa_cli.media.opening import open_media
+from vqa_cli.media.timing import shown_packets
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,7 @@ def read_index(path: Path, stream_index: int) -> FrameIndex | None:
     late: set[int] = set()
     newest: int | None = None
     with open_media(path) as container:
-        for packet in container.demux(container.streams[stream_index]):
-            if not packet.size or packet.is_discard:
-                continue
+        for packet in shown_packets(container, container.streams[stream_index]):
             if packet.pts is None:
                 return None
             if newest is not None and packet.pts < newest:

@@ -22,6 +22,7 @@ from vqa_cli.errors import ToolError
 from vqa_cli.media.graph import GLOBAL, Seek, SourceView, compile_argv, open_input, picked
 from vqa_cli.media.opening import open_media
 from vqa_cli.media.process import Runner
+from vqa_cli.media.timing import shown_packets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,9 +67,7 @@ def read_index(path: Path, stream_index: int) -> FrameIndex | None:
         if not container.format.name.startswith(_SOUGHT) or not _is_plain(stream, codec):
             return None
         pts, keys = [], []
-        for packet in container.demux(stream):
-            if not packet.size or packet.is_discard:
-                continue
+        for packet in shown_packets(container, stream):
             if packet.pts is None:
                 return None
             pts.append(packet.pts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,11 @@ def read_packets(container: Any, streams: Sequence[Any]) -> dict[int, Packets]:
     for packets in found.values():
         packets.end_s = end_s
     return found
+
+
+def shown_packets(container: Any, stream: Any) -> Iterator[Any]:
+    """Packets whose frames are shown, in the order of the file."""
+    return (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
 
 
 def _stamp(packet: Any) -> int | None:

@@ -228,11 +228,6 @@ def default_cache_dir() -> Path:
     return user_cache_path("vqa", appauthor=False)
 
 
-def without_paths(argv: tuple[str, ...], names: dict[str, str]) -> tuple[str, ...]:
-    """``argv`` with real paths replaced by stable names and the program left out."""
-    return tuple(names.get(part.removeprefix("file:"), part) for part in argv[1:])
-
-
 def _used(entry: Path) -> float:
     try:
         return entry.stat().st_mtime
