@@ -6,7 +6,7 @@
 Every clip becomes a ladder of x264 rungs at ``--crf``; ``--frames`` frames of each rung, evenly spread over its first two
 seconds, go through ResNet-50 in fp32 and in each variant, then through both published heads (``VSFA.pt`` and ``MDTVSFA.pt``
 in DIR). ``firstN`` is bf16 with the first N of 16 blocks in fp32; ``mixed`` and ``fp16`` are what the package takes by itself
-on a CPU and on a GPU. Changes are of the raw score, whose scale is 1.
+on a CPU and on a GPU (``--device cuda``). Changes are of the raw score, whose scale is 1.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vqa_cli.model.device import FULL_FP32
 from vqa_cli.model.published import PublishedHead, load_published_head
 from vqa_cli.model.registry import PUBLISHED
 from vqa_cli.model.resnet import ResNetBackbone
@@ -48,12 +49,15 @@ def main() -> None:
     """Measure every ladder and print a table for each model."""
     options = _parse()
     names = ["fp32", *options.variants.split(",")]
-    networks = {name: _network(options.backbone_weights, name) for name in names}
+    networks = {name: _network(options.backbone_weights, name).to(options.device) for name in names}
     rungs = []
-    with tempfile.TemporaryDirectory(prefix="vqa-bench-") as folder, torch.inference_mode():
+    with tempfile.TemporaryDirectory(prefix="vqa-bench-") as folder, torch.inference_mode(), FULL_FP32:
         for clip in options.clips:
             for frames in _ladder(clip, options, Path(folder)):
-                parts = {name: torch.cat([net(one[None], _FORMAT) for one in frames]) for name, net in networks.items()}
+                shown = frames.to(options.device)
+                parts = {
+                    name: torch.cat([net(one[None], _FORMAT).cpu() for one in shown]) for name, net in networks.items()
+                }
                 rungs.append(Rung(str(clip), parts))
             print(f"{clip.name}: done", flush=True)
         print(f"\nfeatures, relative change (RMS): {_features(rungs, names)}\n")
@@ -71,6 +75,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--backbone-weights", type=Path, required=True)
     parser.add_argument("--heads", type=Path, required=True)
     parser.add_argument("--variants", default="mixed,bf16,fp16")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--size", default="480x270")
     parser.add_argument("--frames", type=int, default=6)
     parser.add_argument("--crf", default="16,22,28,34,40,46")

@@ -169,6 +169,8 @@ def _gflop(scorer: StreamingScorer, frame: np.ndarray[Any, Any], pixels: FrameFo
     fused = {
         torch.ops.mkldnn._convolution_pointwise: convolution,
         torch.ops.mkldnn._convolution_pointwise_: convolution_onto,
+        torch.ops.aten.cudnn_convolution_relu: convolution,
+        torch.ops.aten.cudnn_convolution_add_relu: convolution,
     }
     with FlopCounterMode(display=False, custom_mapping=fused) as counter:
         list(scorer.extractor.features([frame], pixels))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,14 +126,29 @@ def test_frames_of_another_layout_are_refused(any_model: StreamingScorer) -> Non
         any_model.score([np.zeros((3, 64, 64, 3), np.uint8)], pixels)
 
 
+def room(shape: Sequence[int]) -> torch.Tensor:
+    return torch.empty(tuple(shape), dtype=torch.uint8)
+
+
 @given(st.lists(st.integers(0, 9), max_size=8), st.lists(st.integers(1, 7), min_size=1, max_size=5))
 def test_rebatching_keeps_every_frame_in_order(chunks: list[int], sizes: list[int]) -> None:
     frames = np.arange(sum(chunks), dtype=np.uint8)[:, None, None]
     asked = iter(sizes * 100)
     parts = np.split(frames, np.cumsum(chunks)[:-1]) if chunks else []
-    batches = list(rebatch(parts, lambda: next(asked)))
+    batches = [batch.numpy() for batch in rebatch(parts, lambda: next(asked), 0, room)]
     assert max(map(len, batches), default=0) <= max(sizes)
     assert np.array_equal(np.concatenate([frames[:0], *batches]), frames)
+
+
+@given(st.lists(st.integers(0, 9), max_size=8), st.lists(st.integers(1, 7), min_size=1, max_size=5))
+def test_each_batch_begins_with_the_frame_before_it(chunks: list[int], sizes: list[int]) -> None:
+    frames = np.arange(sum(chunks), dtype=np.uint8)[:, None, None]
+    asked = iter(sizes * 100)
+    parts = np.split(frames, np.cumsum(chunks)[:-1]) if chunks else []
+    batches = [batch.numpy() for batch in rebatch(parts, lambda: next(asked), 1, room)]
+    assert np.array_equal(np.concatenate([frames[:0], *(batch[1:] for batch in batches)]), frames)
+    before = np.concatenate([frames[:1], *(batch[1:] for batch in batches)])[:-1] if batches else frames[:0]
+    assert np.array_equal(np.concatenate([frames[:0], *(batch[:-1] for batch in batches)]), before)
 
 
 class SmallMemory(Backbone):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -39,19 +39,14 @@ class FeatureExtractor:
         Raises:
             ModelError: memory does not hold one frame.
         """
-        before: NDArray[np.uint8] | None = None
-        for batch in rebatch(frames, lambda: self._batch(frame_format)):
-            if self._backbone.looks_back:
-                seen = batch[:1] if before is None else before
-                before = batch[-1:].copy()
-                batch = np.concatenate((seen, batch))
-            yield self._forward(torch.from_numpy(batch), frame_format)
+        for batch in rebatch(frames, lambda: self._batch(frame_format), self._backbone.looks_back, self._empty):
+            yield self._forward(batch, frame_format)
 
     def _forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
         """Features of one batch; halves it, and every later one, when memory does not hold it."""
         try:
             with torch.inference_mode(), FULL_FP32:
-                features: Tensor = self._backbone(self._uploaded(frames), frame_format)
+                features: Tensor = self._backbone(frames.to(self._device, non_blocking=True), frame_format)
                 return features
         except RuntimeError as err:
             if not is_out_of_memory(err):
@@ -64,13 +59,11 @@ class FeatureExtractor:
         parts = (frames[: half + self._backbone.looks_back], frames[half:])
         return torch.cat([self._forward(part, frame_format) for part in parts])
 
-    def _uploaded(self, frames: Tensor) -> Tensor:
-        """Frames on the device. To a GPU from page-locked memory, so that the copy of one batch and the filling of the next
-        run beside the work on the one before; torch gives such memory out again only when its copy has ended.
+    def _empty(self, shape: Sequence[int]) -> Tensor:
+        """Room for a batch. For a GPU it is page-locked, so that the copy of one batch and the filling of the next run beside
+        the work on the one before; torch gives such memory out again only when its copy has ended.
         """
-        if self._device.type != "cuda":
-            return frames.to(self._device)
-        return frames.pin_memory().to(self._device, non_blocking=True)
+        return torch.empty(tuple(shape), dtype=torch.uint8, pin_memory=self._device.type == "cuda")
 
     def _batch(self, frame_format: FrameFormat) -> int:
         pixels = frame_format.width * frame_format.height
@@ -86,25 +79,37 @@ class FeatureExtractor:
         return max(1, frames // self._backbone.group) * self._backbone.group
 
 
-def rebatch(chunks: Iterable[NDArray[np.uint8]], size: Callable[[], int]) -> Iterator[NDArray[np.uint8]]:
+def rebatch(
+    chunks: Iterable[NDArray[np.uint8]],
+    size: Callable[[], int],
+    looks_back: int,
+    empty: Callable[[Sequence[int]], Tensor],
+) -> Iterator[Tensor]:
     """The same frames in batches of ``size()``, asked anew for each; the last one may be smaller.
 
     Chunks as they come from a pipe are sized for the pipe; a GPU wants more at once, memory may want less.
+
+    Args:
+        looks_back: 1 where a batch begins with the frame before it; before the first frame that is the first frame itself.
+        empty: makes room for frames of a shape.
     """
-    waiting: list[NDArray[np.uint8]] = []
-    count = 0
+    batch: Tensor | None = None
+    end, before = 0, None
     for chunk in chunks:
-        if not len(chunk):
-            continue
-        waiting.append(chunk)
-        count += len(chunk)
-        while count >= (wanted := size()):
-            joined = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
-            yield np.ascontiguousarray(joined[:wanted])
-            count -= wanted
-            waiting = [joined[wanted:]] if count else []
-    if count:
-        yield np.ascontiguousarray(np.concatenate(waiting))
+        rest = torch.from_numpy(chunk)
+        while len(rest):
+            if batch is None:
+                batch, end = empty((looks_back + size(), *rest.shape[1:])), looks_back
+                batch[:end] = rest[:1] if before is None else before
+            count = min(len(batch) - end, len(rest))
+            batch[end : end + count] = rest[:count]
+            rest, end = rest[count:], end + count
+            if end == len(batch):
+                before = batch[end - 1 :].clone()
+                yield batch
+                batch = None
+    if batch is not None:
+        yield batch[:end]
 
 
 def prepare_backbone(backbone: Backbone, device: torch.device, precision: str) -> Backbone:

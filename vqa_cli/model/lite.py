@@ -180,22 +180,17 @@ def _shuffle(luma: Tensor, chroma: Tensor, rows: int) -> Tensor:
 class _MeanAndDeviation(torch.autograd.Function):
     """Spatial mean and unbiased deviation of (n, channels, rows, cols), each (n, channels) float32.
 
-    From sums of values and squares along the outer axis, several times faster than ``torch.std_mean`` on channels-last
-    maps, and frame by frame, so that what lies between stays in the cache; so is the way back, where autograd's own would
-    go through memory five times. The small term keeps the gradient of a channel that is silent everywhere finite.
+    On a CPU from sums of values and squares along the outer axis, several times faster than ``torch.std_mean`` on
+    channels-last maps, and frame by frame, so that what lies between stays in the cache; so is the way back, where autograd's
+    own would go through memory five times. On a GPU all frames at once: there each call costs as much as a frame. The small
+    term keeps the gradient of a channel that is silent everywhere finite.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         count = x.shape[2] * x.shape[3]
-        means, squares = [], []
-        for frame in x.permute(0, 2, 3, 1).flatten(1, 2):
-            values = frame.float()
-            means.append(values.mean(dim=0))
-            squares.append(values.square().mean(dim=0))
-        mean = torch.stack(means)
-        variance = (torch.stack(squares) - mean.square()).clamp_min(0.0) * (count / max(1, count - 1))
-        deviation = (variance + _SILENT).sqrt()
+        variance, mean = (_spread_by_frame if x.device.type == "cpu" else _spread)(x.permute(0, 2, 3, 1).flatten(1, 2))
+        deviation = (variance * (count / max(1, count - 1)) + _SILENT).sqrt()
         ctx.save_for_backward(x, mean, deviation)
         return mean, deviation
 
@@ -207,7 +202,26 @@ class _MeanAndDeviation(torch.autograd.Function):
         # Of one channel: d mean / dx = 1 / count, d deviation / dx = (x - mean) / (deviation * (count - 1)).
         steep = by_deviation / (deviation * max(1, count - 1))
         level = by_mean / count - steep * mean
+        if x.device.type != "cpu":
+            return torch.addcmul(level[..., None, None], x.float(), steep[..., None, None]).to(x.dtype)
         slope = torch.empty_like(x)
         for out, frame, a, b in zip(slope, x, level, steep, strict=True):
             out.copy_(torch.addcmul(a[:, None, None], frame.float(), b[:, None, None]))
         return slope
+
+
+def _spread(positions: Tensor) -> tuple[Tensor, Tensor]:
+    """Biased variance and mean over positions: (n, positions, channels) -> (n, channels) float32 each."""
+    variance, mean = torch.var_mean(positions.float(), dim=1, correction=0)
+    return variance, mean
+
+
+def _spread_by_frame(positions: Tensor) -> tuple[Tensor, Tensor]:
+    """The same one frame after another, by sums of values and squares."""
+    means, squares = [], []
+    for frame in positions:
+        values = frame.float()
+        means.append(values.mean(dim=0))
+        squares.append(values.square().mean(dim=0))
+    mean = torch.stack(means)
+    return (torch.stack(squares) - mean.square()).clamp_min(0.0), mean

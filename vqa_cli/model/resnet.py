@@ -45,7 +45,9 @@ class ResNetBackbone(Backbone):
         """(n, height, width, 3) uint8 -> (n, 4096) float32: mean then deviation of each of 2048 channels."""
         first: Any = self.stem[0]
         # Bytes of RGB lie in memory as channels-last maps do, so that this copies once. The deviation is in the weights.
-        x = frames.permute(0, 3, 1, 2).float().sub_(torch.tensor(_MEAN, device=frames.device).mul_(255).view(3, 1, 1))
+        mean = torch.tensor(_MEAN, device=frames.device).mul_(255).view(3, 1, 1)
+        pixels = frames.permute(0, 3, 1, 2)
+        x = torch.sub(pixels, mean, out=torch.empty_like(pixels, dtype=first.weight.dtype))
         x = F.max_pool2d(convolve(x, first), 3, stride=2, padding=1)
         for block in self._blocks():
             x = _bottleneck(x.to(block.conv1.weight.dtype), block)
@@ -67,10 +69,13 @@ class ResNetBackbone(Backbone):
     def lower(self, precision: str) -> None:
         """See :meth:`Backbone.lower`.
 
-        The stem stays in fp32: it is 3 % of the work, and its input has more digits than bf16.
+        In bf16 the stem stays in fp32: it is 3 % of the work, and its input has more digits. fp16 has enough of them.
         """
         if (dtype := DTYPES[precision]) != torch.float32:
             self.round_after(_EXACT_BLOCKS.get(precision, 0), dtype)
+        if dtype == torch.float16:
+            first: Any = self.stem[0]
+            round_weights(first, dtype, torch.zeros(3))  # pixels less their mean
 
     def round_after(self, blocks: int, dtype: torch.dtype) -> None:
         """Weights of the folded network to ``dtype``, but for the first ``blocks`` of 16 and the stem."""
@@ -123,13 +128,15 @@ def _round(block: Any, dtype: torch.dtype, means: BlockInputs) -> None:
     for layer, mean in ((block.conv1, means.conv1), (block.conv2, means.conv2), (block.conv3, means.conv3)):
         round_weights(layer, dtype, mean)
     last = block.conv3
-    if block.downsample is None:
-        last.bias.data = last.bias.data.to(dtype)  # oneDNN's fused addition takes no other
-    else:
-        round_weights(block.downsample[0], dtype, means.conv1)
-        # Added there it stays in fp32.
-        block.downsample[0].bias.data += last.bias.data
-        last.bias = None
+    if block.downsample is not None:
+        other = block.downsample[0]
+        round_weights(other, dtype, means.conv1)
+        # One bias serves both. In the shortcut it stays in fp32; cuDNN adds the last one's on the way, for nothing.
+        kept, freed = (last, other) if dtype == torch.float16 else (other, last)
+        kept.bias.data += freed.bias.data
+        freed.bias = None
+    if last.bias is not None:
+        last.bias.data = last.bias.data.to(dtype)  # fused additions take no other
 
 
 def _mean_and_deviation(x: Tensor) -> Tensor:
