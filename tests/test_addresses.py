@@ -62,7 +62,16 @@ def test_an_object_is_copied_to_the_bit(bucket: Any, tmp_path: Path) -> None:
 def test_an_object_that_is_not_there_is_named(bucket: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         copy_object("s3://films/none.mp4", "s3://films/none.mp4", tmp_path / "x")
-    assert caught.value.message == "cannot fetch: s3://films/none.mp4"
+    assert caught.value.message == "no such file: s3://films/none.mp4"
+
+
+@pytest.mark.parametrize("address", ["s3://films/reels", "s3://films"])
+def test_a_folder_of_a_store_is_no_file(bucket: Any, tmp_path: Path, address: str) -> None:
+    bucket.pipe("/films/reels/a.mp4", b"x")
+    with pytest.raises(InputError) as caught:
+        copy_object(address, address, tmp_path / "x")
+    assert caught.value.message == f"a folder, not a file: {address}"
+    assert caught.value.hint == "name its files; a list of them, one to a line, is given as @LIST"
 
 
 def test_half_an_object_is_no_object(bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

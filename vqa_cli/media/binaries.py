@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,18 +55,18 @@ def find_ffmpeg(runner: Runner, explicit: str | None = None) -> Ffmpeg:
         ToolError: none found, or it does not run.
     """
     path, origin = _locate(explicit)
-    banner = runner.run([str(path), "-hide_banner", "-version"]).stdout
-    match = re.match(r"ffmpeg version (\S+)", banner)
-    if not match:
-        raise ToolError(f"not an ffmpeg program: {path}")
-    return Ffmpeg(
-        path=path,
-        origin=origin,
-        version=match[1],
-        sha256=file_sha256(path),
-        encoders=_names(runner.run([str(path), "-hide_banner", "-encoders"]).stdout, r"^ V\S{5} (\S+)"),
-        filters=_names(runner.run([str(path), "-hide_banner", "-filters"]).stdout, r"^ [A-Z.]{2,3} (\S+)"),
-    )
+    with ThreadPoolExecutor(1) as beside:  # hashing 170 MB takes as long as asking three times
+        sha256 = beside.submit(file_sha256, path)
+        match = re.match(r"ffmpeg version (\S+)", _told(runner, path, "-version"))
+        if not match:
+            raise ToolError(f"not an ffmpeg program: {path}")
+        encoders = _names(_told(runner, path, "-encoders"), r"^ V\S{5} (\S+)")
+        filters = _names(_told(runner, path, "-filters"), r"^ [A-Z.]{2,3} (\S+)")
+        return Ffmpeg(path, origin, match[1], sha256.result(), encoders, filters)
+
+
+def _told(runner: Runner, path: Path, about: str) -> str:
+    return runner.run([str(path), "-hide_banner", about]).stdout
 
 
 def _locate(explicit: str | None) -> tuple[Path, str]:

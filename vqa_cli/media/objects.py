@@ -39,16 +39,24 @@ def copy_object(address: str, shown: str, target: Path) -> None:
         raise StorageError(f"cannot copy to disk: {shown}", detail=err.strerror, hint="set TMPDIR") from err
     with out:
         try:
-            _copy(fsspec.open(address, "rb"), out)
+            store, path = fsspec.core.url_to_fs(address)
+            _copy(store, path, out)
         except ImportError as err:  # the package of this store
             raise InputError(f"cannot fetch: {shown}", detail=str(err), hint="install what it names") from err
+        except IsADirectoryError as err:
+            hint = "name its files; a list of them, one to a line, is given as @LIST"
+            raise InputError(f"a folder, not a file: {shown}", hint=hint) from err
+        except FileNotFoundError as err:
+            raise InputError(f"no such file: {shown}") from err
         except Exception as err:  # each store has errors of its own
             detail = (str(err).replace(address, shown) or type(err).__name__).split("\n")[0]
             raise InputError(f"cannot fetch: {shown}", detail=detail) from err
 
 
-def _copy(opening: Any, out: Any) -> None:
-    with opening as source:
+def _copy(store: Any, path: str, out: Any) -> None:
+    if store.info(path)["type"] == "directory":
+        raise IsADirectoryError(path)
+    with store.open(path, "rb") as source:
         shutil.copyfileobj(source, out, _BLOCK_BYTES)
         size = getattr(source, "size", None)
     if size is not None and out.tell() != size:
