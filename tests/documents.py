@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -21,6 +22,15 @@ from vqa_cli.document import (
 from vqa_cli.identity import ModelIdentity, ScoreScale
 from vqa_cli.series import make_series
 from vqa_cli.settings import LadderSettings
+
+# Argv as a ladder records them, of one linear chain.
+ARGV = (
+    "/venv/bin/ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "level+info", "-nostats", "-progress", "pipe:1",
+    "-stats_period", "0.5", "-benchmark", "-flags", "bitexact", "-idct", "simple", "-protocol_whitelist", "file",
+    "-i", "file:/videos/a & b.mp4", "-filter_complex",
+    "[0:0]settb=expr=1/25[s0];[s0]setpts=N[s1];[s1]scale=640:360:flags=lanczos[s2];[s2]format=yuv420p[s3]",
+    "-map", "[s3]", "-c:v", "libx264", "-crf", "{crf}", "-flags", "+cgop", "-g", "50", "{name}.mp4", "-y",
+)  # fmt: skip
 
 Quality = Callable[[float, int], float]
 
@@ -95,3 +105,18 @@ def ladder(
         for height in (360, 540, 720)
         for rate in (150.0, 400.0, 1000.0, 2500.0)
     ]
+
+
+def crf_rung(height: int, crf: int, *, scale: float = 1.0, encoder: str = "libx264") -> RungResult:
+    """A rung of a curve whose rate halves every six CRFs; small sizes win at low rates."""
+    kbps = scale * 4000 * (height / 720) * 2 ** (-(crf - 20) / 6)
+    name = f"{encoder}_{height}p_crf{crf}"
+    top = {360: 84.0, 540: 93.0, 720: 99.0}[height]
+    quality = top * (1 - math.exp(-kbps / (height * scale)))
+    rung = make_rung(encoder, height, kbps, quality, name=name)
+    argv = tuple(word.format(crf=crf, name=name) for word in ARGV)
+    return rung.model_copy(update={"rate": rung.rate.model_copy(update={"crf": float(crf)}), "encode_argv": (argv,)})
+
+
+def sweep(*crfs: int, **more: object) -> list[RungResult]:
+    return [crf_rung(height, crf, **more) for height in (360, 540, 720) for crf in crfs]  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,7 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from conftest import Vqa
-from documents import make_run, make_rung
+from documents import crf_rung, make_run, make_rung, sweep
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,40 +23,15 @@ from vqa_cli.analysis.audience import LogUniform, measured
 from vqa_cli.analysis.between import between
 from vqa_cli.analysis.curves import Point
 from vqa_cli.analysis.limits import best_of, scale_of
-from vqa_cli.analysis.optimum import Rules, best_ladder, expected, worth_of
+from vqa_cli.analysis.optimum import Rules, affordable_ladder, best_ladder, expected, worth_of
 from vqa_cli.analysis.recommend import recommend
-from vqa_cli.analysis.shared import shared_ladders
-from vqa_cli.document import Run, RungResult
 from vqa_cli.settings import Constraints
 
 AUDIENCE = LogUniform(100.0, 3000.0)
-# Argv as a ladder records them, of one linear chain.
-ARGV = (
-    "/venv/bin/ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "level+info", "-nostats", "-progress", "pipe:1",
-    "-stats_period", "0.5", "-benchmark", "-flags", "bitexact", "-idct", "simple", "-protocol_whitelist", "file",
-    "-i", "file:/videos/a & b.mp4", "-filter_complex",
-    "[0:0]settb=expr=1/25[s0];[s0]setpts=N[s1];[s1]scale=640:360:flags=lanczos[s2];[s2]format=yuv420p[s3]",
-    "-map", "[s3]", "-c:v", "libx264", "-crf", "{crf}", "-flags", "+cgop", "-g", "50", "{name}.mp4", "-y",
-)  # fmt: skip
 
 
-def point(kbps: float, quality: float, height: int = 360) -> Point:
-    return Point(f"{height}p_{kbps:g}", kbps, quality, height, "libx264", 1.0)
-
-
-def crf_rung(height: int, crf: int, *, scale: float = 1.0, encoder: str = "libx264") -> RungResult:
-    """A rung of a curve whose rate halves every six CRFs; small sizes win at low rates."""
-    kbps = scale * 4000 * (height / 720) * 2 ** (-(crf - 20) / 6)
-    name = f"{encoder}_{height}p_crf{crf}"
-    top = {360: 84.0, 540: 93.0, 720: 99.0}[height]
-    quality = top * (1 - math.exp(-kbps / (height * scale)))
-    rung = make_rung(encoder, height, kbps, quality, name=name)
-    argv = tuple(word.format(crf=crf, name=name) for word in ARGV)
-    return rung.model_copy(update={"rate": rung.rate.model_copy(update={"crf": float(crf)}), "encode_argv": (argv,)})
-
-
-def sweep(*crfs: int, **more: object) -> list[RungResult]:
-    return [crf_rung(height, crf, **more) for height in (360, 540, 720) for crf in crfs]  # type: ignore[arg-type]
+def point(kbps: float, quality: float, height: int = 360, *, cpu_s: float = 1.0) -> Point:
+    return Point(f"{height}p_{kbps:g}", kbps, quality, height, "libx264", cpu_s)
 
 
 def follows(a: Point, b: Point, rules: Rules) -> bool:
@@ -96,6 +72,29 @@ def test_no_ladder_is_better(
     chosen = [points[j] for j in best.chosen]
     assert all(follows(a, b, rules) for a, b in itertools.pairwise(chosen))
     assert best.worth == pytest.approx(expected(chosen, AUDIENCE, 0.0)) == pytest.approx(exhaustive(points, rules))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(60, 4000), st.integers(1, 100), st.integers(1, 40)),
+        min_size=1, max_size=8, unique_by=lambda p: p[0],
+    ),
+    st.integers(1, 4),
+)  # fmt: skip
+def test_no_ladder_that_the_budget_allows_is_better(given_points: list[tuple[int, int, int]], rungs: int) -> None:
+    points = [point(float(r), float(q), cpu_s=float(c)) for r, q, c in sorted(given_points)]
+    rules, times, budget = Rules(rungs), np.array([p.cpu_s for p in points]), 50.0
+    best = affordable_ladder(worth_of(points, AUDIENCE, rules, 0.0), rungs, times, budget)
+    assert best is not None and times[list(best.chosen)].sum() <= budget
+    cheap = [s for k in range(1, rungs + 1) for s in itertools.combinations(points, k) if sum(p.cpu_s for p in s) <= 50]
+    rising = [s for s in cheap if all(a.quality < b.quality for a, b in itertools.pairwise(s))]
+    assert best.worth == pytest.approx(max(expected(s, AUDIENCE, 0.0) for s in rising))
+
+
+def test_a_budget_that_pays_no_rung_has_no_ladder() -> None:
+    points = [point(100, 50, cpu_s=9.0), point(200, 60, cpu_s=8.0)]
+    worth = worth_of(points, AUDIENCE, Rules(2), 0.0)
+    assert affordable_ladder(worth, 2, np.array([9.0, 8.0]), 7.9) is None
 
 
 def test_expected_quality_is_what_viewers_play() -> None:
@@ -154,6 +153,34 @@ def test_limits_that_bind_are_named_with_what_they_cost() -> None:
     (dear,) = recommend(run, Constraints(max_kbps=900))
     gains = {b.limit: b.gain for b in dear.bindings}
     assert gains["max_kbps 900"] == pytest.approx(free.expected - dear.expected, abs=0.1)
+
+
+def test_cpu_time_of_the_whole_ladder_is_a_limit(vqa: Vqa, tmp_path: Path) -> None:
+    run = make_run(sweep(20, 25, 30, 36))
+    (source,) = run.sources
+    each = max(rung.encode.cpu_s for rung in source.rungs if rung.encode) / source.source.duration_s
+    (free,) = recommend(run, Constraints(max_rungs=5))
+    (found,) = recommend(run, Constraints(max_rungs=5, max_ladder_s_per_s=2.5 * each))
+    assert len(found.chosen) == 2 < len(free.chosen)
+    gains = {b.limit: b.gain for b in found.bindings}
+    assert gains[f"max_ladder_s_per_s {2.5 * each:g}"] == pytest.approx(free.expected - found.expected, abs=1.0)
+    (tmp_path / "run.json").write_text(run.model_dump_json())
+    done = vqa("recommend", tmp_path, "--max-ladder-s-per-s", f"{0.5 * each:g}")
+    said = f"error: no ladder for clip.mp4 libx264 medium: max_ladder_s_per_s {0.5 * each:g} leaves no rung\n"
+    assert (done.returncode, done.stderr) == (7, said)
+
+
+def test_what_binds_and_what_is_said_of_wide_steps_agree() -> None:
+    (found,) = recommend(make_run(sweep(20, 25, 30, 36)), Constraints(max_rungs=2))
+    (note,) = [n for n in found.notes if n.startswith("max_ratio")]
+    taken = found.chosen[1].kbps / found.chosen[0].kbps
+    limit, cost = re.fullmatch(
+        r"max_ratio is ([\d.]+) here: with 2\.2 so few rungs would cost viewers ([\d.]+)", note
+    ).groups()  # type: ignore[union-attr]
+    assert 2.2 < taken <= float(limit) * 1.01
+    (usual,) = recommend(make_run(sweep(20, 25, 30, 36)), Constraints(max_rungs=2, max_ratio=2.2))
+    assert float(cost) == pytest.approx(found.expected - usual.expected, abs=0.01)
+    assert {b.limit.split()[1] for b in found.bindings if b.limit.startswith("max_ratio")} <= {limit}
 
 
 def test_sizes_only_grow_and_rates_keep_their_distance() -> None:
@@ -249,31 +276,3 @@ def test_throughput_of_ones_own_decides(vqa: Vqa, folder: Path) -> None:
     (told,) = json.loads(vqa("recommend", folder, "--throughput", table, "--format", "json").stdout)
     rates = [p["kbps"] for p in told["chosen"]]
     assert len(rates) <= 4 and 600 < rates[0] <= 700 and 1900 < rates[-1] <= 2100
-
-
-def catalogue() -> Run:
-    """Two titles of one shape, the second of three times the rate."""
-    one, two = (make_run(sweep(20, 25, 30, 36, scale=s), name=f"{s:g}.mp4", sha256=f"{s:g}" * 64) for s in (1.0, 3.0))
-    return one.model_copy(update={"sources": (*one.sources, *two.sources)})
-
-
-def test_one_ladder_for_a_catalogue() -> None:
-    run = catalogue()
-    (alike,) = shared_ladders(run, Constraints(max_rungs=5), "crf")
-    # CRFs follow the title, so titles of one shape share a ladder for next to nothing.
-    assert len(alike.rungs) == 5 and alike.mean_loss == pytest.approx(0, abs=0.05)
-    assert all(r.kbps[1] == pytest.approx(3 * r.kbps[0]) for r in alike.rungs)
-    (fixed,) = shared_ladders(run, Constraints(max_rungs=5), "bitrate")
-    own = {r.source: r.expected for r in recommend(run, Constraints(max_rungs=5))}
-    assert {t.source: t.own for t in fixed.titles} == own
-    assert fixed.mean_loss > 1 > abs(alike.mean_loss)
-
-
-def test_the_shared_ladder_command(vqa: Vqa, tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text(catalogue().model_dump_json())
-    (told,) = json.loads(vqa("recommend", tmp_path, "--shared-ladder", "bitrate", "--format", "json").stdout)
-    assert len(told["titles"]) == 2 and told["by"] == "bitrate"
-    text = vqa("recommend", tmp_path, "--shared-ladder", "crf").stdout
-    assert text.startswith("2 sources  libx264 medium\n") and "2 of 2" in text
-    refused = vqa("recommend", tmp_path, "--shared-ladder", "crf", "--format", "hls")
-    assert refused.returncode == 2

@@ -85,8 +85,8 @@ class Constraints(_Strict):
     ``min_step`` and ``top_quality`` are in units of ``metric``; ``min_ratio`` and ``max_ratio`` say how far the rates of
     neighbours are apart; ``max_delta_to_source`` is the most that the top rung may lie below the source's own score on
     the model's scale; ``knee_kbps_per_point`` ends the ladder where one more point costs more than that;
-    ``max_encode_s_per_s`` is encoder CPU time for a second of video; without ``interpolate`` only rungs that were
-    measured are recommended.
+    ``max_encode_s_per_s`` is CPU time of the dearest encode for a second of video, ``max_ladder_s_per_s`` that of the whole
+    ladder; without ``interpolate`` only rungs that were measured are recommended.
     """
 
     metric: str | None = None
@@ -100,6 +100,7 @@ class Constraints(_Strict):
     max_delta_to_source: float | None = Field(default=None, ge=0)
     knee_kbps_per_point: float | None = Field(default=None, gt=0)
     max_encode_s_per_s: float | None = Field(default=None, gt=0)
+    max_ladder_s_per_s: float | None = Field(default=None, gt=0)
     interpolate: bool = True
 
 

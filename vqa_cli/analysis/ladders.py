@@ -9,8 +9,8 @@ import numpy as np
 
 from vqa_cli.analysis.audience import Audience
 from vqa_cli.analysis.curves import Point
-from vqa_cli.analysis.limits import Limits, Scale, Sieve, sieves, under_ceiling
-from vqa_cli.analysis.optimum import Rules, Worth, best_ladder, expected, worth_of
+from vqa_cli.analysis.limits import Limits, Scale, Sieve, at_most, sieves, under_ceiling
+from vqa_cli.analysis.optimum import Rules, Worth, affordable_ladder, expected, worth_of
 
 # Below this share of the scale a gain is not worth a word, nor a rung that nobody measured, nor rates far apart.
 _LITTLE = 0.0005
@@ -43,12 +43,14 @@ class Ladder:
         expected: mean quality that viewers get.
         bindings: limits that cost something, those without which there would be a ladder where there is none.
         max_ratio: how far rates may be apart in it.
+        widening: what viewers gain because that is more than usual.
     """
 
     rungs: tuple[Point, ...]
     expected: float
     bindings: tuple[Binding, ...]
     max_ratio: float
+    widening: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ class Choice:
         """The answer with what binds it."""
         rules, rungs = self._widened()
         value = self.value(rungs)
-        return Ladder(tuple(rungs), value, tuple(self._bindings(rules, rungs, value)), rules.max_ratio)
+        usual = self._usual()
+        gain = value - self.value(self._solve(usual)) if rules.max_ratio > usual.max_ratio else 0.0
+        return Ladder(tuple(rungs), value, tuple(self._bindings(rules, rungs, value)), rules.max_ratio, gain)
 
     def allowed(self, without: Sieve | None = None) -> list[Point]:
         """Candidates by rising rate that no limit on single rungs forbids, the ceiling apart."""
@@ -91,18 +95,19 @@ class Choice:
         worth = worth_of(judged, self.audience, rules, self.scale.floor)
         # Of two ladders that are as good the measured one is known to be.
         prices = price * self.scale.span * np.array([not p.measured for p in judged])
-        best = best_ladder(Worth(worth.first - prices, worth.added - prices[None, :]), rules.rungs)
+        priced = Worth(worth.first - prices, worth.added - prices[None, :])
+        best = affordable_ladder(priced, rules.rungs, np.array([p.cpu_s for p in judged]), rules.cpu_s)
         return [points[j] for j in best.chosen] if best else []
 
     def value(self, rungs: Sequence[Point]) -> float:
         """What viewers get of rungs by rising rate, where what is beyond the ceiling does not count."""
         ceiling = self.limits.ceiling
-        judged = rungs if ceiling is None else [replace(p, quality=min(p.quality, ceiling)) for p in rungs]
+        judged = rungs if ceiling is None else [at_most(p, ceiling) for p in rungs]
         return expected(judged, self.audience, self.scale.floor)
 
     def _widened(self, price: float = _LITTLE) -> tuple[Rules, list[Point]]:
         """The rules with the least steps of the rate with which few rungs can serve this title, and its best ladder."""
-        rules = self.limits.rules
+        rules = self._usual()
         rungs = self._solve(rules, price=price)
         if not self.limits.may_widen:
             return rules, rungs
@@ -112,17 +117,23 @@ class Choice:
             rungs = self._solve(rules, price=price)
         return rules, rungs
 
+    def _usual(self) -> Rules:
+        """The rules before any of them is loosened."""
+        asked = self.limits.asked.max_ladder_s_per_s
+        return self.limits.rules if asked is None else replace(self.limits.rules, cpu_s=asked * self.duration_s)
+
     def _bindings(self, rules: Rules, rungs: Sequence[Point], value: float) -> Iterator[Binding]:
         """Each limit without which viewers would get more."""
-        usual = self.limits.rules
         others = {
             f"max_rungs {rules.rungs}": replace(rules, rungs=rules.rungs + 1),
             f"min_step {rules.min_step:g}": replace(rules, min_step=0.0),
             f"min_ratio {rules.min_ratio:g}": replace(rules, min_ratio=1.0),
-            f"max_ratio {usual.max_ratio:g}": replace(rules, max_ratio=np.inf),
+            f"max_ratio {rules.max_ratio:.3g}": replace(rules, max_ratio=np.inf),
             "sizes that only grow": replace(rules, growing=False),
         }
         found = [(name, self._solve(other)) for name, other in others.items()] if rungs else []
+        if (asked := self.limits.asked.max_ladder_s_per_s) is not None:
+            found.append((f"max_ladder_s_per_s {asked:g}", self._solve(replace(rules, cpu_s=np.inf))))
         found += [(sieve.name, self._solve(rules, sieve)) for sieve in self._sieves()]
         for name, better in found:
             gain = self.value(better) - value

@@ -153,7 +153,12 @@ def _until_knee(points: Sequence[Point], knee: float) -> list[Point]:
 def under_ceiling(points: Sequence[Point], ceiling: float) -> list[Point]:
     """Up to the cheapest that reaches the ceiling; what it has beyond that counts for nothing."""
     first = next((p for p in sorted(points, key=lambda p: p.kbps) if p.quality >= ceiling), None)
-    return [replace(p, quality=min(p.quality, ceiling)) for p in _up_to(points, first)]
+    return [at_most(p, ceiling) for p in _up_to(points, first)]
+
+
+def at_most(point: Point, ceiling: float) -> Point:
+    """The point without the quality that it has beyond the ceiling."""
+    return point if point.quality <= ceiling else replace(point, quality=ceiling)
 
 
 def _up_to(points: Sequence[Point], last: Point | None) -> list[Point]:

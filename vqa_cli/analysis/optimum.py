@@ -22,6 +22,8 @@ from vqa_cli.analysis.curves import Point
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# Parts of a budget of CPU time in which encodes are counted, each rounded up.
+_PARTS = 500
 # Ladders whose worth differs by less are equal; the one of fewer rungs is preferred.
 _EQUAL = 1e-9
 
@@ -35,6 +37,7 @@ class Rules:
         min_step: least gain of quality.
         min_ratio, max_ratio: how far rates may be apart.
         growing: whether sizes only grow with the rate.
+        cpu_s: the most CPU time that all encodes together may take.
     """
 
     rungs: int
@@ -42,6 +45,7 @@ class Rules:
     min_ratio: float = 1.0
     max_ratio: float = float("inf")
     growing: bool = True
+    cpu_s: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,57 @@ def _ending(total: NDArray[np.float64], before: Sequence[NDArray[np.intp]]) -> B
     for came in reversed(before):
         chosen.append(int(came[chosen[-1]]))
     return Best(float(total.max()), tuple(reversed(chosen)))
+
+
+def affordable_ladder(worth: Worth, rungs: int, cpu_s: NDArray[np.float64], budget: float) -> Best | None:
+    """The ladder that is worth most of those whose encodes together take no more CPU time than ``budget``.
+
+    Where the best of all does not keep to it, each encode's time is rounded up to 1/500 of the budget: the answer keeps to
+    the budget, and a better one that only just fits may be missed.
+    """
+    best = best_ladder(worth, rungs)
+    if best is None or cpu_s[list(best.chosen)].sum() <= budget:
+        return best
+    parts = np.ceil(cpu_s / budget * _PARTS - _EQUAL).astype(int)
+    room = np.arange(_PARTS + 1)[None, :] >= parts[:, None]
+    total = np.where(room, worth.first[:, None], -np.inf)
+    before: list[NDArray[np.intp]] = []
+    best = _within(total, before, parts)
+    while best is not None and len(before) + 1 < rungs:
+        total = _longer(total, worth.added, parts, before)
+        found = _within(total, before, parts)
+        if found is None:
+            break
+        best = found if found.worth > best.worth + _EQUAL else best
+    return best
+
+
+def _longer(
+    total: NDArray[np.float64], added: NDArray[np.float64], parts: NDArray[np.int_], before: list[NDArray[np.intp]]
+) -> NDArray[np.float64]:
+    """One rung more: what the best ladders that end at ``j`` are worth, by the parts of the budget that they may take."""
+    longer = np.full_like(total, -np.inf)
+    came = np.zeros(total.shape, dtype=np.intp)
+    for j, taken in enumerate(parts):
+        if taken <= _PARTS:
+            through = total[:, : _PARTS + 1 - taken] + added[:, j, None]
+            came[j, taken:] = through.argmax(axis=0)
+            longer[j, taken:] = through.max(axis=0)
+    before.append(came)
+    return longer
+
+
+def _within(total: NDArray[np.float64], before: Sequence[NDArray[np.intp]], parts: NDArray[np.int_]) -> Best | None:
+    """The best affordable ladder of exactly ``len(before) + 1`` rungs."""
+    last = total[:, -1]
+    if not last.size or last.max() == -np.inf:
+        return None
+    chosen, left = [int(last.argmax())], _PARTS
+    for came in reversed(before):
+        j = chosen[-1]
+        chosen.append(int(came[j, left]))
+        left -= int(parts[j])
+    return Best(float(last.max()), tuple(reversed(chosen)))
 
 
 def worth_of(points: Sequence[Point], audience: Audience, rules: Rules, floor: float) -> Worth:

@@ -151,4 +151,5 @@ def _notes(every: Sequence[Point], allowed: Sequence[Point], ladder: Ladder, cho
         elif all(p.quality < ceiling for p in choice.points):
             yield f"no rung that was encoded reaches {ceiling:g}"
     if ladder.max_ratio > usual:
-        yield f"rates are up to {ladder.max_ratio:.1f} times apart: with {usual:g} so few rungs serve fewer viewers"
+        cost = f"with {usual:g} so few rungs would cost viewers {ladder.widening:.2f}"
+        yield f"max_ratio is {ladder.max_ratio:.3g} here: {cost}"

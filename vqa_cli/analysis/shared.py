@@ -19,9 +19,10 @@ from vqa_cli.analysis.between import between
 from vqa_cli.analysis.curves import Point, codec_name, points
 from vqa_cli.analysis.equalrate import QualityCurve
 from vqa_cli.analysis.ladders import Choice
-from vqa_cli.analysis.optimum import Worth, best_ladder, expected, permitted
+from vqa_cli.analysis.optimum import Worth, affordable_ladder, expected, permitted
 from vqa_cli.analysis.recommend import choose, chosen_metric
 from vqa_cli.document import Run
+from vqa_cli.errors import UsageError
 from vqa_cli.settings import Constraints
 
 By = Literal["crf", "bitrate"]
@@ -77,9 +78,12 @@ def shared_ladders(
     """One ladder per codec over all titles of the run that were encoded by it.
 
     Raises:
-        UsageError: the run did not measure the metric.
+        UsageError: the run did not measure the metric, or a limit that only a title's own ladder can keep to.
         InputError: two sources of one name.
     """
+    for name in ("max_delta_to_source", "knee_kbps_per_point"):
+        if getattr(constraints, name) is not None:
+            raise UsageError(f"a shared ladder takes no {name}: it is a limit on a title's own hull")
     wanted = chosen_metric(run, constraints, metric)
     found = []
     for codec in dict.fromkeys(codec_name(rung) for source in run.sources for rung in source.rungs):
@@ -97,9 +101,14 @@ def shared_ladders(
 def _shared(codec: str, metric: str, by: By, titles: Mapping[str, tuple[Choice, list[Point]]]) -> SharedLadder:
     choices = [choice for choice, _ in titles.values()]
     settings, columns = _by_crf(titles) if by == "crf" else _by_rate(titles)
+    kept = [k for k, column in enumerate(columns) if _within(column, choices)]
+    settings, columns = [settings[k] for k in kept], [columns[k] for k in kept]
     order = np.argsort([_mean_log(column) for column in columns], kind="stable")
     settings, columns = [settings[k] for k in order], [columns[k] for k in order]
-    best = best_ladder(_worth(settings, columns, choices), choices[0].limits.rules.rungs)
+    limits = choices[0].limits
+    budget = limits.asked.max_ladder_s_per_s or math.inf
+    times = np.array([_time(column, choices) for column in columns])
+    best = affordable_ladder(_worth(settings, columns, choices), limits.rules.rungs, times, budget)
     chosen = best.chosen if best else ()
     rungs = [_rung(settings[j], columns[j]) for j in chosen]
     losses = [
@@ -160,6 +169,20 @@ def _at_rate(curve: Sequence[Point], rate: float) -> Point | None:
         return None
     inner = QualityCurve([(p.kbps, p.quality) for p in curve]).at(min(rate, curve[-1].kbps))
     return None if inner is None else replace(curve[-1], kbps=rate, quality=inner, measured=False)
+
+
+def _within(column: _Column, choices: Sequence[Choice]) -> bool:
+    """Whether a rung is within the limits on single rungs for every title that has it."""
+    asked = choices[0].limits.asked
+    low, high, dear = asked.min_kbps or 0.0, asked.max_kbps or math.inf, asked.max_encode_s_per_s or math.inf
+    pairs = [(p, choice) for p, choice in zip(column, choices, strict=True) if p]
+    return all(low <= p.kbps <= high and p.cpu_s <= dear * choice.duration_s for p, choice in pairs)
+
+
+def _time(column: _Column, choices: Sequence[Choice]) -> float:
+    """CPU time of a rung for a second of video, mean over the titles that have it."""
+    known = [p.cpu_s / choice.duration_s for p, choice in zip(column, choices, strict=True) if p]
+    return math.fsum(known) / len(known)
 
 
 def _mean_log(column: _Column) -> float:

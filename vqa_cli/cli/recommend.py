@@ -53,6 +53,7 @@ _FROM_ZERO = click.FloatRange(min=0)
 )
 @click.option("--knee-kbps-per-point", type=_ABOVE_ZERO, help="End where one more point costs more than this.")
 @click.option("--max-encode-s-per-s", type=_ABOVE_ZERO, help="Dearest encode, in CPU seconds per second of video.")
+@click.option("--max-ladder-s-per-s", type=_ABOVE_ZERO, help="All its encodes together, in the same unit.")
 @click.option("--measured-only", is_flag=True, help="Only rungs that were measured, none between their CRFs.")
 @click.option(
     "--throughput", type=click.Path(path_type=Path), metavar="FILE.csv",
