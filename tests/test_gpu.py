@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ def film(pixels: FrameFormat, frames: int = 27) -> np.ndarray[Any, Any]:
 
 
 @pytest.fixture(scope="module")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     from torchvision.models import resnet50
 
     from vqa_cli.model.vsfa import VsfaHead
@@ -60,7 +59,7 @@ def test_lite_sees_on_a_gpu_what_it_sees_on_a_cpu(precision: str, close: float) 
 
 
 @pytest.mark.parametrize(("precision", "close"), [("fp32", 1e-5), ("fp16", 4e-3), ("bf16", 4e-2), ("auto", 4e-3)])
-def test_resnet_sees_on_a_gpu_what_it_sees_on_a_cpu(seeded: dict[str, Path], precision: str, close: float) -> None:
+def test_resnet_sees_on_a_gpu_what_it_sees_on_a_cpu(seeded: dict[str, Any], precision: str, close: float) -> None:
     expected = features(load_scorer("vsfa", device="cpu", precision="fp32", **seeded), RGB)
     assert apart(features(load_scorer("vsfa", device="cuda", precision=precision, **seeded), RGB), expected) < close
 
@@ -73,8 +72,9 @@ def test_scores_of_a_gpu_and_a_cpu_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 4, 9, 64])
-def test_scores_on_a_gpu_do_not_depend_on_the_batch(seeded: dict[str, Path], batch: int) -> None:
-    for model, pixels, weights in (("vsfa-lite", YUV, {}), ("vsfa", RGB, seeded)):
+def test_scores_on_a_gpu_do_not_depend_on_the_batch(seeded: dict[str, Any], batch: int) -> None:
+    models: list[tuple[str, FrameFormat, dict[str, Any]]] = [("vsfa-lite", YUV, {}), ("vsfa", RGB, seeded)]
+    for model, pixels, weights in models:
         whole = load_scorer(model, device="cuda", precision="fp32", **weights).score([film(pixels)], pixels)
         parts = load_scorer(model, device="cuda", precision="fp32", batch_size=batch, **weights)
         assert parts.score(iter(film(pixels)[:, None]), pixels).score == pytest.approx(whole.score, rel=1e-5)

@@ -139,13 +139,18 @@ MODEL_DIR_OPTION = click.option(
     "--model-dir", type=click.Path(path_type=Path), envvar="VQA_MODEL_DIR", 
     help="Where downloaded weights lie [your data folder].",
 )  # fmt: skip
+# Of the commands that list what is here.
+LISTING_FORMAT_OPTION = click.option(
+    "--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True,
+    help="For people, or for programs.",
+)  # fmt: skip
 _MODEL_OPTIONS = (
     click.option("--model", shell_complete=suggest.models, help="vsfa-lite, vsfa, mdtvsfa, a .safetensors file, or none."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
     click.option(
         "--precision", type=click.Choice(["auto", "fp32", "mixed", "bf16", "fp16"]), default="auto", show_default=True,
-        
-        help="Arithmetic of the backbone. auto: where the hardware has them, bf16 for vsfa-lite, and for vsfa and mdtvsfa fp16 on a GPU, mixed on a CPU (ResNet-50's first 2 of 16 blocks in fp32, the rest in bf16); else fp32.",
+        help="Arithmetic of the backbone. With auto vsfa-lite has bf16. The others have fp16 on a GPU, and on a CPU mixed, "
+        "which keeps ResNet-50's first 2 of 16 blocks in fp32 and the rest in bf16. Hardware without these has fp32.",
     ),
     click.option("--batch-size", type=BatchSize(), default="auto", show_default=True, help="Frames per forward pass."),
     MODEL_DIR_OPTION,
