@@ -103,7 +103,7 @@ const setUpFrames = (title, root) => {
     box.replaceChildren("worst frame");
     for (const [who, trace] of Object.entries(traces())) {
       if (!trace || who === "source") continue;
-      const at = trace.y.indexOf(Math.min(...trace.y));
+      const at = trace.y.indexOf((title.metrics[pickMetric.value].lower ? Math.max : Math.min)(...trace.y));
       const frame = trace.x ? trace.x[at] : at;
       const button = make("button", { type: "button", className: "quiet" }, make("i", { className: `swatch-${who}` }),
         `${format(title.metrics[pickMetric.value], trace.y[at])} at ${(frame / title.fps).toFixed(2)} s`);

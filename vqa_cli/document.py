@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from vqa_cli.errors import StorageError
 from vqa_cli.frametable import FRAMES_FILE
 from vqa_cli.identity import ModelIdentity
+from vqa_cli.metrics import lower_is_better
 from vqa_cli.notebook import InNotebooks
 from vqa_cli.pooled import DocumentPart, MeasuredPart, ModelScore, Pooled, Series
 from vqa_cli.provenance import Environment
@@ -113,7 +114,12 @@ class RungResult(DocumentPart):
         return _repr(self, self.id, self.status, *rate, *(f"{name} {value:.4g}" for name, value in values.items()))
 
     def quality(self, metric: str, pooling: str = "mean") -> float | None:
-        """One number for ``metric`` (``"model"`` is the model's own pooled score), ``None`` where it was not measured."""
+        """One number for ``metric`` (``"model"`` is the model's own pooled score), ``None`` where it was not measured.
+
+        Of a metric of which a low value is good there is the mean alone: the low tail of its frames is not the bad one.
+        """
+        if pooling != "mean" and lower_is_better(metric):
+            return None
         if metric == "model":
             if self.score is None:
                 return None

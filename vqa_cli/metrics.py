@@ -1,7 +1,7 @@
 """The full-reference metrics, one row each: how ffmpeg measures it, how its log is read, what its number means.
 
 A row is all that a new metric needs. Sources: Z. Li et al., "Toward a practical perceptual video quality metric" (Netflix,
-2016); Z. Wang et al., "Image quality assessment", IEEE TIP 2004 (SSIM); C. Helmrich et al., "XPSNR", ICASSP 2020.
+2016); P. Tandon et al., "CAMBI: Contrast-aware Multiscale Banding Index", PCS 2021; Z. Wang et al., "Image quality assessment", IEEE TIP 2004 (SSIM); C. Helmrich et al., "XPSNR", ICASSP 2020.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ class Metric:
         uhd_model: the one for displays of 2160p and more, where it is another.
         hfr: whether there are models of their own for 50 and 60 frames a second.
         feature: libvmaf's feature, where that is the filter and there is no model.
+        lower: whether a low value is good. Such a metric is no measure of how near an encode is to its source: it need not
+            fall as the rate rises, so it decides no ladder and has no BD-rate.
         least: short side of the smallest picture that it can measure; those that have one are not in ``all``.
+        most: width and height together of the largest picture that it can measure.
         weights: of the planes, where the value is made from several that the pattern finds.
         pattern: finds one frame's value in the filter's log; libvmaf's log is JSON under ``name`` instead.
         span: what a large difference is, in its own unit: the axis of the frame charts and the scale of inversions.
@@ -69,7 +72,9 @@ class Metric:
     uhd_model: str | None = None
     hfr: bool = False
     feature: str | None = None
+    lower: bool = False
     least: int = 0
+    most: float = math.inf
     weights: tuple[float, ...] = (1.0,)
     pattern: str | None = None
     peak: tuple[float, float] | None = None
@@ -155,6 +160,10 @@ _611 = (6.0, 1.0, 1.0)
 _VMAF_SEEN = Seen(noticeable=6.0, poor=40.0, excellent=95.0)
 
 
+# libvmaf's window for CAMBI grows with the picture, and its table ends just above 3840x2160.
+_CAMBI_SIDES = 6000
+
+
 def _planes(*names: str) -> str:
     """Finds the values of a frame's planes, which follow one another in a line."""
     return ".*?".join(rf"{name}:{_NUMBER}" for name in names)
@@ -181,6 +190,10 @@ TABLE = (
     Metric(
         "ms_ssim", "MS-SSIM", "Structural similarity of luma over five scales.", "0–1", 4,
         "libvmaf", 0.005, span=1.0, feature="float_ms_ssim", least=176,
+    ),
+    Metric(
+        "cambi", "CAMBI", "Banding that the picture shows: 0 is none, from about 5 on it annoys. Lower is better.", "0–24",
+        2, "libvmaf", 1.0, span=24.0, feature="cambi", lower=True, least=180, most=_CAMBI_SIDES,
     ),
     Metric(
         "psnr", "PSNR", "Peak signal-to-noise ratio of luma; equal frames count as the ceiling of the bit depth.", "dB", 2,
@@ -245,6 +258,11 @@ def known_metric(name: str) -> str:
     raise ValueError(
         f"unknown metric: {name}; {f'did you mean {near[0]}?' if near else 'one of ' + ', '.join(METRICS)}"
     )
+
+
+def lower_is_better(name: str) -> bool:
+    """Whether a low value is good; ``name`` may be the model's."""
+    return name in METRICS and METRICS[name].lower
 
 
 def models_for(names: Iterable[str], display: int, fps: float) -> dict[str, str]:

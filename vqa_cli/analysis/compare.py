@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from vqa_cli.analysis.bdrate import BdResult, Method, RatePoints, bd
-from vqa_cli.analysis.curves import Curve, Point, counterpart, curves, refuse_doubled_names
+from vqa_cli.analysis.curves import Curve, Point, counterpart, curves, refuse_doubled_names, refuse_undecided
 from vqa_cli.analysis.hull import HULL, codec_hulls
 from vqa_cli.analysis.spread import mean_interval
 from vqa_cli.document import Run
@@ -63,6 +63,7 @@ def run_curves(run: Run, metric: str, label: str = "") -> list[NamedCurve]:
         InputError: two sources of one name.
     """
     refuse_doubled_names(run)
+    refuse_undecided(metric)
     if metric != "model" and metric not in run.metrics:
         raise UsageError(f"the run did not measure {metric}; it has {', '.join(run.metrics)}")
     found = []

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from vqa_cli.document import Run, RungResult, Series, SourceResult
-from vqa_cli.errors import InputError
-from vqa_cli.metrics import METRICS
+from vqa_cli.errors import InputError, UsageError
+from vqa_cli.metrics import METRICS, lower_is_better
 
 # A fall smaller than this many standard errors of the rungs' own one-second means is noise.
 _NOISE_ERRORS = 1.0
@@ -103,10 +103,29 @@ def refuse_doubled_names(run: Run) -> None:
 
 
 def default_metric(run: Run) -> str:
-    """VMAF where it was measured, else the first other metric that has a reference, else the model."""
+    """VMAF where it was measured, else the model, else the first metric that decides ladders.
+
+    Raises:
+        UsageError: there is none.
+    """
     if "vmaf" in run.metrics:
         return "vmaf"
-    return "model" if run.model is not None else run.metrics[0]
+    if run.model is not None:
+        return "model"
+    deciding = [metric for metric in run.metrics if not lower_is_better(metric)]
+    if not deciding:
+        refuse_undecided(run.metrics[0])
+    return deciding[0]
+
+
+def refuse_undecided(metric: str) -> None:
+    """Raise where a metric orders no encodes by rate.
+
+    Raises:
+        UsageError: a low value is good.
+    """
+    if lower_is_better(metric):
+        raise UsageError(f"{metric} decides no ladder and has no BD-rate: low is good, and more bitrate may raise it")
 
 
 def all_metrics(run: Run) -> tuple[str, ...]:
@@ -156,7 +175,9 @@ def inversions(run: Run, metric: str) -> list[Inversion]:
     Noise is the standard error of the difference of the two rungs' one-second means, paired second by second; for clips
     of under three seconds it is unknown and only the least share of the scale counts.
     """
-    found = []
+    found: list[Inversion] = []
+    if lower_is_better(metric):
+        return found
     span = _span(run, metric)
     for source in run.sources:
         rungs = {rung.id: rung for rung in source.rungs}

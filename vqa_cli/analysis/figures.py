@@ -26,6 +26,7 @@ from vqa_cli.analysis.spread import (
     windows_of,
 )
 from vqa_cli.document import EncodeResult, SourceResult
+from vqa_cli.metrics import lower_is_better
 
 BD_RATE = "BD-rate"  # the key of a line's BD-rate among its figures; the others are rungs
 SAME_RATE = 0.01
@@ -194,12 +195,17 @@ def _draws(pair: Pair, line: Line, metric: str, pooling: str) -> tuple[int, list
     whole = [{name: d for name, d in side.items() if d is not None} for side in drawn]
     if any(len(a) != len(b) for a, b in zip(whole, drawn, strict=True)):
         return 0, []
-    base, test = ([_draw_of(side, number) for number in range(len(pick))] for side in whole)
+    base, test = ([_draw_of(side, number, _sign(metric)) for number in range(len(pick))] for side in whole)
     return windows, list(zip(base, test, strict=True))
 
 
-def _draw_of(side: Mapping[str, Drawn], number: int) -> Points:
-    return {rung: (float(d.kbps[number]), float(d.quality[number])) for rung, d in side.items()}
+def _draw_of(side: Mapping[str, Drawn], number: int, sign: float) -> Points:
+    return {rung: (float(d.kbps[number]), sign * float(d.quality[number])) for rung, d in side.items()}
+
+
+def _sign(metric: str) -> float:
+    """Figures are losses: what falls as quality does."""
+    return -1.0 if lower_is_better(metric) else 1.0
 
 
 def rate_increase(pair: Pair, rung: str) -> Estimate:
@@ -243,7 +249,7 @@ def _both(take: tuple[SourceResult, SourceResult], metric: str, pooling: str) ->
 
 
 def _points(source: SourceResult, metric: str, pooling: str) -> dict[str, RateQuality]:
-    return {point.rung: (point.kbps, point.quality) for _, point in points(source, metric, pooling)}
+    return {point.rung: (point.kbps, _sign(metric) * point.quality) for _, point in points(source, metric, pooling)}
 
 
 def _curve(found: Points, rungs: Sequence[str]) -> RatePoints:

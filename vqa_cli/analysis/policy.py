@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vqa_cli.errors import UsageError
 from vqa_cli.files import read_toml
-from vqa_cli.metrics import METRICS
+from vqa_cli.metrics import METRICS, lower_is_better
 
 
 class _Strict(BaseModel):
@@ -44,6 +44,14 @@ class Limits(_Strict):
     max_bitrate_increase: float | None = None
     max_overshoot: float | None = None
     max_encode_time: float | None = None
+
+    @model_validator(mode="after")
+    def _of_low_metrics_the_mean(self) -> Self:
+        for name, limits in self.metrics.items():
+            others = limits.model_dump(exclude={"max_drop_mean"}, exclude_none=True)
+            if lower_is_better(name) and others:
+                raise ValueError(f"of {name}, of which low is good, only max_drop_mean can be checked")
+        return self
 
 
 class Allowance(_Strict):
@@ -97,9 +105,10 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def default_policy(metric: str) -> Policy:
-    """Without a file: at most 1 % BD-rate, and at most 1 % of the metric's range lost at any rung."""
+    """Without a file: at most 1 % BD-rate, where there is one, and at most 1 % of the metric's range lost at any rung."""
     drop = METRICS[metric].default_drop if metric in METRICS else 1.0
-    return Policy(metrics={metric: MetricPolicy(max_bd_rate=1.0, max_drop_mean=drop)})
+    bd_rate = None if lower_is_better(metric) else 1.0
+    return Policy(metrics={metric: MetricPolicy(max_bd_rate=bd_rate, max_drop_mean=drop)})
 
 
 def read_policy(path: Path) -> Policy:
@@ -114,7 +123,8 @@ def read_policy(path: Path) -> Policy:
     except ValidationError as err:
         first = err.errors()[0]
         where = ".".join(map(str, first["loc"]))
+        said = first["msg"].removeprefix("Value error, ")
         known = [*Policy.model_fields, *MetricPolicy.model_fields, *Allowance.model_fields]
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1) if first["loc"] else []
         hint = f"did you mean {near[0]}?" if first["type"] == "extra_forbidden" and near else None
-        raise UsageError(f"policy {path}: {where}: {first['msg']}", hint=hint) from err
+        raise UsageError(": ".join(filter(None, (f"policy {path}", where, said))), hint=hint) from err

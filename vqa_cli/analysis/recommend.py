@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from vqa_cli.analysis.audience import Audience
 from vqa_cli.analysis.between import between
-from vqa_cli.analysis.curves import Point, codec_name, default_metric, mixed_modes, points, refuse_doubled_names
+from vqa_cli.analysis.curves import (
+    Point,
+    codec_name,
+    default_metric,
+    mixed_modes,
+    points,
+    refuse_doubled_names,
+    refuse_undecided,
+)
 from vqa_cli.analysis.hull import Crossover, convex_hull, crossovers
 from vqa_cli.analysis.ladders import Binding, Choice, Ladder
 from vqa_cli.analysis.limits import default_audience, limits_of, scale_of
@@ -94,6 +102,7 @@ def chosen_metric(run: Run, constraints: Constraints, metric: str | None) -> str
     """
     refuse_doubled_names(run)
     wanted = metric or constraints.metric or default_metric(run)
+    refuse_undecided(wanted)
     if wanted != "model" and wanted not in run.metrics:
         raise UsageError(f"the run did not measure {wanted}; it has {', '.join(run.metrics) or 'the model alone'}")
     return wanted

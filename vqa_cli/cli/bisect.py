@@ -97,6 +97,7 @@ def _content(path: Path) -> str:
 
 def _settings(options: dict[str, Any]) -> LadderSettings:
     """Read as `vqa ladder` reads its flags; what is measured is what the answer goes by."""
+    from vqa_cli.analysis.curves import refuse_undecided
     from vqa_cli.cli.ladder import command as ladder
     from vqa_cli.cli.ladder import read_settings
     from vqa_cli.metrics import known_metric
@@ -105,6 +106,7 @@ def _settings(options: dict[str, Any]) -> LadderSettings:
         metric, flags = known_metric(options["metric"]), shlex.split(options["flags"])
     except ValueError as err:
         raise UsageError(str(err)) from err
+    refuse_undecided(metric)
     ctx = ladder.make_context("vqa ladder", ["--preset", options["preset"], *flags, "--model", "none", "SOURCE"])
     settings = read_settings(ctx, ctx.params)
     return settings.model_copy(update={"metrics": (metric,), "model": "none"})

@@ -29,7 +29,7 @@ from vqa_cli.cli.place import place_of, place_options
 from vqa_cli.cli.progress import Progress
 from vqa_cli.cli.verdicts import FORMATS, as_table, counts
 from vqa_cli.errors import ExitCode, UsageError
-from vqa_cli.metrics import METRICS
+from vqa_cli.metrics import METRICS, lower_is_better
 from vqa_cli.stills import STILLS_FOLDER
 
 if TYPE_CHECKING:
@@ -239,7 +239,9 @@ def _measured(
         if metric != "model" and metric not in METRICS:
             raise UsageError(f"unknown metric: {metric}", hint=f"model, {', '.join(METRICS)}")
     model = side.settings.model if "model" in wanted else "none"
-    update = {"metrics": tuple(metric for metric in METRICS if metric in wanted), "model": model}
+    # The page of the comparison goes by a metric that orders encodes; libvmaf has measured this one anyway.
+    shown = () if "model" in wanted or not all(map(lower_is_better, wanted)) else ("vmaf",)
+    update = {"metrics": tuple(metric for metric in METRICS if metric in (*wanted, *shown)), "model": model}
     settings = side.settings.model_copy(update=update)
     refuse_all_missing(sources)
     job = LadderJob(

@@ -33,7 +33,7 @@ from vqa_cli.cli.place import place_of, place_options
 from vqa_cli.cli.progress import Progress
 from vqa_cli.cli.rungs import print_run
 from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
-from vqa_cli.metrics import METRICS
+from vqa_cli.metrics import METRICS, lower_is_better
 from vqa_cli.values import Fetched
 
 if TYPE_CHECKING:
@@ -184,6 +184,8 @@ def read_settings(ctx: click.Context, options: dict[str, Any]) -> LadderSettings
     values |= {key: options[key] for key in _SCALARS if options[key] is not None}
     if options["model"] == "none" and values.get("metrics") == ():
         raise UsageError("--model none with --metric none leaves nothing to measure")
+    if options["model"] == "none" and all(map(lower_is_better, values.get("metrics", ("vmaf",)))):
+        raise UsageError(f"{', '.join(values['metrics'])} alone decides no ladder: name another metric beside it")
     return build_settings(values, f"preset {options['preset']}")
 
 

@@ -26,7 +26,7 @@ from vqa_cli.cli.options import (
 )
 from vqa_cli.cli.place import place_of, place_options
 from vqa_cli.errors import ExitCode, UsageError
-from vqa_cli.metrics import METRICS
+from vqa_cli.metrics import METRICS, lower_is_better
 from vqa_cli.values import origin_of
 
 if TYPE_CHECKING:
@@ -148,6 +148,8 @@ def _check(options: dict[str, Any]) -> None:
             f"samples say nothing of the {options['statistic']} of the whole source",
             hint="--statistic mean or harmonic_mean, or leave --samples out",
         )
+    if lower_is_better(metric) and options["statistic"] != "mean":
+        raise UsageError(f"of {metric}, of which low is good, there is the mean alone, not {options['statistic']}")
     if options["confirm"] and not options["samples"]:
         raise UsageError("--confirm is for --samples: without them the whole source is measured anyway")
     other = ("min_kbps", "max_kbps") if over == "crf" else ("min_crf", "max_crf")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from vqa_cli.analysis.comparable import MODEL_FIELDS, preparation
-from vqa_cli.analysis.curves import codec_name, curves, default_metric
+from vqa_cli.analysis.curves import codec_name, curves, default_metric, refuse_undecided
 from vqa_cli.analysis.figures import Estimate, Pair, bd_estimate, lines, repeats
 from vqa_cli.analysis.spread import repeat_margin
 from vqa_cli.document import Run, RungResult, SourceResult
@@ -112,6 +112,8 @@ def make_series(entries: Sequence[Entry], metric: str | None = None, anchor: str
         metric: what BD-rates go by; each run's default where it is ``None``.
         anchor: commit that BD-rates are against, where it is in a series; else the first run of each.
     """
+    if metric is not None:
+        refuse_undecided(metric)
     known: dict[Place, list[tuple[int, SourceResult]]] = {}
     for number, entry in enumerate(entries):
         for source in entry.run.sources:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from vqa_cli.document import RateMode, RatePoint
-from vqa_cli.errors import UsageError
+from vqa_cli.errors import InputError, UsageError
 from vqa_cli.media.command import EncodeOrder
 from vqa_cli.media.encoders import Encoder, find_encoder
 from vqa_cli.media.extra import parse_extra
 from vqa_cli.media.grain import SYNTHESISED, synthesises_grain
+from vqa_cli.metrics import METRICS
 from vqa_cli.settings import CodecSettings, FixedRung, LadderSettings
 from vqa_cli.values import MediaInfo, Size
 
@@ -42,9 +43,11 @@ def plan_ladder(info: MediaInfo, settings: LadderSettings) -> LadderPlan:
     """Expand settings into rungs for this source.
 
     Raises:
+        InputError: pictures of this source are too large for a metric.
         UsageError: an unknown encoder or a rate point that it cannot do.
     """
     display = info.size.with_short_side(settings.display)
+    _refuse_large(display, settings)
     warnings = list(_source_warnings(info, display))
     rungs: dict[str, PlannedRung] = {}
     clamped: set[int] = set()
@@ -165,6 +168,15 @@ def _rate_id(rate: RatePoint) -> str:
         return f"{rate.bitrate_kbps:g}k"
     cap = f"-max{rate.maxrate_kbps:g}k" if rate.mode == "capped-crf" else ""
     return f"crf{rate.crf:g}{cap}"
+
+
+def _refuse_large(display: Size, settings: LadderSettings) -> None:
+    for name in settings.metrics:
+        if display.width + display.height > METRICS[name].most:
+            raise InputError(
+                f"{name} cannot measure pictures as large as {display}",
+                hint="--display sets a smaller size; or leave the metric out",
+            )
 
 
 def _source_warnings(info: MediaInfo, display: Size) -> Iterator[str]:

@@ -88,7 +88,8 @@ def goal_of(metric: str, target: float, bit_depth: int, model: ScoreScale | None
         row = METRICS[metric]
         ceiling = row.ceiling(bit_depth)
         low, high = 0.0, row.span if ceiling is None else ceiling
-        goal = Goal(target, row.span, best=row.span if ceiling is None else None)
+        best = 0.0 if row.lower else row.span if ceiling is None else None
+        goal = Goal(target, row.span, best=best, higher_is_better=not row.lower)
     if not low <= target <= high:
         raise UsageError(f"--target {target:g}: {metric} goes from {low:g} to {high:g}")
     return goal

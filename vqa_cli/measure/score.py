@@ -143,6 +143,11 @@ class FileScorer:
                     f"{name} needs pictures of {least}p or more: {source.info.path} is judged at {size}",
                     hint="--score-at sets a larger size; or leave the metric out",
                 )
+            if size.width + size.height > METRICS[name].most:
+                raise InputError(
+                    f"{name} cannot measure pictures as large as {size}: {source.info.path}",
+                    hint="--score-at sets a smaller size; or leave the metric out",
+                )
         return MeasureOrder(size, request.metrics if reference else (), every=every, first=first, end=end), size
 
     def _viewing(self, source: Source, reference: Source | None, order: MeasureOrder) -> Viewing:

@@ -11,6 +11,7 @@ from vqa_cli.analysis.compare import rate_points
 from vqa_cli.analysis.curves import Point, codec_name, curves, points
 from vqa_cli.analysis.hull import HULL, codec_hulls
 from vqa_cli.document import SourceResult
+from vqa_cli.metrics import lower_is_better
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def bd_tables(entries: Sequence[tuple[str, SourceResult]], metrics: Sequence[str
         entries: (prefix of the curve names, source) of each run.
     """
     found = []
-    for metric in metrics:
+    for metric in (m for m in metrics if not lower_is_better(m)):
         for basis in _bases(entries, metric):
             lines = {
                 CurveName(prefix, codec): line

@@ -18,6 +18,7 @@ from vqa_cli.analysis.hull import codec_hulls
 from vqa_cli.analysis.limits import best_of, scale_of
 from vqa_cli.analysis.recommend import Recommendation, recommend
 from vqa_cli.document import Run, RungResult, SourceResult
+from vqa_cli.metrics import lower_is_better
 from vqa_cli.report.bdtables import BdCell, BdTable, CurveName, bd_tables
 from vqa_cli.report.labels import POOLING_LABELS, MetricLabel, join_words, plural, show_rate, show_ratio
 from vqa_cli.student import spearman
@@ -156,6 +157,8 @@ def _advice(entry: Entry, metric: str | None) -> list[Recommendation]:
 
 
 def _hulls(entries: Sequence[Entry], metric: str, pooling: str) -> list[HullLine]:
+    if lower_is_better(metric):
+        return []
     return [
         HullLine(entry.run_key, codec, tuple(line))
         for entry in entries

@@ -22,6 +22,7 @@ class MetricLabel:
     unit: str
     decimals: int
     about: str
+    lower: bool = False
 
     def show(self, value: float | None) -> str:
         """The value at this metric's usual precision, a dash where there is none."""
@@ -41,7 +42,7 @@ def metric_label(key: str, model: ModelIdentity | None) -> MetricLabel:
     if key not in METRICS:
         return MetricLabel(key, key, "", 2, "")
     metric = METRICS[key]
-    return MetricLabel(key, metric.label, metric.unit, metric.decimals, metric.about)
+    return MetricLabel(key, metric.label, metric.unit, metric.decimals, metric.about, metric.lower)
 
 
 POOLING_LABELS = {

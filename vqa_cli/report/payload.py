@@ -133,7 +133,8 @@ def chart_data(title: TitleView) -> dict[str, Any]:
         "name": title.name,
         "range": title_range(title),
         "metrics": {
-            label.key: {"name": label.name, "unit": label.unit, "decimals": label.decimals} for label in title.metrics
+            label.key: {"name": label.name, "unit": label.unit, "decimals": label.decimals, "lower": label.lower}
+            for label in title.metrics
         },
         "series": [{"run": s.run_key, "codec": s.codec, "text": s.text} for s in title.series],
         "sizes": title.sizes,

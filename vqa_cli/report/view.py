@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from vqa_cli.analysis.curves import all_metrics, codec_name, points
+from vqa_cli.analysis.curves import all_metrics, codec_name, points, refuse_undecided
 from vqa_cli.analysis.limits import best_of, scale_of
 from vqa_cli.document import EncodeResult, ModelScore, Pooled, Run, RungResult
 from vqa_cli.errors import UsageError
@@ -168,6 +168,8 @@ def _check(runs: Sequence[Run], metric: str | None) -> None:
     known = dict.fromkeys(name for run in runs for name in all_metrics(run))
     if metric is not None and metric not in known:
         raise UsageError(f"no run measured {metric}", hint=f"measured: {', '.join(known) or 'nothing'}")
+    if metric is not None:
+        refuse_undecided(metric)
 
 
 def _has(entries: tuple[Entry, ...], metric: str | None) -> bool:
