@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from forks import PROGRAM, Forks
 from hypothesis import HealthCheck, settings
 
 # Tests run side by side: a thread each, and none that spins while it waits. With as many as there are cores, two workers
@@ -71,11 +72,22 @@ def breaks_on_bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def vqa(tmp_path_factory: pytest.TempPathFactory) -> Vqa:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Vqa:
     """The installed program, away from any checkout, with a cache that all workers share: what one has encoded is there."""
+    return _vqa(tmp_path_factory, None)
+
+
+@pytest.fixture(scope="session")
+def vqa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vqa]:
+    """As ``started``, but forked from a process that has the program's imports, wherever that can make no difference."""
+    forks = Forks()
+    yield _vqa(tmp_path_factory, forks)
+    forks.end()
+
+
+def _vqa(tmp_path_factory: pytest.TempPathFactory, forks: Forks | None) -> Vqa:
     home, base_temp = tmp_path_factory.mktemp("home"), tmp_path_factory.getbasetemp()
     shared = base_temp.parent if "PYTEST_XDIST_WORKER" in os.environ else base_temp
-    program = Path(sys.executable).with_name("vqa")
     told = ("COLUMNS", "NO_COLOR", "FORCE_COLOR")  # xdist sets the first
     base = {k: v for k, v in os.environ.items() if not k.startswith("VQA_") and k not in told}
     base |= {
@@ -89,10 +101,14 @@ def vqa(tmp_path_factory: pytest.TempPathFactory) -> Vqa:
     def run(
         *args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, stdin: bytes | None = None
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [str(program), *map(str, args)], cwd=cwd or home, env=base | (env or {}), capture_output=True,
-            input=stdin, timeout=PATIENCE_S, check=False,
-        )  # fmt: skip
+        argv, full = [*map(str, args)], base | (env or {})
+        if forks and stdin is None and forks.can(full):
+            done = forks.run(argv, cwd or home, full, PATIENCE_S)
+        else:
+            done = subprocess.run(
+                [str(PROGRAM), *argv], cwd=cwd or home, env=full, capture_output=True, input=stdin, timeout=PATIENCE_S,
+                check=False,
+            )  # fmt: skip
         return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run

@@ -372,23 +372,23 @@ def test_gate_command_in_every_format(vqa: Vqa, runs: tuple[Path, Path], tmp_pat
     assert vqa("gate", *runs, "--format", "markdown").stdout.startswith("### vqa gate: FAIL")
 
 
-def test_bdrate_and_recommend_commands(vqa: Vqa, runs: tuple[Path, Path], tmp_path: Path) -> None:
-    found = json.loads(vqa("bdrate", runs[0], "--format", "json").stdout)
+def test_bdrate_and_recommend_commands(started: Vqa, runs: tuple[Path, Path], tmp_path: Path) -> None:
+    found = json.loads(started("bdrate", runs[0], "--format", "json").stdout)
     values = {c["test"]: c["result"]["bd_rate"] for c in found["comparisons"]}
     sizes = [f"libx265 medium {height}p" for height in (360, 540, 720)]
     assert list(values) == [*sizes, "libx265 medium all sizes (hull)"]
     assert [values[size] for size in sizes] == [pytest.approx(-50, abs=0.1)] * 3
-    assert vqa("bdrate", *runs).returncode == 0
+    assert started("bdrate", *runs).returncode == 0
     table = tmp_path / "t.csv"
     table.write_text(
         "source,codec,bitrate,quality\n"
         + "".join(f"s,{c},{r * f},{q}\n" for c, f in (("a", 1), ("b", 2)) for r, q in zip(RATES, QUALITY, strict=True))
     )
-    assert "+100.00%" in vqa("bdrate", table).stdout
+    assert "+100.00%" in started("bdrate", table).stdout
     table.write_text("source,codec\n")
-    assert vqa("bdrate", table).returncode == 3
-    assert vqa("recommend", runs[0], "--max-rungs", "2").stdout.count("libx264_") >= 2
-    assert vqa("recommend", runs[0], "--format", "hls").stdout.startswith("#EXTM3U")
-    turned = json.loads(vqa("bdrate", runs[0], "--anchor", "libx265", "--format", "json").stdout)["comparisons"]
+    assert started("bdrate", table).returncode == 3
+    assert started("recommend", runs[0], "--max-rungs", "2").stdout.count("libx264_") >= 2
+    assert started("recommend", runs[0], "--format", "hls").stdout.startswith("#EXTM3U")
+    turned = json.loads(started("bdrate", runs[0], "--anchor", "libx265", "--format", "json").stdout)["comparisons"]
     assert {c["anchor"] for c in turned if c["test"] == "libx264 medium 360p"} == {"libx265 medium 360p"}
-    assert vqa("bdrate", runs[0], "--anchor", "vp9").returncode == 2
+    assert started("bdrate", runs[0], "--anchor", "vp9").returncode == 2

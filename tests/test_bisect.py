@@ -105,16 +105,18 @@ def bisect(
 
 
 @pytest.mark.ffmpeg
-def test_the_first_bad_build_is_found_and_a_second_call_builds_nothing(vqa: Vqa, encoder: Path, tmp_path: Path) -> None:
-    done = bisect(vqa, encoder, tmp_path / "b")
+def test_the_first_bad_build_is_found_and_a_second_call_builds_nothing(
+    started: Vqa, encoder: Path, tmp_path: Path
+) -> None:
+    done = bisect(started, encoder, tmp_path / "b")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "first bad: r5\n"
     assert "warning: r3 is left out: cannot be built: r3 does not compile" in done.stderr
     built = (encoder / "built").read_text()
-    again = bisect(vqa, encoder, tmp_path / "b")
+    again = bisect(started, encoder, tmp_path / "b")
     assert again.stdout == done.stdout
     assert (encoder / "built").read_text() == built
-    other = bisect(vqa, encoder, tmp_path / "b", "--by", "cpu-time")
+    other = bisect(started, encoder, tmp_path / "b", "--by", "cpu-time")
     assert other.returncode == 2
     assert other.stderr.endswith(
         f"error: holds another bisection: {tmp_path}/b\nhint: -o DIR names a folder for this one\n"

@@ -36,10 +36,10 @@ SMALL = (
 
 
 @pytest.fixture(scope="module")
-def ladder(vqa: Vqa, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ladder(started: Vqa, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished ladder of two codecs."""
     out = tmp_path_factory.mktemp("ladder")
-    done = vqa("ladder", clip, "--codec", "x264,x265", "--crf", "18,28,38", "--height", "120,180", "--display", "180",
+    done = started("ladder", clip, "--codec", "x264,x265", "--crf", "18,28,38", "--height", "120,180", "--display", "180",
                "--encoder-preset", "veryfast", "--metric", "all", "-o", out)  # fmt: skip
     assert done.returncode == 0, done.stderr
     return out
@@ -103,26 +103,26 @@ def test_tables_agree_with_the_document(ladder: Path) -> None:
     assert sum(mine) / 60 == pytest.approx(first["fidelity"]["vmaf"]["pooled"]["mean"], abs=1e-3)
 
 
-def test_the_report_is_one_file_without_a_network(ladder: Path, vqa: Vqa, tmp_path: Path) -> None:
+def test_the_report_is_one_file_without_a_network(ladder: Path, started: Vqa, tmp_path: Path) -> None:
     page = (ladder / "report.html").read_text()
     assert "<link" not in page and 'src="http' not in page
-    again = vqa("report", ladder / "run.json", "-o", tmp_path / "again.html")
+    again = started("report", ladder / "run.json", "-o", tmp_path / "again.html")
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "again.html").stat().st_size > 100_000
 
 
-def test_finished_rungs_are_not_measured_again(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
-    first = vqa("ladder", clip, *SMALL[:-1], "-o", tmp_path / "a")
-    second = vqa("ladder", clip, *SMALL[:-1], "-o", tmp_path / "b")
+def test_finished_rungs_are_not_measured_again(started: Vqa, clip: Path, tmp_path: Path) -> None:
+    first = started("ladder", clip, *SMALL[:-1], "-o", tmp_path / "a")
+    second = started("ladder", clip, *SMALL[:-1], "-o", tmp_path / "b")
     assert (first.returncode, second.returncode) == (0, 0), first.stderr
     assert second.stderr.count("from the cache") == 2
     one, two = (document(tmp_path / name)["sources"] for name in "ab")
     assert one == two
 
 
-def test_results_do_not_depend_on_the_number_of_workers(vqa: Vqa, clip: Path, tmp_path: Path) -> None:
+def test_results_do_not_depend_on_the_number_of_workers(started: Vqa, clip: Path, tmp_path: Path) -> None:
     for jobs in "13":
-        done = vqa("ladder", clip, *SMALL, "--no-cache", "--jobs", jobs, "-o", tmp_path / jobs)
+        done = started("ladder", clip, *SMALL, "--no-cache", "--jobs", jobs, "-o", tmp_path / jobs)
         assert done.returncode == 0, done.stderr
     one, three = (document(tmp_path / jobs)["sources"][0]["rungs"] for jobs in "13")
     for a, b in zip(one, three, strict=True):
@@ -246,11 +246,11 @@ def test_a_clip_on_which_every_rung_is_alike_warns_of_nothing_but_itself(vqa: Vq
     ]
 
 
-def test_score_prints_one_number(vqa: Vqa, clip: Path) -> None:
-    done = vqa("score", clip)
+def test_score_prints_one_number(started: Vqa, clip: Path) -> None:
+    done = started("score", clip)
     assert done.returncode == 0, done.stderr
     assert 0 <= float(done.stdout.strip()) <= 110
-    piped = vqa("score", "-", stdin=clip.read_bytes())
+    piped = started("score", "-", stdin=clip.read_bytes())
     assert piped.stdout == done.stdout
 
 
@@ -375,13 +375,13 @@ def test_being_stopped_ends_children_and_keeps_finished_rungs(media: Path, tmp_p
     assert left == ""
 
 
-def test_doctor_and_lists(vqa: Vqa) -> None:
-    facts = json.loads(vqa("doctor", "--format", "json").stdout)
+def test_doctor_and_lists(started: Vqa) -> None:
+    facts = json.loads(started("doctor", "--format", "json").stdout)
     assert facts["models"]["vsfa-lite"] == "bundled"
     assert "libx264" in facts["ffmpeg"]["encoders"]
-    assert "mobile" in vqa("presets", "list").stdout
-    assert vqa("presets", "validate", "mobile", "web").returncode == 0
-    assert "mdtvsfa" in vqa("models", "list").stdout
+    assert "mobile" in started("presets", "list").stdout
+    assert started("presets", "validate", "mobile", "web").returncode == 0
+    assert "mdtvsfa" in started("models", "list").stdout
 
 
 def test_models_state_what_they_are(vqa: Vqa) -> None:

@@ -68,14 +68,14 @@ def test_the_action_fails_when_the_gate_does(folders: Path) -> None:
     assert gate_step(folders, "my policy.toml").returncode == 0
 
 
-def test_a_baseline_is_a_run_without_local_places(vqa: Vqa, folders: Path) -> None:
+def test_a_baseline_is_a_run_without_local_places(started: Vqa, folders: Path) -> None:
     kept = folders / "kept" / "baseline.json"
-    done = vqa("baseline", "save", folders / "vqa-candidate", kept)
+    done = started("baseline", "save", folders / "vqa-candidate", kept)
     assert (done.returncode, done.stdout) == (0, "")
     assert "/videos/" not in kept.read_text()
     assert read_run(kept).sources[0].rungs[0].encode_argv == (("f", "-i", "file:clip.mp4", "out.mp4"),)
-    assert vqa("gate", kept, folders / "vqa-candidate").returncode == 0
-    shown = vqa("baseline", "show", kept).stdout
+    assert started("gate", kept, folders / "vqa-candidate").returncode == 0
+    shown = started("baseline", "show", kept).stdout
     assert "clip.mp4" in shown and "150 to 2500" in shown and "1280x720" in shown
 
 

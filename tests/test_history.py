@@ -333,22 +333,24 @@ def test_the_command_says_fail_for_a_new_regression_alone(vqa: Vqa, tmp_path: Pa
     assert "warning: left out: x.json.gz: cannot be read: " in done.stderr
 
 
-def test_a_run_is_added_with_what_git_says_of_it(vqa: Vqa, tmp_path: Path) -> None:
+def test_a_run_is_added_with_what_git_says_of_it(started: Vqa, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(a_run(0).model_dump_json())
     bare = tmp_path / "bare"
     bare.mkdir()
-    done = vqa("history", "add", tmp_path / "run.json", cwd=bare)
+    done = started("history", "add", tmp_path / "run.json", cwd=bare)
     assert done.returncode == 2
     assert done.stderr == "error: no commit: this is no git repository\nhint: --commit NAME --date ISO8601\n"
     git(bare, "init")
     git(bare, "commit", "--allow-empty", "-m", "faster search")
-    done = vqa("history", "add", tmp_path / "run.json", cwd=bare)
+    done = started("history", "add", tmp_path / "run.json", cwd=bare)
     assert done.returncode == 0
     assert done.stderr.startswith("added: vqa-history/runs/")
-    assert vqa("history", "add", tmp_path / "run.json", cwd=bare).stderr.startswith("there already: vqa-history/runs/")
+    assert started("history", "add", tmp_path / "run.json", cwd=bare).stderr.startswith(
+        "there already: vqa-history/runs/"
+    )
     (entry,) = read_history(bare / "vqa-history").entries
     assert (entry.label, entry.branch) == ("faster search", "main")
-    done = vqa("history", "add", tmp_path / "run.json", "--commit", "abc", "--date", "soon", cwd=bare)
+    done = started("history", "add", tmp_path / "run.json", "--commit", "abc", "--date", "soon", cwd=bare)
     assert done.returncode == 2
     assert done.stderr == "error: not a date: soon\nhint: 2026-03-04 or 2026-03-04T10:11:12+00:00\n"
 

@@ -260,13 +260,13 @@ def test_search_on_a_real_clip(vqa: Vqa, clip: Path) -> None:
 
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize("codec", ["x264", "x265"])
-def test_search_and_ladder_give_one_number_for_one_encode(vqa: Vqa, clip: Path, media: Path, codec: str) -> None:
+def test_search_and_ladder_give_one_number_for_one_encode(started: Vqa, clip: Path, media: Path, codec: str) -> None:
     both = ("--codec", codec, "--height", "90", "--encoder-preset", "ultrafast", "--extra", "-bf 1", "--preset", "web")
-    done = vqa("search", clip, *both, "--target", "20", "--min-crf", "33", "--max-crf", "34", "--format", "json")
+    done = started("search", clip, *both, "--target", "20", "--min-crf", "33", "--max-crf", "34", "--format", "json")
     answer = json.loads(done.stdout)
     folder = media / f"as search {codec}"
     crfs = ",".join(f"{trial['point']:g}" for trial in answer["trials"])
-    ladder = vqa("ladder", clip, *both, "--crf", crfs, "--metric", "vmaf", "--model", "none", "-o", folder)
+    ladder = started("ladder", clip, *both, "--crf", crfs, "--metric", "vmaf", "--model", "none", "-o", folder)
     assert ladder.returncode == 0, ladder.stderr
     (result,) = json.loads((folder / "run.json").read_text())["sources"]
     rungs = {rung["rate"]["crf"]: rung for rung in result["rungs"]}

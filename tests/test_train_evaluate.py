@@ -68,9 +68,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(folder, ours, other, cards, _train(folder, "mixed", ours, other))
 
 
-def test_each_split_is_judged_with_the_model_that_was_trained_for_it(bench: Bench, vqa: Vqa) -> None:
+def test_each_split_is_judged_with_the_model_that_was_trained_for_it(bench: Bench, started: Vqa) -> None:
     models = [bench.model(f"m{i}") for i in (2, 0, 1)]
-    done = vqa("evaluate", *models, *bench.args("ours"), "--exp-ids", "0-1", "--format", "json")
+    done = started("evaluate", *models, *bench.args("ours"), "--exp-ids", "0-1", "--format", "json")
     document = json.loads(done.stdout)
     assert [(row["model"], row["split"], row["n"]) for row in document["results"]] == [("m0", 0, 6), ("m1", 1, 6)]
     expected = [bench.cards[i].metrics["test_srocc"] for i in (0, 1)]

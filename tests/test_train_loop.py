@@ -278,14 +278,14 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(vqa: Vqa, table: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def trained(started: Vqa, table: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Features of the table's clips, and a model that was trained on them."""
     folder = tmp_path_factory.mktemp("trained")
     features, model = folder / "f", folder / "m.safetensors"
-    done = vqa("extract", table, "--videos", table.parent, "-o", features, "--device", "cpu")
+    done = started("extract", table, "--videos", table.parent, "-o", features, "--device", "cpu")
     assert done.stdout == "10 extracted, 0 were there, 0 failed\n"
     data = ("--dataset", table, "--features", features)
-    done = vqa("train", *data, "-o", model, "--epochs", "20", "--lr", "1e-3", "--device", "cpu")
+    done = started("train", *data, "-o", model, "--epochs", "20", "--lr", "1e-3", "--device", "cpu")
     assert done.returncode == 0, done.stderr
     return features, model
 
@@ -339,12 +339,12 @@ def test_a_bad_video_is_reported_and_the_others_go_on(vqa: Vqa, clip: Path, tmp_
     assert reason.endswith(" (Invalid data found when processing input)")
 
 
-def test_correlate_prints_figures_and_undefined_ones_as_null(vqa: Vqa, tmp_path: Path) -> None:
+def test_correlate_prints_figures_and_undefined_ones_as_null(started: Vqa, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("score,mos\n1,1\n2,3\n3,2\n4,4\n5,5\n6,7\n")
-    (row,) = json.loads(vqa("correlate", tmp_path / "s.csv", "--format", "json").stdout)["results"]
+    (row,) = json.loads(started("correlate", tmp_path / "s.csv", "--format", "json").stdout)["results"]
     assert row["srocc"] == pytest.approx(1 - 6 * 2 / (6 * 35))
     (tmp_path / "c.csv").write_text("score,mos\n1,1\n1,3\n")
-    (row,) = json.loads(vqa("correlate", tmp_path / "c.csv", "--format", "json").stdout)["results"]
+    (row,) = json.loads(started("correlate", tmp_path / "c.csv", "--format", "json").stdout)["results"]
     assert (row["srocc"], row["reasons"]) == (None, ["all predictions are equal"])
 
 

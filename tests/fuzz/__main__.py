@@ -1,13 +1,18 @@
-"""``python -m fuzz``: attack by numbers, print what ended how, exit 1 where something ended as nothing may."""
+"""``python -m fuzz``: attack by numbers, print what ended how, exit 1 where something ended as nothing may.
+
+Ctrl-C ends it early: what was attacked so far is reported.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from fuzz.kills import kill_all
@@ -24,6 +29,7 @@ _COUNTS = {
     "environments": 200,
     "kills": 200,
 }
+_TOLD_S = 60.0
 
 
 def main() -> int:
@@ -35,6 +41,7 @@ def main() -> int:
     for name, count in _COUNTS.items():
         parser.add_argument(f"--{name}", type=int, default=count, metavar="N", help=f"[{count}]")
     args = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # attacks run side by side
     if args.one:
         name, _, number = args.one.partition(":")
         return _report({name: _attacks(name, args.seed, range(int(number), int(number) + 1), 1)}, args.json)
@@ -45,20 +52,27 @@ def main() -> int:
 
 def _attacks(name: str, seed: int, numbers: range, jobs: int) -> dict[str, object]:
     begun, codes, faults, peak = time.monotonic(), Counter[int](), {}, 0.0
-    if name in TARGETS:
-        attacks = run_all(name, seed, numbers, jobs)
-    else:
-        attacks = (Done(number, ending, 0.0) for number, ending in kill_all(seed, numbers))
-    for done in attacks:
-        codes[done.ending.code] += 1
-        peak = max(peak, done.peak_mb)
-        if done.ending.fault:
-            faults[done.number] = _told(done.ending)
-            print(f"{name}:{done.number}: {_told(done.ending)}", flush=True)
+    told = begun
+    with contextlib.suppress(KeyboardInterrupt):
+        for done in _made(name, seed, numbers, jobs):
+            codes[done.ending.code] += 1
+            peak = max(peak, done.peak_mb)
+            if done.ending.fault:
+                faults[done.number] = _told(done.ending)
+                print(f"{name}:{done.number}: {_told(done.ending)}", flush=True)
+            if time.monotonic() - told > _TOLD_S:
+                told = time.monotonic()
+                print(f"{name}: {codes.total()} of {len(numbers)}", flush=True)
     return {
-        "attacks": len(numbers), "codes": dict(sorted(codes.items())), "faults": faults,
+        "attacks": codes.total(), "codes": dict(sorted(codes.items())), "faults": faults,
         "peak_mb": round(peak), "seconds": round(time.monotonic() - begun), "seed": seed,
     }  # fmt: skip
+
+
+def _made(name: str, seed: int, numbers: range, jobs: int) -> Iterator[Done]:
+    if name in TARGETS:
+        return run_all(name, seed, numbers, jobs)
+    return (Done(number, ending, 0.0) for number, ending in kill_all(seed, numbers))
 
 
 def _told(ending: Ending) -> str:

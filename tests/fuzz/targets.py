@@ -119,7 +119,7 @@ def _containers(folder: Path) -> Iterator[Callable[[Random, Path], Ending]]:
     program = imageio_ffmpeg.get_ffmpeg_exe()
     for name, args in _CLIPS.items():
         argv = [program, "-v", "error", "-f", "lavfi", "-i", _PICTURE, *args, str(folder / name)]
-        subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+        subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # SVT-AV1 cannot be quiet
     seeds = {name: (folder / name).read_bytes() for name in _CLIPS}
     request = ScoreRequest(tonemap=True, deinterlace=True)
     with (

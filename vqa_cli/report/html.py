@@ -7,6 +7,7 @@ import hashlib
 import json
 import string
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,8 +113,9 @@ def write_file(path: Path, content: bytes) -> None:
         raise StorageError(f"cannot write report: {path}", detail=err.strerror) from err
 
 
+@cache
 def environment() -> jinja2.Environment:
-    """Where templates come from, and what they may use."""
+    """Where templates come from, and what they may use; made once, since compiling them takes longer than most pages."""
     import jinja2
 
     found = jinja2.Environment(
