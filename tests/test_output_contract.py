@@ -16,10 +16,15 @@ from documents import ladder, make_run
 from vqa_cli.catalogue import index_rows
 from vqa_cli.cli.agreements import Row, render
 from vqa_cli.cli.contract import PRINTED, files, schema
+from vqa_cli.history.entries import add_entry
+from vqa_cli.store.kinds import RUNGS
 from vqa_cli.train.correlation import Agreement
 
 SCHEMAS = ROOT / "docs/schemas"
-CODES = ["ladder", "score", "search", "recommend", "bdrate", "gate", "evaluate", "correlate", "doctor"]
+SPEAKING = [
+    "ladder", "score", "search", "recommend", "bdrate", "gate", "history regressions", "baseline show", "presets list",
+    "presets show", "models list", "models info", "cache info", "evaluate", "correlate", "doctor",
+]  # fmt: skip
 
 
 def strict(part: Any) -> Any:
@@ -78,7 +83,7 @@ def test_every_command_with_json_has_a_schema() -> None:
         for param in command.params
         if param.name == "output_format" and "json" in param.type.choices
     ]
-    assert sorted(speaking) == sorted(CODES)
+    assert sorted(speaking) == sorted(SPEAKING)
     assert all(any(f"vqa {name}" in title for title, _ in PRINTED.values()) for name in speaking)
 
 
@@ -116,6 +121,56 @@ def test_runs_and_their_rows_in_a_catalogue_fit(runs: Path) -> None:
     failed = source.model_copy(update={"status": "failed", "reason": "no video", "rungs": ()})
     rows = [*index_rows("clip", source, ("vmaf",)), *index_rows("bad", failed, ("vmaf",))]
     assert len(fits("catalogue", json.dumps(rows))) == 13
+
+
+def test_what_is_here_fits(vqa: Vqa, tmp_path: Path) -> None:
+    presets = fits("presets-list", vqa("presets", "list", "--format", "json").stdout)
+    mobile = next(preset for preset in presets if preset["name"] == "mobile")
+    shown = fits("presets-show", vqa("presets", "show", "mobile", "--format", "json").stdout)
+    assert shown["path"] == mobile["path"] and shown["settings"]["description"] == mobile["description"]
+    assert shown["settings"]["gop_s"] == 2.0, "a value that the file leaves as it is"
+    here = ("--model-dir", tmp_path, "--format", "json")
+    models = fits("models-list", vqa("models", "list", *here).stdout)
+    assert {model["name"]: model["state"] for model in models} == {
+        "vsfa-lite": "bundled", "vsfa": "not installed", "mdtvsfa": "not installed"
+    }  # fmt: skip
+    for model in models:
+        told = fits("models-info", vqa("models", "info", model["name"], *here).stdout)
+        assert (told["state"], told["name"]) == (model["state"], model["name"])
+        assert all(file["here"] == (model["state"] == "bundled") for file in told["files"])
+
+
+def test_a_cache_fits(vqa: Vqa, tmp_path: Path) -> None:
+    where = ("--cache-dir", tmp_path, "--format", "json")
+    empty = fits("cache-info", vqa("cache", "info", *where).stdout)
+    assert empty["path"] == str(tmp_path)
+    assert [kind["entries"] for kind in empty["kinds"]] == [0] * 4
+    with RUNGS.entries(tmp_path).write("0" * 64) as folder:
+        assert folder is not None
+        (folder / "rung.json").write_text("x" * 100)
+    held = fits("cache-info", vqa("cache", "info", *where).stdout)
+    assert held["kinds"][0]["entries"] == 1 and held["kinds"][0]["bytes"] >= 100
+
+
+def test_baselines_fit(vqa: Vqa, runs: Path) -> None:
+    told = fits("baseline-show", vqa("baseline", "show", "a.json", "--format", "json", cwd=runs).stdout)
+    (source,) = told["sources"]
+    assert told["metric"] == "vmaf" and source["judged_at"] == [1280, 720]
+    low, high = source["kbps"]
+    assert 0 < low < high and source["quality"][0] < source["quality"][1] <= 100
+
+
+def test_the_steps_of_a_history_fit(vqa: Vqa, tmp_path: Path) -> None:
+    from test_history import entries
+
+    for entry in entries(12, step=11):
+        add_entry(tmp_path / "vqa-history", entry)
+    done = vqa("history", "regressions", "--format", "json", cwd=tmp_path)
+    told = fits("history-regressions", done.stdout)
+    assert done.returncode == 1, done.stderr
+    assert told["runs"] == 12 and told["new"] == told["regressions"] == len(told["steps"]) > 0
+    assert all(step["after"]["label"] == "change 11" and step["worse"] for step in told["steps"])
+    assert {step["figure"] for step in told["steps"]} == {"BD-rate"}
 
 
 @pytest.mark.ffmpeg
@@ -161,9 +216,9 @@ def test_agreements_fit() -> None:
     )
 
 
-@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("name", SPEAKING)
 def test_every_command_tells_errors_in_json_where_json_was_asked_for(vqa: Vqa, name: str) -> None:
-    done = vqa(name, "--no-such-option", "--format", "json")
+    done = vqa(*name.split(), "--no-such-option", "--format", "json")
     assert done.returncode == 2
     assert fits("error", done.stdout)["exit_code"] == 2
 
@@ -179,6 +234,10 @@ def test_every_command_tells_errors_in_json_where_json_was_asked_for(vqa: Vqa, n
         ("bdrate no.json", 6),
         ("correlate no.csv", 3),
         ("gate no.json no.json", 6),
+        ("baseline show no.json", 6),
+        ("presets show no", 2),
+        ("models info no", 2),
+        ("history regressions --metric no", 6),
     ],
 )
 def test_errors_of_the_work_itself_fit(vqa: Vqa, tmp_path: Path, args: str, code: int) -> None:
@@ -198,6 +257,7 @@ def test_columns_are_as_documented(vqa: Vqa, clip: Path, runs: Path) -> None:
     assert _header(vqa(*measured).stdout) == columns("`vqa score --format csv`")
     assert _header(vqa(*measured, "--per-frame").stdout) == columns("`vqa score --format csv --per-frame`")
     assert _header(rungs_csv(read_run(runs / "a.json"))) == columns("`rungs.csv`")
+    assert rungs_csv(make_run([])).split("\n") == [",".join(columns("`rungs.csv`")), ""]
     shipped = vqa("recommend", "a.json", "--format", "csv", cwd=runs).stdout
     assert _header(shipped) == columns("`vqa recommend --format csv`")
     assert Fraction(next(csv.DictReader(shipped.splitlines()))["kbps"]) > 0

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from vqa_cli.document import Run, RungResult, SourceResult
 
 POOLINGS = ("mean", "harmonic_mean", "min", "p1", "p5", "p10")
+_FACTS = (
+    "source", "rung", "status", "encoder", "encoder_preset", "width", "height", "rate", "bitrate_kbps", "peak_kbps",
+    "file_bytes", "frames", "encode_wall_s", "encode_cpu_s", "encode_fps", "score", "score_delta_to_source",
+)  # fmt: skip
 _SHOWN_SOURCES = 3
 
 
@@ -55,7 +59,8 @@ class InNotebooks(BaseModel):
         """One row per rung, as ``rungs.csv`` has them."""
         import pandas as pd
 
-        return pd.DataFrame(list(rung_rows(cast("Run", self))))
+        run = cast("Run", self)
+        return pd.DataFrame(list(rung_rows(run)), columns=rung_columns(run))
 
     def frames(self) -> pd.DataFrame:
         """One row per frame: source, rung (``source`` for the source itself), frame, time_s, then the metrics.
@@ -75,10 +80,22 @@ class InNotebooks(BaseModel):
 
 def rung_rows(run: Run) -> Iterator[dict[str, object]]:
     """One row per rung, units in the column names."""
-    rungs = [(source, rung) for source in run.sources for rung in source.rungs]
-    # Only samples leave intervals.
-    named = list(dict.fromkeys(name for _, rung in rungs for name in rung.intervals))
+    named = _named_intervals(run)
+    rungs = ((source, rung) for source in run.sources for rung in source.rungs)
     return (_rung_row(source, rung, run.metrics) | _interval_cells(rung, named) for source, rung in rungs)
+
+
+def rung_columns(run: Run) -> list[str]:
+    """The names of a row's cells, which a run without rungs has too."""
+    scores = [f"score_frame_{name}" for name in POOLINGS[1:]]
+    metrics = [f"{metric}_{name}" for metric in run.metrics for name in POOLINGS]
+    intervals = [f"{name}_{end}" for name in _named_intervals(run) for end in ("low", "high")]
+    return [*_FACTS, *scores, *metrics, "reason", *intervals]
+
+
+def _named_intervals(run: Run) -> list[str]:
+    """Only samples leave intervals."""
+    return list(dict.fromkeys(name for source in run.sources for rung in source.rungs for name in rung.intervals))
 
 
 def _interval_cells(rung: RungResult, names: list[str]) -> dict[str, object]:
@@ -90,25 +107,13 @@ def _interval_cells(rung: RungResult, names: list[str]) -> dict[str, object]:
 
 def _rung_row(source: SourceResult, rung: RungResult, metrics: tuple[str, ...]) -> dict[str, object]:
     encode, score = rung.encode, rung.score
-    row: dict[str, object] = {
-        "source": source.source.name,
-        "rung": rung.id,
-        "status": rung.status,
-        "encoder": rung.encoder,
-        "encoder_preset": rung.encoder_preset,
-        "width": rung.width,
-        "height": rung.height,
-        "rate": rung.rate.label,
-        "bitrate_kbps": encode and encode.bitrate_kbps,
-        "peak_kbps": encode and encode.peak_kbps,
-        "file_bytes": encode and encode.file_bytes,
-        "frames": encode and encode.frames,
-        "encode_wall_s": encode and encode.wall_s,
-        "encode_cpu_s": encode and encode.cpu_s,
-        "encode_fps": encode and encode.fps,
-        "score": score and score.score,
-        "score_delta_to_source": score and score.delta_to_source,
-    }
+    facts = (
+        source.source.name, rung.id, rung.status, rung.encoder, rung.encoder_preset, rung.width, rung.height, rung.rate.label,
+        encode and encode.bitrate_kbps, encode and encode.peak_kbps, encode and encode.file_bytes, encode and encode.frames,
+        encode and encode.wall_s, encode and encode.cpu_s, encode and encode.fps, score and score.score,
+        score and score.delta_to_source,
+    )  # fmt: skip
+    row: dict[str, object] = dict(zip(_FACTS, facts, strict=True))
     row |= {f"score_frame_{name}": rung.quality("model", name) for name in POOLINGS[1:]}
     row |= {f"{metric}_{name}": rung.quality(metric, name) for metric in metrics for name in POOLINGS}
     return row | {"reason": rung.reason}

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Group
-from vqa_cli.cli.console import note, say, table, tell, window
+from vqa_cli.cli.console import emit_json, note, say, table, tell, window
+from vqa_cli.cli.options import LISTING_FORMAT_OPTION
+
+if TYPE_CHECKING:
+    from vqa_cli.cli.listing import BaselineTold, SourceKept
+    from vqa_cli.document import Run, SourceResult
 
 
 @click.group(name="baseline", cls=Group)
@@ -32,23 +38,46 @@ def save(run: Path, file: Path) -> None:
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.json")
-def show(file: Path) -> None:
+@LISTING_FORMAT_OPTION
+def show(file: Path, output_format: str) -> None:
     """What a baseline holds: where its figures come from, and each source with its range."""
-    from vqa_cli.analysis.curves import default_metric, points
     from vqa_cli.document import read_run
 
-    run = read_run(file)
+    told = _told(read_run(file))
+    if output_format == "json":
+        return emit_json(told)
+    model = f"{told['model']} {(told['model_sha256'] or '')[:12]}" if told["model"] else "none"
+    say(f"made {told['created']} by vqa {told['vqa']}, {told['ffmpeg']}")
+    say(f"preset {told['preset']}, model {model}, metrics {', '.join(told['metrics']) or 'none'}")
+    headers = ["source", "sha256", "judged at", "rungs", "kb/s", told["metric"]]
+    tell("\n" + table(headers, [_row(kept) for kept in told["sources"]], leave=("sha256", "judged at"), width=window()))
+
+
+def _told(run: Run) -> BaselineTold:
+    from vqa_cli.analysis.curves import default_metric
+
     metric = default_metric(run)
-    model = f"{run.model.name} {run.model.sha256[:12]}" if run.model else "none"
-    say(f"made {run.created} by vqa {run.environment.vqa}, {run.environment.ffmpeg_version}")
-    say(f"preset {run.settings.name}, model {model}, metrics {', '.join(run.metrics) or 'none'}")
-    rows = []
-    for source in run.sources:
-        found = [point for _, point in points(source, metric)]
-        rates = f"{found[0].kbps:.0f} to {found[-1].kbps:.0f}" if found else "-"
-        quality = [point.quality for point in found]
-        ends = f"{min(quality):.2f} to {max(quality):.2f}" if found else "-"
-        size = f"{source.display_width}x{source.display_height}"
-        rows.append([source.source.name, source.source.sha256[:12], size, str(len(source.rungs)), rates, ends])
-    headers = ["source", "sha256", "judged at", "rungs", "kb/s", metric]
-    tell("\n" + table(headers, rows, leave=("sha256", "judged at"), width=window()))
+    return {
+        "created": run.created, "vqa": run.environment.vqa, "ffmpeg": run.environment.ffmpeg_version, "preset": run.settings.name,
+        "model": run.model.name if run.model else None, "model_sha256": run.model.sha256 if run.model else None, "metrics": list(run.metrics),
+        "metric": metric, "sources": [_kept(source, metric) for source in run.sources],
+    }  # fmt: skip
+
+
+def _kept(source: SourceResult, metric: str) -> SourceKept:
+    from vqa_cli.analysis.curves import points
+
+    found = [point for _, point in points(source, metric)]
+    quality = [point.quality for point in found]
+    return {
+        "source": source.source.name, "sha256": source.source.sha256, "judged_at": (source.display_width, source.display_height),
+        "rungs": len(source.rungs), "kbps": (found[0].kbps, found[-1].kbps) if found else None,
+        "quality": (min(quality), max(quality)) if found else None,
+    }  # fmt: skip
+
+
+def _row(kept: SourceKept) -> list[str]:
+    width, height = kept["judged_at"]
+    rates = "-" if kept["kbps"] is None else "{:.0f} to {:.0f}".format(*kept["kbps"])
+    ends = "-" if kept["quality"] is None else "{:.2f} to {:.2f}".format(*kept["quality"])
+    return [kept["source"], kept["sha256"][:12], f"{width}x{height}", str(kept["rungs"]), rates, ends]

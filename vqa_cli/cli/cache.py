@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vqa_cli.cli.command import Group
-from vqa_cli.cli.console import say, table, tell, window
-from vqa_cli.cli.options import CACHE_DIR_OPTION
+from vqa_cli.cli.console import emit_json, say, table, tell, window
+from vqa_cli.cli.options import CACHE_DIR_OPTION, LISTING_FORMAT_OPTION
+
+if TYPE_CHECKING:
+    from vqa_cli.cli.listing import KindHeld
 
 
 @click.group(name="cache", cls=Group)
@@ -18,19 +22,37 @@ def command() -> None:
 
 @command.command()
 @CACHE_DIR_OPTION
-def info(cache_dir: Path | None) -> None:
+@LISTING_FORMAT_OPTION
+def info(cache_dir: Path | None, output_format: str) -> None:
     """Where it is, what it holds and how large it may become."""
     from vqa_cli.store.content import default_cache_dir
-    from vqa_cli.store.kinds import KINDS
 
     folder = cache_dir or default_cache_dir()
+    kinds = _held(folder)
+    if output_format == "json":
+        return emit_json({"path": str(folder), "kinds": kinds})
     say(folder)
-    rows = []
+    rows = [
+        [kind["kind"], str(kind["entries"]), _mb(kind["bytes"], 1), _mb(kind["limit_bytes"], 0), kind["saves"]]
+        for kind in kinds
+    ]
+    tell(table(["kind", "entries", "MB", "of", "saves"], rows, width=window()))
+
+
+def _held(folder: Path) -> list[KindHeld]:
+    from vqa_cli.store.kinds import KINDS
+
+    held: list[KindHeld] = []
     for kind in KINDS:
         usage = kind.entries(folder).usage()
-        limit = "" if kind.limit_bytes is None else f"{kind.limit_bytes / 1e6:.0f}"
-        rows.append([kind.name, str(usage.entries), f"{usage.size_bytes / 1e6:.1f}", limit, kind.saves])
-    tell(table(["kind", "entries", "MB", "of", "saves"], rows, width=window()))
+        held.append(
+            {"kind": kind.name, "saves": kind.saves, "entries": usage.entries, "bytes": usage.size_bytes, "limit_bytes": kind.limit_bytes}
+        )  # fmt: skip
+    return held
+
+
+def _mb(size_bytes: int | None, digits: int) -> str:
+    return "" if size_bytes is None else f"{size_bytes / 1e6:.{digits}f}"
 
 
 @command.command()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
-from typing import Literal, TextIO, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TextIO, get_args
 
 import click
 
@@ -50,6 +50,15 @@ def tell(lines: str) -> None:
 def emit(document: str) -> None:
     """A result for programs, in a format that is safe by its own rules."""
     click.echo(document, file=sys.stdout, color=True)
+
+
+def emit_json(told: Mapping[str, Any] | Sequence[Any]) -> None:
+    """A result as JSON; what is no number in it is a bug."""
+    import json
+
+    from pydantic_core import to_jsonable_python
+
+    emit(json.dumps(told, indent=1, allow_nan=False, default=to_jsonable_python))
 
 
 def note(line: object) -> None:

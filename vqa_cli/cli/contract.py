@@ -21,6 +21,16 @@ from vqa_cli.analysis.gate import Verdict
 from vqa_cli.analysis.recommend import Recommendation
 from vqa_cli.analysis.shared import SharedLadder
 from vqa_cli.catalogue import columns, kind
+from vqa_cli.cli.listing import (
+    BaselineTold,
+    CacheHeld,
+    Diagnosis,
+    ModelListed,
+    ModelTold,
+    PresetListed,
+    PresetTold,
+    StepsTold,
+)
 from vqa_cli.document import Run
 from vqa_cli.files import write_text
 from vqa_cli.identity import WeightsInUse
@@ -187,49 +197,6 @@ class Evaluated(TypedDict):
     summary: list[Spread]
 
 
-class FfmpegFacts(TypedDict):
-    """The ffmpeg in use; encoders with the library that names itself, or why they cannot be used."""
-
-    path: str
-    origin: str
-    version: str
-    metrics: list[str]
-    encoders: dict[str, str]
-    encoders_not_usable: dict[str, str]
-    cores: int
-    simd: str
-
-
-class TorchFacts(TypedDict):
-    """Where models run, and in which precision each."""
-
-    version: str
-    device: str
-    name: str
-    precision: dict[str, str]
-
-
-class CacheFacts(TypedDict):
-    """What is remembered."""
-
-    path: str
-    entries: int
-    bytes: int
-
-
-class Diagnosis(TypedDict):
-    """What ``vqa doctor`` found; null is what is not there."""
-
-    vqa: str
-    python: str
-    platform: str
-    ffmpeg: FfmpegFacts | None
-    torch: TorchFacts | None
-    models: dict[str, Literal["bundled", "installed", "not installed"]]
-    cache: CacheFacts
-    problems: list[str]
-
-
 class Extras(TypedDict):
     """What the JSON of a recommendation has beside it."""
 
@@ -257,6 +224,13 @@ PRINTED: dict[str, tuple[str, Any]] = {
     "gate": ("vqa gate --format json", Verdict),
     "evaluate": ("vqa evaluate --format json", Evaluated),
     "correlate": ("vqa correlate --format json", Correlated),
+    "history-regressions": ("vqa history regressions --format json", StepsTold),
+    "baseline-show": ("vqa baseline show --format json", BaselineTold),
+    "presets-list": ("vqa presets list --format json", list[PresetListed]),
+    "presets-show": ("vqa presets show --format json", PresetTold),
+    "models-list": ("vqa models list --format json", list[ModelListed]),
+    "models-info": ("vqa models info --format json", ModelTold),
+    "cache-info": ("vqa cache info --format json", CacheHeld),
     "doctor": ("vqa doctor --format json", Diagnosis),
 }
 

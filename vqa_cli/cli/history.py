@@ -11,10 +11,12 @@ import click
 
 from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command, Group
-from vqa_cli.cli.console import note, say, table, tell, window
+from vqa_cli.cli.console import emit_json, note, say, table, tell, window
+from vqa_cli.cli.options import LISTING_FORMAT_OPTION
 from vqa_cli.errors import ExitCode, InputError, ToolError, UsageError
 
 if TYPE_CHECKING:
+    from vqa_cli.cli.listing import CommitTold, StepsTold, StepTold
     from vqa_cli.history.entries import Entry, History
     from vqa_cli.history.regressions import Change, Step
     from vqa_cli.history.series import Series
@@ -114,22 +116,49 @@ def html(folder: Path, metric: str | None, anchor: str | None, output: Path | No
 @_where
 @_by
 @click.option("--all", "everything", is_flag=True, help="Improvements and other changes too.")
-def regressions(folder: Path, metric: str | None, anchor: str | None, everything: bool) -> int:
+@LISTING_FORMAT_OPTION
+def regressions(folder: Path, metric: str | None, anchor: str | None, everything: bool, output_format: str) -> int:
     """List the regressions. Exit 1 where the latest run brought up a new one."""
-    from vqa_cli.history.regressions import fold
-
     history, _, steps = _load(folder, metric, anchor)
     shown = [step for step in steps if everything or step.is_regression]
-    if shown:
-        rows = [_row(change, history.entries) for change in fold(shown)]
-        tell(
-            table(
-                ["", "where", "figure", "change", "before", "after", "commit"], rows, leave=("commit",), width=window()
-            )
-        )
-    new = sum(step.new and step.is_regression for step in steps)
-    note(f"{len(history.entries)} runs, {sum(step.is_regression for step in steps)} regressions, {new} new")
-    return ExitCode.BELOW_BAR if new else ExitCode.PARTIAL if history.damaged else ExitCode.OK
+    told = _told(history, steps, shown)
+    if output_format == "json":
+        emit_json(told)
+    elif shown:
+        _print(shown, history.entries)
+    note(f"{told['runs']} runs, {told['regressions']} regressions, {told['new']} new")
+    return ExitCode.BELOW_BAR if told["new"] else ExitCode.PARTIAL if history.damaged else ExitCode.OK
+
+
+def _print(shown: Sequence[Step], entries: Sequence[Entry]) -> None:
+    from vqa_cli.history.regressions import fold
+
+    headers = ["", "where", "figure", "change", "before", "after", "commit"]
+    rows = [_row(change, entries) for change in fold(shown)]
+    tell(table(headers, rows, leave=("commit",), width=window()))
+
+
+def _told(history: History, steps: Sequence[Step], shown: Sequence[Step]) -> StepsTold:
+    return {
+        "runs": len(history.entries),
+        "regressions": sum(step.is_regression for step in steps),
+        "new": sum(step.new and step.is_regression for step in steps),
+        "damaged": dict(history.damaged),
+        "steps": [_step(step, history.entries) for step in shown],
+    }
+
+
+def _step(step: Step, entries: Sequence[Entry]) -> StepTold:
+    place = step.series.place
+    return {
+        "source": place.source, "encoder": place.encoder, "size": place.size, "figure": step.series.kind.name,
+        "change": step.change, "unit": step.unit, "worse": step.worse, "new": step.new,
+        "before": _commit(entries[step.before]), "after": _commit(entries[step.after]),
+    }  # fmt: skip
+
+
+def _commit(entry: Entry) -> CommitTold:
+    return {"commit": entry.commit, "date": entry.date, "label": entry.label}
 
 
 @command.command(cls=Command)

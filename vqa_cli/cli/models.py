@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Group
-from vqa_cli.cli.console import note, say, table, tell, window
-from vqa_cli.cli.options import MODEL_DIR_OPTION
+from vqa_cli.cli.console import emit_json, note, say, table, tell, window
+from vqa_cli.cli.options import LISTING_FORMAT_OPTION, MODEL_DIR_OPTION
 from vqa_cli.cli.weights import download
 from vqa_cli.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from vqa_cli.cli.listing import ModelListed, ModelTold, ScaleTold, WeightsTold
+    from vqa_cli.identity import ScoreScale
+    from vqa_cli.model.card import Scale
+    from vqa_cli.model.registry import PublishedModel
 
 
 @click.group(name="models", cls=Group)
@@ -22,45 +28,47 @@ def command() -> None:
 
 @command.command(name="list")
 @MODEL_DIR_OPTION
-def list_(model_dir: Path | None) -> None:
+@LISTING_FORMAT_OPTION
+def list_(model_dir: Path | None, output_format: str) -> None:
     """Every model and whether it is ready."""
     from vqa_cli.model.registry import LITE, PUBLISHED
     from vqa_cli.model.store import default_dir, is_there
 
     folder = model_dir or default_dir()
-    rows = [[LITE, "bundled", "0-100, trained on VMAF", "MIT"]]
+    found: list[ModelListed] = [{"name": LITE, "state": "bundled", "scale": "0-100, trained on VMAF", "licence": "MIT"}]
     for model in PUBLISHED.values():
         ready = all(is_there(folder / file.name) for file in model.files)
-        rows.append([model.name, "installed" if ready else "not installed", model.scale.name, model.head.licence])
+        state: Literal["installed", "not installed"] = "installed" if ready else "not installed"
+        found.append({"name": model.name, "state": state, "scale": model.scale.name, "licence": model.head.licence})
+    if output_format == "json":
+        return emit_json(found)
+    rows = [[model["name"], model["state"], model["scale"], model["licence"]] for model in found]
     tell(table(["model", "state", "scale", "licence"], rows, leave=("licence",), width=window()))
 
 
 @command.command()
 @click.argument("name", shell_complete=suggest.models)
 @MODEL_DIR_OPTION
-def info(name: str, model_dir: Path | None) -> None:
+@LISTING_FORMAT_OPTION
+def info(name: str, model_dir: Path | None, output_format: str) -> None:
     """Files, hashes, scale, training data, preprocessing, licence and citation of a model."""
-    from vqa_cli.model.registry import LITE, lite_path
-    from vqa_cli.model.store import default_dir, is_there
+    from vqa_cli.model.registry import LITE
+    from vqa_cli.model.store import default_dir
 
-    if name == LITE:
-        from vqa_cli.model.checkpoint import load_model
-
-        card, _, digest = load_model(lite_path())
-        say(card.scale.description)
-        say(lite_path())
-        say(f"sha256 {digest}")
-        tell(card.model_dump_json(indent=1))
-        return
-    model = _published(name)
-    say(f"{model.name}: {model.scale.name}, {model.scale.minimum:g} to {model.scale.maximum:g}, higher is better")
-    say(f"trained on: {model.training_data}")
-    say(f"shown: {model.preprocessing}")
-    for file in model.files:
-        path = (model_dir or default_dir()) / file.name
-        say(f"{file.name}: {'here' if is_there(path) else 'not here'}: {path}")
-        for fact in (file.url, f"sha256 {file.sha256}, {file.size_bytes} bytes", file.licence, file.citation):
-            say(f"  {fact}")
+    told = _bundled() if name == LITE else _told(_published(name), model_dir or default_dir())
+    if output_format == "json":
+        return emit_json(told)
+    scale = told["scale"]
+    say(f"{told['name']}: {scale['name']}, {scale['minimum']:g} to {scale['maximum']:g}, higher is better")
+    say(scale["description"])
+    say(f"trained on: {told['training_data']}")
+    say(f"shown: {told['preprocessing']}")
+    for file in told["files"]:
+        say(f"{file['name']}: {'here' if file['here'] else 'not here'}: {file['path']}")
+        size = f"sha256 {file['sha256']}, {file['size_bytes']} bytes"
+        for fact in (file["url"], size, file["licence"], file["citation"]):
+            if fact:
+                say(f"  {fact}")
 
 
 @command.command()
@@ -145,3 +153,41 @@ def _published(name: str, *others: str) -> Any:
     if name not in PUBLISHED:
         raise UsageError(f"no published model: {name}", hint=f"one of {', '.join((*MODEL_NAMES[1:], *others))}")
     return PUBLISHED[name]
+
+
+def _bundled() -> ModelTold:
+    from vqa_cli.model.card import read_model_file
+    from vqa_cli.model.registry import lite_path
+
+    file = read_model_file(lite_path())
+    card = file.card
+    return {
+        "name": card.name, "state": "bundled", "licence": card.licence, "preprocessing": card.preprocessing,
+        "training_data": card.training_data, "card": card,
+        "scale": _scale(card.scale),
+        "files": [{"name": file.path.name, "path": str(file.path), "here": True, "sha256": file.sha256,
+                   "size_bytes": len(file.data), "url": None, "licence": card.licence, "citation": card.citation}],
+    }  # fmt: skip
+
+
+def _told(model: PublishedModel, folder: Path) -> ModelTold:
+    from vqa_cli.model.store import is_there
+
+    files: list[WeightsTold] = [
+        {"name": file.name, "path": str(folder / file.name), "here": is_there(folder / file.name), "sha256": file.sha256,
+         "size_bytes": file.size_bytes, "url": file.url, "licence": file.licence, "citation": file.citation}
+        for file in model.files
+    ]  # fmt: skip
+    ready = all(file["here"] for file in files)
+    return {
+        "name": model.name, "state": "installed" if ready else "not installed", "licence": model.head.licence,
+        "preprocessing": model.preprocessing, "training_data": model.training_data, "card": None,
+        "scale": _scale(model.scale), "files": files,
+    }  # fmt: skip
+
+
+def _scale(scale: Scale | ScoreScale) -> ScaleTold:
+    return {
+        "name": scale.name, "minimum": scale.minimum, "maximum": scale.maximum, "higher_is_better": scale.higher_is_better,
+        "description": scale.description,
+    }  # fmt: skip

@@ -139,6 +139,11 @@ MODEL_DIR_OPTION = click.option(
     "--model-dir", type=click.Path(path_type=Path), envvar="VQA_MODEL_DIR", 
     help="Where downloaded weights lie [your data folder].",
 )  # fmt: skip
+# Of the commands that list what is here.
+LISTING_FORMAT_OPTION = click.option(
+    "--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True,
+    help="For people, or for programs.",
+)  # fmt: skip
 _MODEL_OPTIONS = (
     click.option("--model", shell_complete=suggest.models, help="vsfa-lite, vsfa, mdtvsfa, a .safetensors file, or none."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),

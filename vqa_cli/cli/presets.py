@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Group
-from vqa_cli.cli.console import say, table, tell, window
+from vqa_cli.cli.console import emit_json, say, table, tell, window
+from vqa_cli.cli.options import LISTING_FORMAT_OPTION
+
+if TYPE_CHECKING:
+    from vqa_cli.cli.listing import PresetListed
 
 
 @click.group(name="presets", cls=Group)
@@ -15,24 +21,35 @@ def command() -> None:
 
 
 @command.command(name="list")
-def list_() -> None:
+@LISTING_FORMAT_OPTION
+def list_(output_format: str) -> None:
     """Names, what each is for, and where it lies."""
     from vqa_cli.ladder.preset import build_settings, list_presets, read_preset
 
-    rows = [
-        [name, build_settings(read_preset(path), name).description, str(path)] for name, path in list_presets().items()
+    found: list[PresetListed] = [
+        {"name": name, "description": build_settings(read_preset(path), name).description, "path": str(path)}
+        for name, path in list_presets().items()
     ]
+    if output_format == "json":
+        return emit_json(found)
+    rows = [[preset["name"], preset["description"], preset["path"]] for preset in found]
     tell(table(["preset", "for", "file"], rows, leave=("file",), width=window()))
 
 
 @command.command()
 @click.argument("name", shell_complete=suggest.presets)
-def show(name: str) -> None:
-    """Print a preset's file."""
-    from vqa_cli.ladder.preset import find_preset, read_preset
+@click.option(
+    "--format", "output_format", type=click.Choice(["toml", "json"]), default="toml", show_default=True,
+    help="The file as it is, or every value, those that it leaves as they are too.",
+)  # fmt: skip
+def show(name: str, output_format: str) -> None:
+    """Print a preset."""
+    from vqa_cli.ladder.preset import build_settings, find_preset, read_preset
 
     path = find_preset(name)
-    read_preset(path)  # what cannot be read is refused by name
+    values = read_preset(path)  # what cannot be read is refused by name
+    if output_format == "json":
+        return emit_json({"path": str(path), "settings": build_settings(values, str(path))})
     tell(path.read_text(encoding="utf-8-sig").rstrip())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
 from vqa_cli.document import RUN_FILE, Run
@@ -13,7 +12,7 @@ from vqa_cli.errors import StorageError
 from vqa_cli.files import replacing, write_text
 from vqa_cli.frametable import FRAMES_FILE, FrameValues, length_of, write_frames
 from vqa_cli.ladder.pipeline import LadderOutcome
-from vqa_cli.notebook import rung_rows
+from vqa_cli.notebook import rung_columns, rung_rows
 from vqa_cli.text import csv_cell
 
 # Columns of text from outside, in either table.
@@ -38,7 +37,7 @@ def write_outcome(outcome: LadderOutcome, folder: Path) -> Path:
 
 def rungs_csv(run: Run) -> str:
     """One line per rung, units in the column names."""
-    return "".join(_csv(rung_rows(run)))
+    return "".join(_csv(rung_rows(run), rung_columns(run)))
 
 
 def frames_csv(outcome: LadderOutcome) -> Iterator[str]:
@@ -52,7 +51,7 @@ def frames_csv(outcome: LadderOutcome) -> Iterator[str]:
         for (index, rung), table in outcome.frames.items():
             yield from _frame_rows(outcome.run.sources[index].source.name, rung, table, columns)
 
-    return _csv(rows(), ("source", "rung", "frame", *columns))
+    return _csv(rows(), ["source", "rung", "frame", *columns])
 
 
 def _frame_rows(source: str, rung: str, table: FrameValues, columns: tuple[str, ...]) -> Iterator[dict[str, object]]:
@@ -61,15 +60,12 @@ def _frame_rows(source: str, rung: str, table: FrameValues, columns: tuple[str, 
         yield {"source": source, "rung": rung, "frame": frame, **values}
 
 
-def _csv(rows: Iterator[dict[str, object]], header: tuple[str, ...] | None = None) -> Iterator[str]:
-    """Lines of a table; the columns are those of the first row where no ``header`` names them."""
-    first = next(rows, None)
-    if header is None and first is None:
-        return
+def _csv(rows: Iterator[dict[str, object]], header: list[str]) -> Iterator[str]:
+    """Lines of a table; the header is there where no row is."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, header or tuple(first or ()), lineterminator="\n")
+    writer = csv.DictWriter(buffer, header, lineterminator="\n")
     writer.writeheader()
-    for row in chain([first] if first else (), rows):
+    for row in rows:
         writer.writerow({key: csv_cell(str(value)) if key in _TEXTS and value else value for key, value in row.items()})
         yield buffer.getvalue()
         buffer.seek(0)
