@@ -18,11 +18,14 @@ demo: $(VENV)/.demo
 	$(BIN)/vqa ladder "$$input" --preset mobile -o $(OUTPUT) && \
 	echo "open $(abspath $(OUTPUT))/report.html in a browser"
 
-test: $(VENV)/.test
+test: check
+	$(BIN)/pytest -n 2 --dist worksteal
+
+# What takes seconds: style, and types of the package, training, benchmarks and tests.
+check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist worksteal
 
 # Seeded damage to everything that vqa reads, and killed ladders; an hour or more. docs/reliability.md has the figures.
 fuzz: $(VENV)/.test

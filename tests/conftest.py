@@ -86,7 +86,9 @@ def vqa(tmp_path_factory: pytest.TempPathFactory) -> Vqa:
         **dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9"),
     }
 
-    def run(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, stdin: bytes | None = None):
+    def run(
+        *args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, stdin: bytes | None = None
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [str(program), *map(str, args)], cwd=cwd or home, env=base | (env or {}), capture_output=True,
             input=stdin, timeout=PATIENCE_S, check=False,

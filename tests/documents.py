@@ -38,7 +38,7 @@ Quality = Callable[[float, int], float]
 def vmaf_like(kbps: float, height: int) -> float:
     """Rises with log rate, saturates, and favours small pictures at low rates: sizes cross over."""
     top = {360: 80.0, 540: 90.0, 720: 98.0}.get(height, 98.0)
-    return top * (1 - np.exp(-kbps / (height * 1.2)))
+    return float(top * (1 - np.exp(-kbps / (height * 1.2))))
 
 
 def make_rung(

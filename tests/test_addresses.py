@@ -33,7 +33,7 @@ def bucket() -> Iterator[Any]:
     """A store in memory under the name of S3."""
     from fsspec.implementations.memory import MemoryFileSystem
 
-    class Bucket(MemoryFileSystem):
+    class Bucket(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
         @classmethod
         def _strip_protocol(cls, path: str) -> str:
             return str(super()._strip_protocol(path.removeprefix("s3://")))

@@ -230,7 +230,7 @@ def test_rank_correlation_is_scipys_with_ties_too(pairs: list[tuple[int, int]]) 
 
 def test_few_sources_have_no_interval() -> None:
     assert mean_interval([1.0, 2.0]) is None
-    assert mean_interval([15.19, -23.10, -18.63]) == (pytest.approx(-60.85, abs=0.01), pytest.approx(43.16, abs=0.01))
+    assert mean_interval([15.19, -23.10, -18.63]) == pytest.approx((-60.85, 43.16), abs=0.01)
 
 
 def test_curves_follow_the_run_and_rise_in_rate() -> None:
@@ -246,7 +246,7 @@ def test_inversions_beyond_noise_alone_are_flagged() -> None:
     good, bad = make_rung("libx264", 360, 300, 70.0), make_rung("libx264", 360, 600, 66.0)
     tiny = make_rung("libx264", 360, 900, 65.9)
     (item,) = inversions(make_run([bad, good, tiny]), "vmaf")
-    assert (item.lower, item.higher, item.drop) == (good.id, bad.id, pytest.approx(4.0))
+    assert (item.lower, item.higher) == (good.id, bad.id) and item.drop == pytest.approx(4.0)
 
 
 def test_recommendation_ships_nothing_that_is_beaten_and_keeps_its_limits() -> None:

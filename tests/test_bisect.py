@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import FFMPEG, Vqa, make_clip
 
-from vqa_cli.history.bisection import Ends, decide, search
+from vqa_cli.history.bisection import Ends, Verdict, decide, search
 
 
 def test_the_search_halves_and_ends_at_the_first_bad_one() -> None:
     for first_bad in range(1, 20):
-        verdicts: dict[int, str] = {0: "good", 19: "bad"}
+        verdicts: dict[int, Verdict] = {0: "good", 19: "bad"}
         steps = 0
         while (found := search(20, verdicts)).next is not None:
             verdicts[found.next] = "bad" if found.next >= first_bad else "good"
@@ -24,7 +25,7 @@ def test_the_search_halves_and_ends_at_the_first_bad_one() -> None:
 
 
 def test_what_cannot_be_judged_is_gone_around_and_named_where_it_matters() -> None:
-    verdicts = {0: "good", 9: "bad", 4: "skip"}
+    verdicts: dict[int, Verdict] = {0: "good", 9: "bad", 4: "skip"}
     assert search(10, verdicts).next == 5
     verdicts |= {5: "bad", 3: "good"}
     found = search(10, verdicts)
@@ -94,7 +95,9 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def bisect(vqa: Vqa, encoder: Path, folder: Path, *args: str, good: str = "r0", bad: str = "r6"):
+def bisect(
+    vqa: Vqa, encoder: Path, folder: Path, *args: str, good: str = "r0", bad: str = "r6"
+) -> subprocess.CompletedProcess[str]:
     return vqa(
         "bisect", "--good", good, "--bad", bad, "--source", encoder / "clip.mp4", "--revisions", encoder / "revisions",
         "--flags", FLAGS, "--metric", "psnr", "-q", "-o", folder, *args, "--", encoder / "build", "{rev}", "{out}",

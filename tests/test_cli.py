@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import PATIENCE_S, Vqa, ffmpeg, make_clip
@@ -44,7 +45,7 @@ def ladder(vqa: Vqa, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return out
 
 
-def document(folder: Path) -> dict:
+def document(folder: Path) -> Any:
     return json.loads((folder / "run.json").read_text())
 
 
@@ -61,7 +62,7 @@ def test_a_ladder_measures_every_rung(ladder: Path) -> None:
 
 
 def test_full_reference_quality_rises_with_rate(ladder: Path) -> None:
-    curves: dict[tuple, list] = {}
+    curves: dict[tuple[str, int], list[Any]] = {}
     for rung in document(ladder)["sources"][0]["rungs"]:
         key = (rung["encoder"], rung["height"])
         curves.setdefault(key, []).append((rung["encode"]["bitrate_kbps"], rung["fidelity"]["psnr"]["pooled"]["mean"]))

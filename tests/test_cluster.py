@@ -92,7 +92,7 @@ def fault(source: SourceRef) -> str | None:
         except Refused as refused:
             unfit = refused.unfit
     assert unfit is None or unfit.source == source.path
-    return unfit and unfit.reason
+    return None if unfit is None else unfit.reason
 
 
 def test_a_source_is_known_by_its_content(source: SourceRef) -> None:

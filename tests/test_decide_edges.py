@@ -101,7 +101,7 @@ def test_the_mean_says_how_many_sources_it_leaves_out(vqa: Vqa, tmp_path: Path) 
         sources.append(source)
     run = make_run(ladder()).model_copy(update={"sources": tuple(sources)})
     first, *_ = summarise(within(run_curves(run, "vmaf"), "vmaf", "pchip"))
-    assert (first.sources, first.compared, first.bd_rate) == (2, 3, pytest.approx(-40))
+    assert (first.sources, first.compared, first.bd_rate) == pytest.approx((2, 3, -40))
     (tmp_path / "run.json").write_text(run.model_dump_json())
     assert "mean of 2 of 3 sources" in vqa("bdrate", tmp_path).stdout
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from vqa_cli.history.steps import fit_levels, noise_of, weighted_median, weights
 NONE = (None,) * 1000
 
 
-def edges(values: Sequence[float], errors: Sequence[float | None] = NONE) -> list[int]:
+def edges(values: Sequence[float] | np.ndarray, errors: Sequence[float | None] = NONE) -> list[int]:
     return [level.start for level in fit_levels(list(values), errors[: len(values)], 1e-6)]
 
 
@@ -81,7 +81,9 @@ def test_the_fit_is_the_cheapest_partition() -> None:
         weights = weights_of(errors) / noise_of(y)
         price = steps._PRICE * log(20)
 
-        def cost(cuts: tuple[int, ...], y=y, weights=weights, price=price) -> float:
+        def cost(
+            cuts: tuple[int, ...], y: np.ndarray = y, weights: np.ndarray = weights, price: float = price
+        ) -> float:
             bounds = [0, *cuts, len(y)]
             parts = [(y[a:b], weights[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
             return price * len(cuts) + sum(float(np.sum(w * np.abs(p - weighted_median(p, w)))) for p, w in parts)
@@ -192,7 +194,7 @@ def judged_smaller(number: int) -> Run:
         (judged_smaller, "judged at another size"),
     ],
 )  # fmt: skip
-def test_what_was_measured_otherwise_begins_a_new_series(later, reason: str) -> None:
+def test_what_was_measured_otherwise_begins_a_new_series(later: Callable[[int], Run], reason: str) -> None:
     history = [*entries(5), *(an_entry(n, run=later(n)) for n in range(5, 9))]
     first, second = bd(make_series(history))
     assert [value.entry for value in first.values] == [0, 1, 2, 3, 4]
@@ -204,6 +206,7 @@ def test_what_was_measured_otherwise_begins_a_new_series(later, reason: str) -> 
 def test_another_models_scores_are_not_joined_but_bitrates_are() -> None:
     def run(n: int, sha: str) -> Run:
         made, _ = make_run(frames=60, heights=(360,), codecs=("libx264",), metrics=())
+        assert made.model is not None
         return made.model_copy(update={"model": replace(made.model, sha256=sha)})
 
     history = [an_entry(n, run=run(n, "aa" * 32 if n < 3 else "bb" * 32)) for n in range(6)]

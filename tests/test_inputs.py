@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import FFMPEG, PATIENCE_S, Vqa, ffmpeg
@@ -24,7 +25,7 @@ RUNG = ("--codec", "x264", "--crf", "30", "--height", "96", "--display", "96", "
 DIRECT = {"no_proxy": "127.0.0.1"}  # past the proxy that keeps tests off the network
 
 
-def known(folder: Path) -> dict:
+def known(folder: Path) -> Any:
     """What the one source of a run is known by."""
     (source,) = json.loads((folder / "run.json").read_text(encoding="utf-8"))["sources"]
     return source["source"]

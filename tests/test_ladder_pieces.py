@@ -38,7 +38,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten seconds that become harder to encode, with key frames every second."""
     path = tmp_path_factory.mktemp("pieces") / "film.mp4"
     picture = f"testsrc2=size=96x64:rate={FPS}:duration=10,noise=alls=25:allf=t:all_seed=7,fade=out:0:250:color=gray"
-    ffmpeg("-f", "lavfi", "-i", picture, "-c:v", "libx264", "-crf", "8", "-g", FPS, "-pix_fmt", "yuv420p", path)
+    ffmpeg("-f", "lavfi", "-i", picture, "-c:v", "libx264", "-crf", "8", "-g", str(FPS), "-pix_fmt", "yuv420p", path)
     return path
 
 

@@ -219,8 +219,9 @@ def test_features_learn_as_means_and_deviations_do() -> None:
     deviation, mean = torch.std_mean(seen, dim=(2, 3))
     features = backbone.judge(frames, frames, WINDOW_FORMAT)
     assert torch.allclose(features, torch.cat((mean, deviation), 1), atol=1e-5)
-    (want,) = torch.autograd.grad((torch.cat((mean, deviation), 1) * towards).sum(), backbone.blocks[0][0].weight)
-    (got,) = torch.autograd.grad((features * towards).sum(), backbone.blocks[0][0].weight)
+    weight = backbone.get_parameter("blocks.0.0.weight")
+    (want,) = torch.autograd.grad((torch.cat((mean, deviation), 1) * towards).sum(), weight)
+    (got,) = torch.autograd.grad((features * towards).sum(), weight)
     assert torch.allclose(got, want, rtol=1e-3, atol=1e-4 * float(want.abs().max()))
 
 

@@ -69,7 +69,7 @@ def test_rungs_of_unseen_footage_are_in_order(vqa: Vqa, tmp_path: Path, encoder:
             "-preset",
             FAST[encoder],
             "-crf",
-            crf,
+            str(crf),
             files[-1],
         )
     got = scores(vqa, files)

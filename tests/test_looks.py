@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def only_source(path: Path, scorer: Scorer | None = None, **changes: object) -> 
     return run_ladder(LadderJob(path, settings(**changes), scorer)).run.sources[0]
 
 
-def only_rung(path: Path, **changes: object) -> RungResult:
+def only_rung(path: Path, **changes: Any) -> RungResult:
     return only_source(path, **changes).rungs[0]
 
 

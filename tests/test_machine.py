@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ SVT = "Svt[info]: [asm level on system : up to avx512icl]\nSvt[info]: [asm level
     [("fpu sse sse2", "sse2"), (NEHALEM, "sse4"), (HASWELL, "avx2"), (SKYLAKE, "avx512"), (KNIGHTS, "avx2"), ("", "unknown")],
 )  # fmt: skip
 def test_the_level_is_the_widest_that_is_there_whole(monkeypatch: pytest.MonkeyPatch, flags: str, level: str) -> None:
-    monkeypatch.setattr(machine.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(machine, "_cpuinfo", lambda: {"flags": flags})
     assert machine.simd_level() == level
 

@@ -211,7 +211,7 @@ def test_ffmpegs_help_is_read() -> None:
 
 
 # Found before anything is encoded: one line, exit code 2.
-SAID = {
+SAID: dict[tuple[str, ...], str] = {
     ("x264", "--encoder-preset", "slwo"): "error: unknown speed preset of libx264: slwo\n"
     "hint: did you mean slow? it has ultrafast, superfast, veryfast, faster, fast, medium, slow, slower, veryslow, placebo\n",
     ("x265", "--tune", "film"): "error: unknown tune of libx265: film\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -199,7 +199,9 @@ def test_a_pattern_of_pictures_opens_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [hls, concat])
-def test_what_a_playlist_names_becomes_one_file(clip: Path, tmp_path: Path, tools: tuple[Runner, Ffmpeg], make) -> None:
+def test_what_a_playlist_names_becomes_one_file(
+    clip: Path, tmp_path: Path, tools: tuple[Runner, Ffmpeg], make: Callable[..., Path]
+) -> None:
     """The same parts make the same bytes, other parts others: results cannot be old ones."""
     there, here = folders(tmp_path)
     playlist = make(there, clip, "video.mp4")

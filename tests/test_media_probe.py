@@ -308,7 +308,7 @@ def test_a_frame_in_an_hour_is_a_rate_too(media: Path, seconds: int) -> None:
     ids=["240 fps, then 120", "around 240 fps", "pairs"],
 )
 def test_slow_motion_keeps_its_frames_or_their_loss_is_counted(times: list[float], rate: int, lost: int) -> None:
-    assert steady_rate(times, Fraction(len(times) - 1) / Fraction(max(times) - min(times))) == (rate, lost)
+    assert steady_rate(times, Fraction(len(times) - 1) / Fraction(max(times) - min(times))) == (Fraction(rate), lost)
 
 
 def test_what_is_no_regular_file_is_named(media: Path) -> None:

@@ -8,7 +8,7 @@ import pickle
 import subprocess
 from copy import deepcopy
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -360,7 +360,7 @@ def slow_score(features: np.ndarray, state: dict[str, np.ndarray]) -> float:
     mixed = "regression.weight" in state
     fc, rnn, q = ("dimemsion_reduction", "feature_aggregation", "regression") if mixed else ("ann.fc0", "rnn", "q")
 
-    def sigmoid(x: np.ndarray) -> np.ndarray:
+    def sigmoid(x: np.ndarray) -> Any:
         return 1 / (1 + np.exp(-x))
 
     hidden, out = np.zeros(32), []
@@ -421,7 +421,7 @@ def test_a_head_of_the_other_model_is_refused(any_resnet: Path, tmp_path: Path) 
     for name, state in states.items():
         torch.save(state, tmp_path / f"{name}.pt")
     for name in states:
-        options = dict(backbone_weights=any_resnet, device="cpu", precision="fp32")
+        options: dict[str, Any] = dict(backbone_weights=any_resnet, device="cpu", precision="fp32")
         assert not load_scorer(name, head_weights=tmp_path / f"{name}.pt", **options).identity.verified
         other = tmp_path / f"{'vsfa' if name == 'mdtvsfa' else 'mdtvsfa'}.pt"
         with pytest.raises(ModelError, match=f"not a head of {name}: {other}"):
@@ -439,7 +439,7 @@ def test_weights_that_a_model_does_not_take_are_refused(model_file: Path, tmp_pa
     """They would be left out without a word, e.g. where --model was forgotten."""
     for model in ("vsfa-lite", str(model_file)):
         with pytest.raises(UsageError, match=f"other {option.replace('_', ' ')} are for"):
-            load_scorer(model, device="cpu", **{option: tmp_path / "weights.pt"})
+            load_scorer(model, device="cpu", **{option: tmp_path / "weights.pt"})  # type: ignore[arg-type]
 
 
 def trained_head(path: Path, **card: object) -> str:
@@ -469,8 +469,8 @@ def test_a_trained_head_gets_the_network_that_it_learnt_on(any_resnet: Path, tmp
 
 
 @pytest.mark.parametrize("color", ["auto", "reference"])
-def test_a_trained_head_sees_the_colours_that_it_learnt_on(any_resnet: Path, tmp_path: Path, color: str) -> None:
-    weights = dict(backbone_weights=any_resnet, device="cpu", precision="fp32")
+def test_a_trained_head_sees_the_colours_that_it_learnt_on(any_resnet: Path, tmp_path: Path, color: Any) -> None:
+    weights: dict[str, Any] = dict(backbone_weights=any_resnet, device="cpu", precision="fp32")
     extracted = load_scorer(trained_head(tmp_path / "a.safetensors"), color="reference", **weights).identity
     trained = trained_head(tmp_path / "b.safetensors", preprocessing=extracted.preprocessing)
     identity = load_scorer(trained, color=color, **weights).identity

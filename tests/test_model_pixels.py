@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from vqa_cli.model.scorer import StreamingScorer
 from vqa_cli.model.temporal import TemporalPooling
 from vqa_cli.model.verdict import Calibration, Verdicts
 from vqa_cli.model.vsfa import VsfaHead
-from vqa_cli.values import ClipScore, FrameFormat
+from vqa_cli.values import ClipScore, FrameFormat, Scorer
 
 pytestmark = pytest.mark.numeric
 
@@ -57,7 +58,12 @@ class Watcher:
 
     def __init__(self, scorer: StreamingScorer, wish: PixelWish) -> None:
         self._scorer, self.identity = scorer, replace(scorer.identity, pixels=wish)
-        self.shown = np.zeros(0, np.uint8)
+        self.shown: np.ndarray = np.zeros(0, np.uint8)
+
+    @property
+    def as_scorer(self) -> Scorer:
+        """It is shown frames; what is done with features it need not know."""
+        return cast(Scorer, self)
 
     def score(self, frames: Iterable[np.ndarray], frame_format: FrameFormat, **options: object) -> ClipScore:
         assert frame_format.layout == self.identity.pixels.layout
@@ -76,7 +82,7 @@ def test_what_is_scored_are_the_pixels_of_rgb24(
     clip = noise(tmp_path / "clip.mkv", pix_fmt, *(("-colorspace", tag) if tag else ()))
     watcher = Watcher(any_model, PixelWish("rgb24", "reference"))
     request = ScoreRequest(reference=clip, metrics=("psnr",)) if compared else ScoreRequest()
-    score_file(clip, request, scorer=watcher)
+    score_file(clip, request, scorer=watcher.as_scorer)
     want = as_ffmpeg(clip)
     assert np.ptp(want) == 255
     assert np.abs(watcher.shown.astype(int) - want).max() <= 1
@@ -98,7 +104,7 @@ def test_a_reference_does_not_change_the_score(vqa: Vqa, tmp_path: Path, pix_fmt
 def test_untagged_hd_is_read_as_asked(any_model: StreamingScorer, tmp_path: Path, untagged: str, matrix: str) -> None:
     clip = noise(tmp_path / "clip.mkv", "yuv420p", size="1280x720")
     watcher = Watcher(any_model, PixelWish("rgb24", untagged))  # type: ignore[arg-type]
-    score_file(clip, scorer=watcher)
+    score_file(clip, scorer=watcher.as_scorer)
     shown = {name: np.abs(watcher.shown.astype(int) - as_ffmpeg(clip, name)).max() for name in ("bt601", "bt709")}
     assert shown.pop(matrix) <= 1
     assert min(shown.values()) > 10
@@ -245,16 +251,19 @@ def test_neither_is_the_heads_fp32() -> None:
     allowed = []
 
     class Asks(VsfaHead):
-        def forward(self, *args: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def forward(
+            self, features: torch.Tensor, state: torch.Tensor | None = None
+        ) -> tuple[torch.Tensor, torch.Tensor]:
             allowed.append(torch.backends.cudnn.allow_tf32)
-            return super().forward(*args)
+            return super().forward(features, state)
 
     HeadStream(Asks(8)).push(torch.zeros(3, 8))
     assert allowed == [False]
 
 
 def test_a_thread_that_ends_leaves_the_others_their_fp32() -> None:
-    allowed, first_in, second_in = [], threading.Event(), threading.Event()
+    first_in, second_in = threading.Event(), threading.Event()
+    allowed: list[bool] = []
 
     class First(SmallMemory):
         def forward(self, frames: torch.Tensor, frame_format: FrameFormat) -> torch.Tensor:

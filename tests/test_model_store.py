@@ -84,8 +84,14 @@ def test_a_command_waits_for_another_that_fetches_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     started, go_on = threading.Event(), threading.Event()
+    first: threading.Thread
+
+    def let_go() -> None:
+        go_on.set()
+        first.join()
+
     # It lets go when the other has said that it waits.
-    monkeypatch.setattr("vqa_cli.cli.weights.time.sleep", lambda _: go_on.set() or first.join())
+    monkeypatch.setattr("vqa_cli.cli.weights.time.sleep", lambda _: let_go())
 
     def slow(have: int, size: int) -> None:
         started.set()

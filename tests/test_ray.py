@@ -107,7 +107,8 @@ def test_one_node_and_three_give_the_local_document(
     scorer = load_scorer(precision="fp32")
 
     def run(on: RayCluster | None, keep: str) -> LadderOutcome:
-        job = LadderJob(names, settings(), scorer, keep=tmp_path / keep, **({"place": on} if on else {}))
+        options: dict[str, Any] = {"place": on} if on else {}
+        job = LadderJob(names, settings(), scorer, keep=tmp_path / keep, **options)
         return run_ladder(job)
 
     local, one = run(None, "kept"), run(place, "kept")
@@ -125,7 +126,7 @@ def test_one_node_and_three_give_the_local_document(
 
 def test_what_ran_on_a_node_that_dies_runs_again_elsewhere(nodes: Nodes, place: RayCluster, clips: list[Path]) -> None:
     lost = nodes.add()
-    gone = []
+    gone: list[str] = []
 
     def kill(event: object) -> None:
         if isinstance(event, RungDone) and not gone:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chromium import PROGRAM, Chromium
@@ -252,7 +253,7 @@ def test_two_runs_overlay(browser: Chromium, tmp_path: Path) -> None:
 def test_sources_of_which_little_was_measured(browser: Chromium, tmp_path: Path) -> None:
     run, frames = make_run(["all.mp4", "one rung.mp4", "lost.mp4", "nothing.mp4"], frames=60, heights=[720])
     full, few, lost, nothing = run.sources
-    blank = {"status": "failed", "encode": None, "score": None, "fidelity": {}}
+    blank: dict[str, Any] = {"status": "failed", "encode": None, "score": None, "fidelity": {}}
     sources = (
         full,
         few.model_copy(update={"rungs": (few.rungs[0], few.rungs[4])}),

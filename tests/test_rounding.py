@@ -92,7 +92,9 @@ def test_what_normalisation_says_of_the_maps_is_what_they_are(network: Path) -> 
     with torch.inference_mode():
         ours.layers(ours.stem(x.permute(0, 3, 1, 2)))
     errors, sizes = [], []
-    for block, expected in zip(blocks, expected_inputs(ours.stem[1], blocks), strict=True):
+    norm = ours.stem[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    for block, expected in zip(blocks, expected_inputs(norm, blocks), strict=True):
         for layer, mean in (
             (block.conv2, expected.conv2),
             (block.conv3, expected.conv3),
@@ -111,6 +113,7 @@ def test_what_normalisation_says_of_the_maps_is_what_they_are(network: Path) -> 
 def test_rounding_moves_the_mean_of_no_channel(dtype: torch.dtype) -> None:
     torch.manual_seed(1)
     layer = nn.Conv2d(32, 16, 3)
+    assert layer.bias is not None
     mean = torch.rand(32) * 4
     x = (mean.view(1, -1, 1, 1) + torch.randn(4, 32, 40, 40)).double()
     x += (mean - x.mean((0, 2, 3))).view(1, -1, 1, 1)

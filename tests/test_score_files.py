@@ -39,8 +39,9 @@ def overflowing(moving: Path) -> Path:
     backbone, path = LiteBackbone(), moving.with_name("overflowing.safetensors")
     head = VsfaHead(backbone.dim, 4, 2)
     with torch.no_grad():
-        head.ann["fc0"].weight.zero_()
-        head.ann["fc0"].weight[:, 32:64] = 3e38
+        weight = head.get_parameter("ann.fc0.weight")
+        weight.zero_()
+        weight[:, 32:64] = 3e38
     card = Card(
         name="overflowing", backbone="lite", backbone_config=backbone.config,
         head_config={"dim": backbone.dim, "reduced": 4, "hidden": 2},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_a_part_is_the_same_in_every_container(encodes: Path) -> None:
     with Runner() as runner:
         tool = find_ffmpeg(runner).path
 
-        def frames(name: str, **part: int) -> np.ndarray:
+        def frames(name: str, **part: Any) -> np.ndarray:
             info = probe(encodes / f"encode.{name}")
             argv = build_frames_argv(tool, SourceView.of(info), MeasureOrder(info.size, **part))
             with open_frames(runner, argv, FrameFormat(192, 96), expected=None, what=name) as stream:

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Vqa, ffmpeg, make_clip
@@ -21,7 +22,7 @@ from vqa_cli.ladder.search import Found, Goal, Trial, confirm, most_encodes, sea
 from vqa_cli.media.encoders import ENCODERS
 
 CRFS = crf_scale(0, 51, 1)
-VMAF = {"span": 100.0, "best": 100.0}
+VMAF: dict[str, Any] = {"span": 100.0, "best": 100.0}
 
 
 def run(quality: Callable[[float], float], goal: Goal, scale: list[float]) -> tuple[Found, list[float]]:

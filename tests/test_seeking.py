@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from conftest import Vqa, ffmpeg
 
 from vqa_cli.measure import score as scoring
 from vqa_cli.measure.score import ScoreRequest, score_file
+from vqa_cli.measure.source import Source
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.decode import MeasureOrder, build_frames_argv
 from vqa_cli.media.frames import open_frames
@@ -118,7 +120,7 @@ def test_score_starts_in_the_middle(clips: Path, name: str, monkeypatch: pytest.
     began: list[bool] = []
     pipe = Runner.pipe
 
-    def watched(self: Runner, argv: tuple[str, ...], **options: object) -> object:
+    def watched(self: Runner, argv: tuple[str, ...], **options: Any) -> Any:
         began.append("-ss" in argv)
         return pipe(self, argv, **options)
 
@@ -137,7 +139,7 @@ def test_what_cannot_be_sought_after_all_is_decoded_from_the_beginning(
     request = ScoreRequest(start_s=2.4, duration_s=0.5)
     expected = score_file(clips / "plain.mp4", request)
 
-    def wrong(_runner: object, _ffmpeg: object, source: scoring.Source, *_part: object) -> scoring.Source:
+    def wrong(_runner: object, _ffmpeg: object, source: Source, *_part: object) -> Source:
         return replace(source, view=replace(source.view, seek=Seek(3_500_000, 30_030, 31_031, 15)))
 
     monkeypatch.setattr(scoring, "sought", wrong)

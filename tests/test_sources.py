@@ -10,6 +10,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def luma(path: Path, height: int, width: int) -> np.ndarray:
     return np.frombuffer(done.stdout, np.uint8).reshape(-1, height, width).astype(float)
 
 
-def ladder(vqa: Vqa, source: Path, out: Path, *more: str) -> tuple[dict, list[Path]]:
+def ladder(vqa: Vqa, source: Path, out: Path, *more: str) -> tuple[dict[str, Any], list[Path]]:
     """The source's part of the run document, and the encodes: one near lossless, at the source's own size."""
     done = vqa("ladder", source, "--codec", "x264", "--crf", "1", "--height", "96", "--display", "96", "--model", "none",
                "--metric", "psnr", "--encoder-preset", "ultrafast", "--no-cache", "--keep-encodes", "-q", "-o", out, *more)  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,10 +16,12 @@ from conftest import FFMPEG, Vqa, ffmpeg, make_clip
 from numpy.typing import NDArray
 
 from vqa_cli.analysis.moments import StillsWish, choose_moments, choose_stills, worst_frames
+from vqa_cli.document import Run
 from vqa_cli.errors import StorageError
+from vqa_cli.events import Event, Note
 from vqa_cli.ladder.job import LadderJob
 from vqa_cli.ladder.pipeline import LadderOutcome, run_ladder
-from vqa_cli.ladder.stills import StillsOrder
+from vqa_cli.ladder.stills import Choice, FrameTables, StillsOrder
 from vqa_cli.media.gops import pick_frames, read_index
 from vqa_cli.report.html import render
 from vqa_cli.report.stills import Pictures, make_album
@@ -130,8 +133,13 @@ def settings(**changes: object) -> LadderSettings:
     return LadderSettings.model_validate(base | changes)
 
 
+def _text(event: Event) -> str:
+    assert isinstance(event, Note)
+    return event.text
+
+
 def order(folder: Path, *, shifted: int = 0) -> StillsOrder:
-    def choose(run, number, frames, cuts):
+    def choose(run: Run, number: int, frames: FrameTables, cuts: Sequence[int]) -> Choice:
         found = choose_stills(run, number, frames, cuts, StillsWish(2, every=True))
         moved = tuple(m.model_copy(update={"frame": m.frame + shifted}) for m in found.moments)
         return replace(found, moments=moved)
@@ -191,8 +199,8 @@ def test_another_frame_than_the_measured_one_is_refused(source: Path, tmp_path: 
     told: list[str] = []
     with open_bench(LadderJob(source, settings(), None, stills=order(tmp_path))) as bench:
         take_stills(
-            bench, settings(), outcome.run, outcome.frames, order(tmp_path), lambda event: told.append(event.text)
-        )  # type: ignore[union-attr]
+            bench, settings(), outcome.run, outcome.frames, order(tmp_path), lambda event: told.append(_text(event))
+        )
     assert told
     assert all("is not the frame that was measured" in text for text in told)
 
@@ -227,8 +235,8 @@ def test_an_encode_that_comes_out_otherwise_has_no_pictures(source: Path, tmp_pa
     told: list[str] = []
     with open_bench(LadderJob(source, settings(), None)) as bench:
         stills = take_stills(
-            bench, settings(), run, outcome.frames, order(tmp_path), lambda event: told.append(event.text)
-        )  # type: ignore[union-attr]
+            bench, settings(), run, outcome.frames, order(tmp_path), lambda event: told.append(_text(event))
+        )
     assert told[0].endswith("encoded again, it became another file than the one that was measured")
     assert not any(rung.files for rung in stills.sources[0].rungs.values())
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import unicodedata
 from pathlib import Path
+from typing import Literal
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
@@ -160,7 +161,7 @@ def test_a_document_holds_names_that_are_no_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["svg", "png"])
-def test_a_picture_of_a_run_with_any_name_can_be_drawn(tmp_path: Path, form: str) -> None:
+def test_a_picture_of_a_run_with_any_name_can_be_drawn(tmp_path: Path, form: Literal["svg", "png"]) -> None:
     write_picture([make_run(ladder(), name=f"{UGLY}\ufffe\ud800")], tmp_path / "p", form)
     if form == "svg":
         words = "".join(ElementTree.parse(tmp_path / "p").getroot().itertext())

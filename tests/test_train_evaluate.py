@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,7 +170,7 @@ def test_features_of_older_arithmetic_are_refused_by_name(bench: Bench, tmp_path
 
 
 def test_features_unlike_those_of_the_training_are_remarked_on(bench: Bench, tmp_path: Path) -> None:
-    origin = {"every": 8, "preprocessing": "other pixels"}
+    origin: dict[str, Any] = {"every": 8, "preprocessing": "other pixels"}
     (judged,) = evaluate([bench.model("m0")], [write_database(tmp_path, "ours", **origin)])
     assert judged.split == 0
     assert judged.remarks == (

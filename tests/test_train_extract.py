@@ -308,7 +308,7 @@ def _plain_brisque(luma: np.ndarray) -> list[float]:
     taps = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
     taps /= taps.sum()
 
-    def smooth(x: np.ndarray) -> np.ndarray:
+    def smooth(x: np.ndarray) -> Any:
         return correlate1d(correlate1d(x, taps, 0, mode="nearest"), taps, 1, mode="nearest")
 
     mean = smooth(luma)

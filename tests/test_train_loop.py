@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from vqa_cli.model.heads import batch_scores
 from vqa_cli.train.clips import Clips, load_batch
 from vqa_cli.train.datasets import read_dataset
 from vqa_cli.train.features import Provenance, features_path, write_features
-from vqa_cli.train.loop import Fit, TrainSettings, learning_rate, load_step, pooled_scores, run_fit, train_step
+from vqa_cli.train.loop import Epoch, Fit, TrainSettings, learning_rate, load_step, pooled_scores, run_fit, train_step
 from vqa_cli.train.loop import start_fit as start
 from vqa_cli.train.objective import L1Objective, MixedObjective
 from vqa_cli.train.rated import Rated
@@ -88,12 +89,13 @@ class PublishedLoop:
         loss = torch.nn.L1Loss()(self.forward(features, self.length[chosen]), label)
         loss.backward()
         self.optimiser.step()
-        return loss.item()
+        return float(loss.item())
 
     def forward(self, features: torch.Tensor, length: np.ndarray) -> torch.Tensor:
-        reduced = self.head.ann["fc0"](features)
-        outputs, _ = self.head.rnn(reduced, torch.zeros(1, len(features), self.head.rnn.hidden_size))
-        q = self.head.q(outputs)
+        head: Any = self.head
+        reduced = head.ann["fc0"](features)
+        outputs, _ = head.rnn(reduced, torch.zeros(1, len(features), head.rnn.hidden_size))
+        q = head.q(outputs)
         pooled = [self.pool(q[i, : int(length[i, 0])]).mean() for i in range(len(features))]
         return torch.stack(pooled)[:, None]
 
@@ -153,9 +155,10 @@ class MixedLoop:
 
     def loss(self, index: int, chosen: list[int]) -> torch.Tensor:
         part, pooled = self.parts[index], []
+        head: Any = self.head
         for i in (i % len(part) for i in chosen):
             frames = torch.from_numpy(np.asarray(part.features[i], np.float32))[None]
-            q = self.head.q(self.head.rnn(self.head.ann["fc0"](frames))[0])[0]
+            q = head.q(head.rnn(head.ann["fc0"](frames))[0])[0]
             pooled.append(PublishedLoop.pool(q).mean())
         rated = [part.ratings[i % len(part)] for i in chosen]
         relative = [torch.sigmoid(value) for value in pooled]
@@ -382,7 +385,8 @@ def test_a_finished_training_is_not_done_again_unless_it_is_another_one(vqa: Vqa
 
 
 def test_a_training_counts_as_another_one_by_data_split_features_and_start(tmp_path: Path) -> None:
-    rated, epochs = write_database(tmp_path, "set"), []
+    rated = write_database(tmp_path, "set")
+    epochs: list[Epoch] = []
     order = TrainOrder((rated,), tmp_path / "m.safetensors", settings=replace(SETTINGS, epochs=1))
     assert finished(order) is None
     card, results = train(order, epochs.append)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def _pooled(weights: Path, folder: Path) -> np.ndarray:
     return np.array(pooled)
 
 
-def _bounded(pooled: np.ndarray) -> np.ndarray:
+def _bounded(pooled: np.ndarray) -> Any:
     return 1 / (1 + np.exp(-(3.4 / (1 + np.exp(-pooled)) - 1.7)))
 
 

@@ -40,7 +40,7 @@ def test_training_ranks_held_out_sources_and_every_part_helps(tmp_path: Path) ->
         run(vqa, "train", *data, "-o", model, *TRAIN, *options)
         (figures,) = json.loads(run(vqa, "evaluate", model, *data, "--format", "json"))["results"]
         assert figures["n"] >= 250
-        return figures["srocc"]
+        return float(figures["srocc"])
 
     full = train("full", "lite")
     without = {

@@ -47,7 +47,7 @@ def _killed(folder: Path, clip: Path, wanted: Any, lasts: float, random: Random,
     _, err = ladder.communicate(timeout=_GONE_S * 4)
     said = f"{how.name}: {ladder.returncode}"
     if how is not signal.SIGKILL and ladder.returncode not in (130, 0, -how):
-        return Ending(ladder.returncode, said, f"exit {ladder.returncode} after {how.name}: {err[-300:]}")
+        return Ending(ladder.returncode, said, f"exit {ladder.returncode} after {how.name}: {err[-300:]!r}")
     # Before the program takes over, Python itself dies of an interrupt in its own way.
     if b"Traceback" in err and ladder.returncode != -how:
         return Ending(ladder.returncode, said, f"a traceback: {err[-300:].decode(errors='replace')}")

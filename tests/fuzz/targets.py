@@ -202,6 +202,7 @@ def _documents(folder: Path) -> Iterator[Callable[[Random, Path], Ending]]:
 
 @contextlib.contextmanager
 def _weights(folder: Path) -> Iterator[Callable[[Random, Path], Ending]]:
+
     import numpy as np
 
     from vqa_cli.errors import VqaError
@@ -247,6 +248,8 @@ def _weights(folder: Path) -> Iterator[Callable[[Random, Path], Ending]]:
 @contextlib.contextmanager
 def _cache(folder: Path) -> Iterator[Callable[[Random, Path], Ending]]:
     """One bit of one file: what is remembered is what was written, or nothing."""
+    from fractions import Fraction
+
     import numpy as np
 
     from vqa_cli.document import EncodeResult
@@ -255,7 +258,7 @@ def _cache(folder: Path) -> Iterator[Callable[[Random, Path], Ending]]:
     from vqa_cli.store.inspections import Inspection, Inspections
     from vqa_cli.store.rungs import Measured, Rungs
     from vqa_cli.store.seen import Seen, Stream
-    from vqa_cli.values import Fraction, FrameFormat
+    from vqa_cli.values import FrameFormat
 
     made, key = folder / "made", "ab" * 32
     values = np.linspace(30, 40, 60)
