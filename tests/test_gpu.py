@@ -60,7 +60,7 @@ def test_lite_sees_on_a_gpu_what_it_sees_on_a_cpu(precision: str, close: float) 
 
 
 @pytest.mark.parametrize(("precision", "close"), [("fp32", 1e-5), ("fp16", 4e-3), ("bf16", 4e-2), ("auto", 4e-3)])
-def test_resnet_sees_on_a_gpu_what_it_sees_on_a_cpu(seeded: dict[str, Path], precision: str, close: float) -> None:
+def test_resnet_sees_on_a_gpu_what_it_sees_on_a_cpu(seeded: dict[str, Any], precision: str, close: float) -> None:
     expected = features(load_scorer("vsfa", device="cpu", precision="fp32", **seeded), RGB)
     assert apart(features(load_scorer("vsfa", device="cuda", precision=precision, **seeded), RGB), expected) < close
 
@@ -73,7 +73,7 @@ def test_scores_of_a_gpu_and_a_cpu_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 4, 9, 64])
-def test_scores_on_a_gpu_do_not_depend_on_the_batch(seeded: dict[str, Path], batch: int) -> None:
+def test_scores_on_a_gpu_do_not_depend_on_the_batch(seeded: dict[str, Any], batch: int) -> None:
     for model, pixels, weights in (("vsfa-lite", YUV, {}), ("vsfa", RGB, seeded)):
         whole = load_scorer(model, device="cuda", precision="fp32", **weights).score([film(pixels)], pixels)
         parts = load_scorer(model, device="cuda", precision="fp32", batch_size=batch, **weights)
