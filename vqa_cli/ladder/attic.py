@@ -44,6 +44,15 @@ class Attic:
         """Where the log of an encode lies, if there is one."""
         return self._folder / f"{sha256}.log"
 
+    def drop(self, sha256: str) -> None:
+        """Make room: nothing more will be asked of this encode."""
+        with self._lock:
+            file = self._files.pop(sha256, None)
+            if file is not None:
+                self._left += file.stat().st_size
+                file.unlink()
+        self.log(sha256).unlink(missing_ok=True)
+
     def find(self, sha256: str) -> Path | None:
         """The file with this hash, if it was kept."""
         with self._lock:
