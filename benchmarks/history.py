@@ -10,11 +10,17 @@ orders, the change at any place, and watched as CI would: run by run, with what 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import random
 import statistics
 import tempfile
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from variants import describe_machine
+
+from vqa_cli._version import __version__
 from vqa_cli.document import Run
 from vqa_cli.history.entries import Entry
 from vqa_cli.history.regressions import find_steps
@@ -73,8 +79,9 @@ def main() -> None:
     parser.add_argument("--distinct", type=int, default=100, help="harmless commits that are encoded")
     parser.add_argument("--orders", type=int, default=20)
     parser.add_argument("--metric", default="vmaf")
-    parser.add_argument("--injected", default="-aq-strength 1.1")
+    parser.add_argument("--injected", default="-aq-strength 1.15")
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--json", type=Path, help="write the figures there too")
     parser.add_argument("--cache", type=Path, help="folder that remembers encodes")
     given = parser.parse_args()
     rng = random.Random(1)
@@ -103,20 +110,45 @@ def main() -> None:
     print(
         f"injected: {level:+.2f} % BD-rate by {given.metric}; harmless commits move it by {noise:.2f} % (standard deviation)"
     )
-    false, delays, missed = 0, [], 0
-    for _ in range(given.orders):
-        order = rng.choices(good, k=given.commits)
-        false += len(watch(history(order)))
-        place = rng.randrange(30, given.commits - AFTER)
-        alarms = watch(history([*order[:place], *rng.choices(bad, k=AFTER)]))
-        false += sum(alarm < place for alarm in alarms)
-        hit = next((alarm - place for alarm in alarms if alarm >= place), None)
-        missed += hit is None
-        delays += [] if hit is None else [hit]
-    commits = given.orders * given.commits
-    print(f"false alarms: {false} in {commits} commits ({100 * false / commits:.2f} per 100)")
+    found = draw(good, bad, given.orders, given.commits, rng)
+    commits, delays = given.orders * given.commits, found.delays
+    print(f"false alarms: {found.false} in {commits} commits ({100 * found.false / commits:.2f} per 100)")
     told = ", ".join(f"{delays.count(d)} after {d}" for d in sorted(set(delays)))
-    print(f"found: {len(delays)} of {given.orders}, commits later: {told}; missed: {missed}")
+    print(f"found: {len(delays)} of {given.orders}, commits later: {told}; missed: {found.missed}")
+    if given.json:
+        figures = {
+            "injected": given.injected,
+            "metric": given.metric,
+            "bd_rate": level,
+            "noise": noise,
+            "commits": commits,
+        }
+        machine = describe_machine(2, os.getloadavg()[0], vqa=__version__)
+        text = json.dumps({"machine": machine, "figures": figures | asdict(found)}, indent=1)
+        given.json.write_text(text + "\n", encoding="utf-8")
+
+
+@dataclass
+class Found:
+    """What watching histories came to; ``delays`` in commits after the change."""
+
+    false: int = 0
+    missed: int = 0
+    delays: list[int] = field(default_factory=list)
+
+
+def draw(good: list[Run], bad: list[Run], orders: int, commits: int, rng: random.Random) -> Found:
+    """Watch as many histories without a change, and as many with one at any place."""
+    found = Found()
+    for _ in range(orders):
+        found.false += len(watch(history(rng.choices(good, k=commits))))
+        place = rng.randrange(30, commits - AFTER)
+        alarms = watch(history([*rng.choices(good, k=place), *rng.choices(bad, k=AFTER)]))
+        found.false += sum(alarm < place for alarm in alarms)
+        hit = next((alarm - place for alarm in alarms if alarm >= place), None)
+        found.missed += hit is None
+        found.delays += [] if hit is None else [hit]
+    return found
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from vqa_cli.document import Run, read_run
 from vqa_cli.errors import StorageError
 from vqa_cli.names import title_folder
 from vqa_cli.sealed import BLANK, KEY, seal
+from vqa_cli.stills import read_stills
 
 FLAGS = ("--codec", "x264,x265", "--height", "64", "--display", "64", "--crf", "20,26,32,38", "--encoder-preset", "ultrafast",
          "--model", "none", "--metric", "psnr", "--catalogue")  # fmt: skip
@@ -64,6 +65,27 @@ def test_each_title_has_a_folder_with_its_run(library: Path) -> None:
         assert set(run.frames()["rung"]) == {rung.id for rung in run.sources[0].rungs}
         assert (library / name / "report.html").stat().st_size > 100_000
     assert not (library / "bad" / "report.html").exists()
+
+
+@pytest.mark.ffmpeg
+def test_pictures_of_titles_are_taken_where_they_are_asked_for(
+    library: Path, films: Path, vqa: Vqa, tmp_path: Path
+) -> None:
+    assert not list(library.glob("*/stills"))
+    done = vqa("ladder", films / "one.mp4", films / "two.mp4", *FLAGS, "--stills", "1", "-o", tmp_path / "films")
+    assert done.returncode == 0, done.stderr
+    for title in ("one", "two"):
+        folder = tmp_path / "films" / title
+        stills = read_stills(folder / "stills", read_run(folder))
+        assert stills is not None
+        (source,) = stills.sources
+        assert source.rungs and all(rung.files and not rung.reason for rung in source.rungs.values())
+        assert '"pictures"' in (folder / "report.html").read_text()
+    done = vqa("ladder", films / "one.mp4", *FLAGS, "--stills-dir", tmp_path / "s", "-o", tmp_path / "other")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: --stills-dir is not for a catalogue\nhint: leave it out: pictures lie in each title's folder\n"
+    )
 
 
 @pytest.mark.ffmpeg

@@ -21,8 +21,10 @@ _CODE = re.compile(r"``[^`]+``|`[^`]+`")
 _PICTURE, _LINK = re.compile(r"!\[[^\]]*\]\([^)]*\)"), re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _ITEM, _TABLE = re.compile(r"^ *(?:[-*]|\d+\.) +", re.MULTILINE), re.compile(r"^ *\|.*$", re.MULTILINE)
 _HEADING = re.compile(r"^#+ .*$", re.MULTILINE)
-# A full stop ends a sentence where a space and a capital, a figure or a mark follow; not in "e.g.", "i.e." or "et al.".
-_END = re.compile(r"(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bal\.)(?<=[.!?])[)\"*]* +(?=[\"(*]*[A-Z0-9`–])")
+# A full stop ends a sentence where a space and a capital, a figure, a mark or a name such as x264 follow; not in "e.g.".
+_END = re.compile(
+    r"(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bal\.)(?<=[.!?])[)\"*]* +(?=[\"(*]*(?:[A-Z0-9`–]|[a-z]+\d|lib[a-z]|ffmpeg\b|vqa\b))"
+)
 
 
 def sentences(page: str) -> Iterator[str]:

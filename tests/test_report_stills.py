@@ -42,6 +42,7 @@ def pictures(run: Run, frames: Frames, folder: Path) -> Pictures:
         rung.id: RungStills(
             sha256=rung.encode.sha256, files=files[rung.id], kinds=kinds,
             bytes=tuple(9000 if kind == "K" else 700 if kind == "P" else 200 for kind in kinds),
+            quantisers=tuple(24.0 if kind == "K" else 28.0 if kind == "P" else 30.5 for kind in kinds),
         )
         for rung in result.rungs if rung.id in files and rung.encode
     }  # fmt: skip
@@ -236,7 +237,18 @@ def test_bits_tell_key_frames_and_scenes(opened: Chromium) -> None:
     opened.run(
         "(() => { const s = document.querySelector('.cursor input'); s.value = 48; s.dispatchEvent(new Event('input')); })()"
     )
-    assert "9.0 kB key frame" in opened.run("document.querySelector('.cursor output').textContent")
+    assert "9.0 kB key frame, quantiser 24" in opened.run("document.querySelector('.cursor output').textContent")
+
+
+def test_quantisers_are_drawn_below_the_bits(opened: Chromium) -> None:
+    assert "Quantiser of each frame, on each encoder's own scale." in opened.run(
+        "document.querySelector('.bits').textContent"
+    )
+    assert opened.run("document.querySelectorAll('.bits svg').length") == 2
+    lines = opened.run(
+        "[...document.querySelectorAll('.bits svg:last-of-type path[stroke-width]')].map(p => p.getAttribute('d'))"
+    )
+    assert len(lines) == 2 and all(d.count(",") > 100 for d in lines)
 
 
 def test_the_address_keeps_frame_and_mode(browser: Chromium, opened: Chromium, page: Path) -> None:

@@ -49,6 +49,7 @@ class RungStills(_Document):
         files: a picture for each moment, relative to the folder of ``stills.json``.
         bytes: size of each frame's packet, in order of presentation.
         kinds: a letter for each frame: ``K`` a key frame, ``B`` one that was decoded after a later one, else ``P``.
+        quantisers: of each frame, on the encoder's own scale; ``None`` where it is not known, empty where none is.
         reason: why there are no pictures.
     """
 
@@ -56,6 +57,7 @@ class RungStills(_Document):
     files: tuple[str, ...] = ()
     bytes: tuple[int, ...] = ()
     kinds: str = ""
+    quantisers: tuple[float | None, ...] = ()
     reason: str | None = None
 
 

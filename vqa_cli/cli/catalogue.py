@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vqa_cli.cli.console import emit, note, tell
 from vqa_cli.cli.progress import Progress
 from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
+from vqa_cli.stills import STILLS_FOLDER
 from vqa_cli.values import Awaited, StrPath, origin_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ def run_titles_of(job: LadderJob, folder: Path, options: dict[str, Any]) -> int:
 
     if options["repeat"] > 1:
         raise UsageError("--repeat is not for a catalogue", hint="leave --repeat or --catalogue out")
+    if options["stills_dir"]:
+        raise UsageError(
+            "--stills-dir is not for a catalogue", hint="leave it out: pictures lie in each title's folder"
+        )
     sources: Sequence[StrPath] = job.sources  # type: ignore[assignment]  # never one alone, once the job is made
     addresses = [_address(source) for source in sources]
     tally = _Tally()
@@ -82,12 +87,15 @@ class _Tally:
 
 
 def _write_report(written: TitleWritten) -> bool:
+    from vqa_cli.cli.pictures import page_album
     from vqa_cli.report.html import write_report
 
     if written.title.fault is not None:
         return True
     try:
-        write_report([written.outcome.run], written.folder / "report.html", [written.outcome.frames])
+        page = written.folder / "report.html"
+        album = page_album([written.outcome.run], [written.folder / STILLS_FOLDER], page)
+        write_report([written.outcome.run], page, [written.outcome.frames], album=album)
     except VqaError as err:
         note(f"error: {err.message}")
         return False

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
@@ -39,6 +40,7 @@ from vqa_cli.values import Fetched
 if TYPE_CHECKING:
     from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.pipeline import LadderOutcome
+    from vqa_cli.ladder.stills import StillsOrder
     from vqa_cli.settings import LadderSettings
 
 _DEFAULT_PRESET = "mobile"
@@ -219,7 +221,7 @@ def _run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[st
         encode_ffmpeg=options["encode_ffmpeg"],
         place=click.get_current_context().with_resource(place_of(options)),
         cutting=cutting,
-        stills=None if options["catalogue"] else stills_order(options, folder),  # a title's own ladder takes them
+        stills=_stills(options, folder),
     )
     if options["catalogue"]:
         from vqa_cli.cli.catalogue import run_titles_of
@@ -233,6 +235,12 @@ def _run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[st
     for line in ended:
         note(line)
     return exit_code(outcome) if reported else ExitCode.STORAGE
+
+
+def _stills(options: dict[str, Any], folder: Path) -> StillsOrder | None:
+    """What pictures are wanted; of a catalogue's titles only those that were asked for."""
+    asked = click.get_current_context().get_parameter_source("stills") is ParameterSource.COMMANDLINE
+    return stills_order(options, folder) if asked or not options["catalogue"] else None
 
 
 def _gridded(job: LadderJob, options: dict[str, Any]) -> tuple[LadderOutcome, list[str]]:

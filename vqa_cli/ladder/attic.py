@@ -35,6 +35,24 @@ class Attic:
             self._files[sha256] = self._folder / f"{sha256}{file.suffix}"
         shutil.move(file, self._files[sha256])
 
+    def keep_log(self, log: Path, sha256: str) -> None:
+        """Take what was logged beside an encode, wherever the encode itself goes."""
+        if log.is_file():
+            shutil.move(log, self.log(sha256))
+
+    def log(self, sha256: str) -> Path:
+        """Where the log of an encode lies, if there is one."""
+        return self._folder / f"{sha256}.log"
+
+    def drop(self, sha256: str) -> None:
+        """Make room: nothing more will be asked of this encode."""
+        with self._lock:
+            file = self._files.pop(sha256, None)
+            if file is not None:
+                self._left += file.stat().st_size
+                file.unlink()
+        self.log(sha256).unlink(missing_ok=True)
+
     def find(self, sha256: str) -> Path | None:
         """The file with this hash, if it was kept."""
         with self._lock:

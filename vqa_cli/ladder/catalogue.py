@@ -17,9 +17,11 @@ from vqa_cli.files import write_text
 from vqa_cli.ladder.job import Bench
 from vqa_cli.ladder.output import write_outcome
 from vqa_cli.ladder.pieces import Cutting
-from vqa_cli.ladder.pipeline import LadderOutcome, TitleOutcome, describe_run, run_titles
+from vqa_cli.ladder.pipeline import LadderOutcome, TitleOutcome, describe_run, pictured, run_titles
 from vqa_cli.names import title_folder
+from vqa_cli.stills import STILLS_FOLDER
 from vqa_cli.text import as_text
+from vqa_cli.values import StrPath
 
 TITLE_FILE = "title.json"
 _CUTTING_FILE = ".cutting.json"
@@ -102,7 +104,7 @@ def run_catalogue(
     settings, written = bench.job.settings, time.monotonic()
     try:
         for title in run_titles(bench, settings, on_event, alone=False):
-            yield _write_title(bench, catalogue, addresses[title.number], title)
+            yield _write_title(bench, catalogue, addresses[title.number], title, on_event)
             if time.monotonic() - written > _INDEX_EVERY_S:
                 write_index(catalogue.folder, catalogue.rows(), settings.metrics)
                 written = time.monotonic()
@@ -119,19 +121,37 @@ class TitleWritten:
     title: TitleOutcome
 
 
-def _write_title(bench: Bench, catalogue: Catalogue, address: str, title: TitleOutcome) -> TitleWritten:
+def _write_title(
+    bench: Bench, catalogue: Catalogue, address: str, title: TitleOutcome, on_event: OnEvent
+) -> TitleWritten:
     name, path = catalogue.folder_of(address), bench.job.paths[title.number]
     folder = catalogue.folder / name
     result = title.result
     run = describe_run(bench, bench.job.settings, [result])
     outcome = LadderOutcome(run, {(0, rung): values for rung, values in title.frames.items()})
     write_outcome(outcome, folder)
+    _picture(bench, outcome, title.number, folder, on_event)
     size, modified = _state(path)
     rows = index_rows(name, result, run.metrics)
     known = Known(name, as_text(address), size, modified, result.status)
     write_text(folder / TITLE_FILE, json.dumps({"title": asdict(known), "rows": rows}))
     catalogue.known[address] = known
     return TitleWritten(folder, outcome, title)
+
+
+def _picture(bench: Bench, outcome: LadderOutcome, number: int, folder: Path, on_event: OnEvent) -> None:
+    """Take the pictures of a title, where any are wanted, and let its encodes go."""
+    job = bench.job
+    if job.stills is None:
+        return
+    order = replace(job.stills, folder=folder / STILLS_FOLDER)
+    sources: Sequence[StrPath] = job.sources  # type: ignore[assignment]  # never one alone, once the job is made
+    alone = replace(job, sources=[sources[number]], folders=job.folders[number : number + 1], stills=order)
+    pictured(replace(bench, job=alone), outcome, on_event)
+    if bench.site.attic is not None:
+        for rung in outcome.run.sources[0].rungs:
+            if rung.encode is not None:
+                bench.site.attic.drop(rung.encode.sha256)
 
 
 def _read_title(path: Path) -> tuple[Known | None, list[Row]]:

@@ -23,6 +23,7 @@ from vqa_cli.media.fidelity import read_logs
 from vqa_cli.media.frames import frame_format, open_frames
 from vqa_cli.media.gops import FrameIndex, pick_frames, read_index
 from vqa_cli.media.graph import SourceView
+from vqa_cli.media.quantisers import LOG
 from vqa_cli.media.stills import PictureFormat, build_pick_argv, build_pictures_argv
 from vqa_cli.stills import Moment
 from vqa_cli.store.rungs import FrameValues
@@ -58,21 +59,23 @@ class Sitting:
         return tuple(f"{self.prefix}/{rung}-{number:06}{self.form.suffix}" for number in self.numbers)
 
 
-def find_encode(sitting: Sitting, task: RungTask, rung: RungResult, folder: Path) -> Path:
-    """The very encode that was measured: kept by the user, kept for this, or made again."""
+def find_encode(sitting: Sitting, task: RungTask, rung: RungResult, folder: Path) -> tuple[Path, Path]:
+    """The very encode that was measured: kept by the user, kept for this, or made again; and where its log may be."""
     assert rung.encode is not None
     site, sha256 = sitting.bench.site, rung.encode.sha256
+    log = folder / LOG if site.attic is None else site.attic.log(sha256)
     kept = Path(rung.encode.path) if rung.encode.path else None
     if kept is not None and kept.is_file() and file_sha256(kept) == sha256:
-        return kept
+        return kept, log
     if site.attic is not None and (known := site.attic.find(sha256)) is not None:
-        return known
+        return known, log
     argv, _ = command_lines(task, site, sitting.path)
     output = folder / task.output
-    made = run_encode(site.runner, EncodeJob(argv, folder, output, task.source.frames, task.source.fps))
+    job = EncodeJob(argv, folder, output, task.source.frames, task.source.fps, quantisers=True)
+    made = run_encode(site.runner, job)
     if made.sha256 != sha256:
         raise ToolError("encoded again, it became another file than the one that was measured")
-    return output
+    return output, folder / LOG
 
 
 def pick(

@@ -22,6 +22,7 @@ from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.encode import EncodeJob, run_encode
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
+from vqa_cli.media.quantisers import LOG
 from vqa_cli.series import make_series
 from vqa_cli.store.rungs import FrameValues, Measured, Rungs
 from vqa_cli.store.seen import Seen
@@ -111,7 +112,8 @@ def encode(task: RungTask, site: Site, folder: Path, on_share: OnShare) -> Encod
     output = folder / task.output
     with site.sources.path(task.source) as source:
         encode_argv, _ = command_lines(task, site, source)
-        job = EncodeJob(encode_argv, folder, output, task.source.frames, task.source.fps)
+        frames, fps = task.source.frames, task.source.fps
+        job = EncodeJob(encode_argv, folder, output, frames, fps, quantisers=site.attic is not None)
         result = run_encode(site.runner, job, on_share)
     _check_coded(output, task)
     return Encoded(output, result)
@@ -131,6 +133,8 @@ def measure(task: RungTask, encoded: Encoded, site: Site) -> Judged:
 
 def keep(task: RungTask, encoded: Path, sha256: str, attic: Attic | None) -> None:
     """Put the encode where the task wants it, if it does; else into the attic, if there is one."""
+    if attic is not None:
+        attic.keep_log(encoded.with_name(LOG), sha256)
     if task.keep is not None:
         kept = Path(task.keep)
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,8 @@ from vqa_cli.ladder.plan import plan_ladder
 from vqa_cli.ladder.sitting import Sitting, check_measured, develop, find_encode, own_folder, pick
 from vqa_cli.ladder.task import RungTask, SourceRef, coded_view, measure_order, plan_tasks, source_ref
 from vqa_cli.measure.source import Source
-from vqa_cli.media.gops import read_index
+from vqa_cli.media.gops import FrameIndex, read_index
+from vqa_cli.media.quantisers import read_quantisers
 from vqa_cli.media.scenes import find_cuts
 from vqa_cli.media.stills import FORMATS
 from vqa_cli.settings import LadderSettings
@@ -168,16 +169,25 @@ def _rung(sitting: Sitting, task: RungTask | None, source: Source, rung: RungRes
         if task is None:
             raise ToolError("its encoder does not run here")
         with own_folder(sitting.bench) as folder:
-            file = find_encode(sitting, task, rung, folder)
+            file, log = find_encode(sitting, task, rung, folder)
             index = read_index(file, 0)
             view = replace(coded_view(source.ready_view, task.size, rung.pix_fmt), path=file)
             picked = pick(sitting.bench, view, sitting.numbers, source.frames, folder, index=index)
             check_measured(sitting, picked, values, folder)
             files = develop(sitting, picked, rung.id, folder)
-        return RungStills(
-            sha256=sha256, files=files, bytes=index.sizes if index else (), kinds=index.kinds if index else ""
-        )
+        return _packets(index, log).model_copy(update={"sha256": sha256, "files": files})
     except StorageError:
         raise
     except VqaError as err:
         return RungStills(sha256=sha256, reason=err.line)
+
+
+def _packets(index: FrameIndex | None, log: Path) -> RungStills:
+    """What is known of each frame's packet, in order of presentation."""
+    if index is None:
+        return RungStills(sha256="")
+    decoded = index.in_decoding_order
+    told = read_quantisers(log, [index.sizes[place] for place in decoded])
+    placed = dict(zip(decoded, told, strict=False))
+    quantisers = tuple(placed[place] for place in range(len(placed)))
+    return RungStills(sha256="", bytes=index.sizes, kinds=index.kinds, quantisers=quantisers)

@@ -18,6 +18,7 @@ from vqa_cli.machine import simd_used
 from vqa_cli.media.changes import refuse_logged_change
 from vqa_cli.media.probe import packet_rates
 from vqa_cli.media.process import Failed, Runner
+from vqa_cli.media.quantisers import logging_quantisers
 from vqa_cli.series import segment_means
 from vqa_cli.values import MediaInfo
 
@@ -30,13 +31,17 @@ _CPU = re.compile(r"bench: utime=([\d.]+)s stime=([\d.]+)s")
 
 @dataclass(frozen=True, slots=True)
 class EncodeJob:
-    """Command lines to run in ``workdir``, and what must come out: ``frames`` frames at ``fps`` in ``output``."""
+    """Command lines to run in ``workdir``, and what must come out: ``frames`` frames at ``fps`` in ``output``.
+
+    With ``quantisers`` a log of each frame's lies in ``workdir`` afterwards.
+    """
 
     argv: tuple[tuple[str, ...], ...]
     workdir: Path
     output: Path
     frames: int
     fps: Fraction
+    quantisers: bool = False
 
 
 def run_encode(runner: Runner, job: EncodeJob, on_frames: Callable[[float], None] | None = None) -> EncodeResult:
@@ -50,7 +55,7 @@ def run_encode(runner: Runner, job: EncodeJob, on_frames: Callable[[float], None
         Interrupted: the runner was closed.
     """
     wall_s = cpu_s = 0.0
-    for index, argv in enumerate(job.argv):
+    for index, argv in enumerate(_logged(job)):
         done = runner.run(argv, cwd=job.workdir, on_line=_watch(job, index, on_frames))
         wall_s += done.wall_s
         match = _CPU.search(done.stderr)
@@ -75,6 +80,12 @@ def run_encode(runner: Runner, job: EncodeJob, on_frames: Callable[[float], None
         simd=simd_used(done.stderr),
         segments_kbps=_segment_rates(sizes, job.fps),
     )
+
+
+def _logged(job: EncodeJob) -> tuple[tuple[str, ...], ...]:
+    """The command lines as they are run: the last, which writes the file, tells quantisers where they are wanted."""
+    *before, last = job.argv
+    return (*before, logging_quantisers(last)) if job.quantisers else job.argv
 
 
 def peak_kbps(times: NDArray[np.float64], sizes: NDArray[np.int64], duration_s: float) -> float:

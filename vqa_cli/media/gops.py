@@ -38,6 +38,11 @@ class FrameIndex:
         return tuple(packet.size for packet in self.packets)
 
     @property
+    def in_decoding_order(self) -> list[int]:
+        """Places of the packets, as they lie in the file."""
+        return sorted(range(len(self.packets)), key=lambda place: self.packets[place].dts)
+
+    @property
     def kinds(self) -> str:
         """``K`` for a key frame, ``B`` for one decoded after a later one, else ``P``."""
         return "".join("K" if p.key else "B" if p.pts in self.late else "P" for p in self.packets)

@@ -126,6 +126,7 @@ def _bits(rung: RungStills) -> dict[str, Any]:
         "step": step,
         "bytes": [rung.bytes[frame] for frame in largest],
         "kinds": "".join(rung.kinds[frame] for frame in largest),
+        "quantisers": [rung.quantisers[frame] for frame in largest] if len(rung.quantisers) == len(rung.bytes) else [],
     }
 
 
