@@ -176,5 +176,17 @@ def teach(
     work(data, model or lite_path(), output, settings, pick_device(device), _logger())
 
 
+@lite.command(name="promise")
+@_DATA
+@click.option("--model", type=click.Path(path_type=Path), help="Model file to write into [the package's own].")
+@click.option("--part", "parts", multiple=True, type=click.Choice(["choosing", "untouched"]), required=True)
+def promise(data: Path, model: Path | None, parts: tuple[Part, ...]) -> None:
+    """Measure on held-out ladders how far VMAF may lie from a score, and write it into the card."""
+    from training.lite.promise import promise as work
+    from vqa_cli.model.registry import lite_path
+
+    click.echo(work(data, model or lite_path(), *parts).model_dump_json(indent=1))
+
+
 if __name__ == "__main__":
     run_command(lite, "python -m training.lite")
