@@ -13,6 +13,7 @@ from conftest import make_clip
 from torch import nn
 
 from training.lite import mill, shots
+from training.lite.blend import blend
 from training.lite.ladders import append_ladder, make_ladders, read_ladders
 from training.lite.lessons import Comparisons, Lesson, compare, glimpse, load_lesson, whole
 from training.lite.material import LiteSource
@@ -30,10 +31,10 @@ from training.lite.teach import (
     teach,
     within,
 )
-from vqa_cli.errors import InputError
+from vqa_cli.errors import InputError, ModelError
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
-from vqa_cli.model.checkpoint import load_model
+from vqa_cli.model.checkpoint import load_model, save_model
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.load import load_scorer
 from vqa_cli.model.registry import lite_path
@@ -239,3 +240,17 @@ def test_the_frames_seen_are_those_that_scoring_sees() -> None:
 def small_model_blocks() -> LiteBackbone:
     torch.manual_seed(0)
     return LiteBackbone((8, 8), (False, True), (0, 1), tile=(32, 48), hold=3)
+
+
+def test_half_the_way_is_the_mean_and_other_shapes_are_refused(tmp_path: Path) -> None:
+    card, tensors, _ = load_model(lite_path())
+    after, out = tmp_path / "after.safetensors", tmp_path / "out.safetensors"
+    save_model(after, card, {name: value + 1 for name, value in tensors.items()})
+    blend(lite_path(), after, 0.25, out)
+    mixed, new, _ = load_model(out)
+    assert new["head.q.bias"] == pytest.approx(tensors["head.q.bias"] + 0.25)
+    assert {name: value.dtype for name, value in new.items()} == {name: value.dtype for name, value in tensors.items()}
+    assert (mixed.training["blended"], mixed.metrics) == (0.25, {})
+    save_model(after, card, {**tensors, "head.q.bias": torch.zeros(2)})
+    with pytest.raises(ModelError, match="weights of other shapes"):
+        blend(lite_path(), after, 0.5, out)

@@ -176,6 +176,18 @@ def teach(
     work(data, model or lite_path(), output, settings, pick_device(device), _logger())
 
 
+@lite.command(name="blend")
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write.")
+@click.option("--share", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="How far to go.")
+def blend(before: Path, after: Path, output: Path, share: float) -> None:
+    """Weights between those before teaching and those after."""
+    from training.lite.blend import blend as work
+
+    work(before, after, share, output)
+
+
 @lite.command(name="promise")
 @_DATA
 @click.option("--model", type=click.Path(path_type=Path), help="Model file to write into [the package's own].")
