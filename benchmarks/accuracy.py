@@ -22,9 +22,9 @@ import torch
 
 from training.lite import agreement
 from training.lite.agreement import Figure, Rung, Verdict
-from training.lite.impair import IMPAIRMENTS
-from training.lite.judging import GRAIN, judge, rungs_of
-from training.lite.ladders import Ladder, read_ladders
+from training.lite.judging import judge, rungs_of
+from training.lite.ladders import read_ladders
+from training.lite.mill import FAULTS, Ladder
 from vqa_cli.model.load import load_scorer
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def agreement_lines(rungs: Sequence[Rung]) -> list[str]:
 def fault_lines(pairs: Sequence[tuple[Ladder, Judged]]) -> list[str]:
     """What faults of the clean sources do to the score, as Markdown lines."""
     lines = ["| fault of the source | change of the score, median | falls by 3 or more |", "|---|---|---|"]
-    for name in (*IMPAIRMENTS, GRAIN):
+    for name in FAULTS:
         falls = [(ladder.group, judged.impaired[name] - judged.source) for ladder, judged in pairs if ladder.clean]
         noticed = [(group, float(fall <= -NOTICED)) for group, fall in falls]
         lines.append(f"| {name} | {shown(agreement.median(falls), 1)} | {shown(agreement.mean(noticed), 2)} |")

@@ -11,9 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from training.lite.impair import IMPAIRMENTS
-from training.lite.judging import GRAIN, Judged
-from training.lite.ladders import Encode, Ladder
+from training.lite.judging import Judged
+from training.lite.mill import FAULTS, Encode, Ladder
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "accuracy.py"
 RATES = (100.0, 200.0, 400.0, 800.0, 1600.0)
@@ -35,19 +34,19 @@ def accuracy() -> ModuleType:
 def ladder(key: str, level: float = 30.0, *, clean: bool = True) -> Ladder:
     """VMAF is a line over log2 of rate; the smaller size is better up to a rate and worse beyond."""
     encodes = [
-        Encode(codec, height, crf, rate, vmaf, f"{key}/{codec}_{height}_{crf}.mp4")
+        Encode(codec, height, crf, rate, (vmaf,), f"{key}/{codec}_{height}_{crf}.mp4")
         for codec, gain in GAINS.items()
         for height, start, slope in ((270, 0, 14), (134, 12, 8))
         for crf, rate in enumerate(RATES)
         for vmaf in (level + gain + start + slope * math.log2(rate / 100),)
     ]
-    return Ladder(key, key, "clip", "choosing", clean, 480, 270, tuple(encodes))
+    return Ladder(key, key, "clip", "choosing", clean, 480, 270, tuple(encodes), {})
 
 
 def judged(of: Ladder, *, bias: float = 0.0, favour: float = 0.0, fault: float = 10.0) -> Judged:
     """Scores that are VMAF and a bias, and more for x265."""
     scores = {e.file: e.vmaf + bias + favour * (e.codec == "libx265") for e in of.encodes}
-    faults = dict.fromkeys(IMPAIRMENTS, 96.0 - fault) | {GRAIN: 96.0}
+    faults = dict.fromkeys(FAULTS, 96.0 - fault) | {"grain": 96.0}
     return Judged(of.key, 96.0, scores, faults)
 
 

@@ -18,15 +18,15 @@ from vqa_cli.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from training.lite.batches import FitSettings
-    from training.lite.ladders import Part
-    from training.lite.tune import TuneSettings
+    from training.lite.shots import Part
+    from training.lite.teach import TeachSettings
 
-S = TypeVar("S", "FitSettings", "TuneSettings")
+S = TypeVar("S", "FitSettings", "TeachSettings")
 
 
 @click.group(cls=Group)
 def lite() -> None:
-    """Make the bundled vsfa-lite again: data, fit, export."""
+    """Make the bundled vsfa-lite again: data, fit, export, ladders, teach."""
 
 
 _DATA = click.option("--data", type=click.Path(path_type=Path), required=True, help="Working folder (some 20 GB).")
@@ -66,12 +66,20 @@ def make_data(media: Path, data: Path, seed: int, jobs: int, limit: int | None) 
 @click.option("--media", type=click.Path(path_type=Path, exists=True), required=True, help="As for make-data.")
 @_DATA
 @click.option("--part", type=click.Choice(["training", "choosing", "untouched"]), required=True)
-def ladders(media: Path, data: Path, part: Part) -> None:
-    """Encode whole ladders of a part of the sources, VMAF of every rung beside them."""
+@click.option("--jobs", default=1, show_default=True)
+@click.option("--limit", type=int, help="Only so many ladders.")
+def ladders(media: Path, data: Path, part: Part, jobs: int, limit: int | None) -> int:
+    """Encode whole ladders of a part of the sources, VMAF of every rung beside them.
+
+    A ladder that fails is reported and the others go on (exit 8).
+    """
     from training.lite.ladders import make_ladders
 
-    for line in make_ladders(media, data, part):
-        click.echo(line)
+    failed = 0
+    for made in make_ladders(media, data, part, jobs=jobs, limit=limit):
+        failed += made.failed
+        click.echo(made.line)
+    return int(ExitCode.PARTIAL if failed else ExitCode.OK)
 
 
 @lite.command()
@@ -144,24 +152,52 @@ def export(data: Path, output: Path | None, no_evaluate: bool, jobs: int) -> Non
     click.echo(card.model_dump_json(indent=1))
 
 
-@lite.command(name="tune")
+@lite.command(name="teach")
 @_DATA
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write.")
 @click.option("--model", type=click.Path(path_type=Path), help="Model file to start from [the package's own].")
+@click.option("--device", default="auto", show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=1, show_default=True)
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Another hyper-parameter, e.g. steps=600.")
-def tune(data: Path, output: Path, model: Path | None, seed: int, threads: int, changes: tuple[str, ...]) -> None:
-    """Tune the head on the training ladders: which of two encodes at equal rate is better."""
+def teach(
+    data: Path, output: Path, model: Path | None, device: str, seed: int, threads: int, changes: tuple[str, ...]
+) -> None:
+    """Teach a model on the training ladders: which of two encodes at equal rate is better."""
     import torch
 
-    from training.lite.tune import TuneSettings
-    from training.lite.tune import tune as work
+    from training.lite.teach import TeachSettings
+    from training.lite.teach import teach as work
+    from vqa_cli.model.device import pick_device
     from vqa_cli.model.registry import lite_path
 
     torch.set_num_threads(threads)
-    settings = _changed(TuneSettings(seed=seed), changes)
-    work(data, model or lite_path(), output, settings, _logger())
+    settings = _changed(TeachSettings(seed=seed), changes)
+    work(data, model or lite_path(), output, settings, pick_device(device), _logger())
+
+
+@lite.command(name="blend")
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write.")
+@click.option("--share", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="How far to go.")
+def blend(before: Path, after: Path, output: Path, share: float) -> None:
+    """Weights between those before teaching and those after."""
+    from training.lite.blend import blend as work
+
+    work(before, after, share, output)
+
+
+@lite.command(name="promise")
+@_DATA
+@click.option("--model", type=click.Path(path_type=Path), help="Model file to write into [the package's own].")
+@click.option("--part", "parts", multiple=True, type=click.Choice(["choosing", "untouched"]), required=True)
+def promise(data: Path, model: Path | None, parts: tuple[Part, ...]) -> None:
+    """Measure on held-out ladders how far VMAF may lie from a score, and write it into the card."""
+    from training.lite.promise import promise as work
+    from vqa_cli.model.registry import lite_path
+
+    click.echo(work(data, model or lite_path(), *parts).model_dump_json(indent=1))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.lite.agreement import Rung
-from training.lite.impair import IMPAIRMENTS, grainy
-from training.lite.ladders import Ladder, Part, read_ladders
+from training.lite.ladders import read_ladders
+from training.lite.mill import FAULTS, Ladder
+from training.lite.shots import Part
 from vqa_cli.errors import InputError, first_line
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.decode import MeasureOrder, build_frames_argv
@@ -24,8 +25,6 @@ from vqa_cli.values import FrameFormat, Scorer, Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-GRAIN = "grain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +84,8 @@ def _judge(projector: _Projector, ladder: Ladder, scorer: Scorer, keep_features:
         seen: list[NDArray[np.float16]] = []
         scores.append(scorer.score([frames], shown, sink=seen).score)
         features.append(np.concatenate(seen))
-    faults = {**IMPAIRMENTS, GRAIN: grainy}
     impaired = {
-        name: scorer.score([fault(frames, ladder.height)], shown).score for name, fault in faults.items()
+        name: scorer.score([fault(frames, ladder.height)], shown).score for name, fault in FAULTS.items()
     }  # the source comes last
     if keep_features:
         np.save(features_path(projector.data, ladder), np.stack(features))

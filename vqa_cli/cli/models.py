@@ -17,7 +17,7 @@ from vqa_cli.errors import ModelError, UsageError
 if TYPE_CHECKING:
     from vqa_cli.cli.listing import ModelListed, ModelTold, ScaleTold, WeightsTold
     from vqa_cli.identity import ScoreScale
-    from vqa_cli.model.card import Scale
+    from vqa_cli.model.card import Interval, Scale
     from vqa_cli.model.registry import PublishedModel
 
 
@@ -63,6 +63,8 @@ def info(name: str, model_dir: Path | None, output_format: str) -> None:
     say(scale["description"])
     say(f"trained on: {told['training_data']}")
     say(f"shown: {told['preprocessing']}")
+    if told["card"] is not None and told["card"].interval is not None:
+        say(_promise(told["card"].interval))
     for file in told["files"]:
         say(f"{file['name']}: {'here' if file['here'] else 'not here'}: {file['path']}")
         size = f"sha256 {file['sha256']}, {file['size_bytes']} bytes"
@@ -168,6 +170,15 @@ def _bundled() -> ModelTold:
         "files": [{"name": file.path.name, "path": str(file.path), "here": True, "sha256": file.sha256,
                    "size_bytes": len(file.data), "url": None, "licence": card.licence, "citation": card.citation}],
     }  # fmt: skip
+
+
+def _promise(interval: Interval) -> str:
+    """What one score, or two of one source, say of VMAF."""
+    return (
+        f"{100 * interval.level:g} % intervals: VMAF lies within {interval.score:.0f} points of the score of a clean source's encode, "
+        f"and a difference of two encodes of one source within {interval.difference:.0f} points of that of their scores "
+        f"(over {interval.difference_groups} groups of footage)"
+    )
 
 
 def _told(model: PublishedModel, folder: Path) -> ModelTold:

@@ -44,6 +44,27 @@ class Scale(BaseModel):
     others: tuple[tuple[str, float, float], ...] = ()
 
 
+class Interval(BaseModel):
+    """How far truth lies from a model's numbers, with the chance ``level``, for footage of a group that it has never seen.
+
+    Attributes:
+        score: half-width about the score of an encode of a clean source.
+        difference: half-width about the difference of the scores of two encodes of one source.
+        score_held, difference_held: share in which each held, every group left out of its making in turn.
+        score_groups, difference_groups: groups of footage that each was measured on.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    level: float
+    score: float
+    score_held: float
+    score_groups: int
+    difference: float
+    difference_held: float
+    difference_groups: int
+
+
 class Card(BaseModel):
     """What a model is and how it is rebuilt.
 
@@ -67,6 +88,7 @@ class Card(BaseModel):
     licence: str
     citation: str = ""
     metrics: dict[str, float] = {}
+    interval: Interval | None = None
     training: dict[str, Any] = {}
 
     @property
