@@ -25,6 +25,8 @@ _NEARLY = 0.1
 _NEARLY_LATER = 0.5
 # From here on only a rung's very worst frame adds a moment: each costs a picture of every rung.
 _MANY = 5
+# Of two runs, the rungs that are pictured.
+_LOST_RUNGS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,28 @@ def choose_stills(
         return StillsChoice(metric, (), ())
     moments = choose_moments(values, cuts, float(Fraction(source.source.fps)), wish.count)
     return StillsChoice(metric, tuple(values), moments)
+
+
+def choose_lost(
+    source: SourceResult, metric: str, values: tuple[Values, Values], losses: Mapping[str, float], cuts: Sequence[int],
+    wish: StillsWish,
+) -> StillsChoice:  # fmt: skip
+    """What is to be pictured of two runs of a source: the rungs that lost most, where they lose most.
+
+    Args:
+        values: of both runs, by rung; rungs that one of them lacks are left out.
+        losses: of rungs, at equal bitrate; where there is none, the mean over frames counts.
+    """
+    one, two = values
+    shared = [r.id for r in source.rungs if r.id in one and r.id in two and len(one[r.id]) == len(two[r.id])]
+    lost = {name: two[name] - one[name] for name in shared if name != "source"}
+    ranked = sorted(lost, key=lambda name: -losses.get(name, -float(lost[name].mean())))
+    wanted = set(ranked if wish.every else ranked[:_LOST_RUNGS])
+    kept = {name: lost[name] for name in lost if name in wanted}
+    if not kept:
+        return StillsChoice(metric, (), ())
+    moments = choose_moments(kept, cuts, float(Fraction(source.source.fps)), wish.count)
+    return StillsChoice(metric, tuple(kept), moments)
 
 
 def ladder_rungs(run: Run, source: SourceResult) -> list[str]:

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, note, tell, window
+from vqa_cli.cli.gatepictures import Measured, folders, picture_both, wish_of
 from vqa_cli.cli.inputs import expand_inputs, local_inputs, refuse_all_missing, typed
 from vqa_cli.cli.options import (
     FFMPEG_OPTION,
@@ -24,7 +25,7 @@ from vqa_cli.cli.options import (
     cache_options,
     load_chosen_scorer,
 )
-from vqa_cli.cli.pictures import page_album
+from vqa_cli.cli.pictures import StillsCount, page_album
 from vqa_cli.cli.place import place_of, place_options
 from vqa_cli.cli.progress import Progress
 from vqa_cli.cli.verdicts import FORMATS, as_table, counts
@@ -87,6 +88,10 @@ def _side_flags() -> frozenset[str]:
 @click.option("--format", "output_format", type=click.Choice(list(FORMATS)), default="table", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write there instead of to standard output.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="PAGE.html", help="Write the comparison as a page.")
+@click.option(
+    "--stills", type=StillsCount(), default="3", show_default=True, metavar="N|none|all",
+    help="With --report or --save of sources: pictures of the worst N frames of the rungs that lost most; all: of every rung.",
+)  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(inputs: tuple[str, ...], output_format: str, output: Path | None, **options: Any) -> int:
     """CI verdict: did a change of settings or of the encoder hurt? Exit 0 pass, 1 fail, 7 inconclusive.
@@ -185,11 +190,26 @@ def _of_sources(inputs: tuple[str, ...], options: dict[str, Any]) -> _Judged:
     place = click.get_current_context().with_resource(place_of(options))
     one, two = (_measured(side, sources, policy, options, place) for side in sides)
     if options["save"]:
-        _keep((one, two), options["save"])
-    found = _judge((one.run, two.run), (one.frames, two.frames), ("baseline", "candidate"), policy)
+        _keep((one.outcome, two.outcome), options["save"])
+    runs = one.outcome, two.outcome
+    found = _judge((runs[0].run, runs[1].run), (runs[0].frames, runs[1].frames), ("baseline", "candidate"), policy)
+    found = replace(found, stills=_pictured((one, two), found, options))
     if options["save"]:
         _write_page(found, options["save"] / "report.html")
     return found
+
+
+def _pictured(sides: tuple[Measured, Measured], found: _Judged, options: dict[str, Any]) -> tuple[Path, ...]:
+    """Take the pictures that the page will show; gives their folders."""
+    into, wish = folders(options["save"], options["report"]), wish_of(options["stills"])
+    if not into or wish is None:
+        return ()
+    progress = Progress(quiet=options["quiet"])
+    try:
+        picture_both(sides, found.verdict, found.metric, wish, into, progress)
+    finally:
+        progress.close()
+    return into
 
 
 def _side(name: str, options: dict[str, Any]) -> _Side:
@@ -229,7 +249,7 @@ def _refuse_missing_builds(sides: list[_Side]) -> None:
 
 def _measured(
     side: _Side, sources: list[Path | Fetched], policy: Policy, options: dict[str, Any], place: Place
-) -> LadderOutcome:
+) -> Measured:
     """One side's ladder, measured by what the policy asks for and nothing else."""
     from vqa_cli.ladder.job import LadderJob
     from vqa_cli.ladder.repeat import run_repeated
@@ -254,7 +274,7 @@ def _measured(
         note(f"{side.name}:")
     progress = Progress(quiet=options["quiet"], times=options["repeat"])
     try:
-        return run_repeated(job, options["repeat"], progress)
+        return Measured(job, run_repeated(job, options["repeat"], progress))
     finally:
         progress.close()
 
