@@ -68,5 +68,10 @@ def test_the_rungs_that_lost_most_are_chosen_and_where_they_lost_it() -> None:
     assert {names[3], names[5], names[7]} < set(chosen.rungs) and len(chosen.rungs) == 4
     assert names[-1] not in chosen.rungs
     assert any(moment.frame == 40 and names[3] in moment.worst_of for moment in chosen.moments)
+    banded = {name: values - 60.0 for name, values in candidate.items()}
+    base = {name: values - 60.0 for name, values in base.items()}
+    banded[names[2]][80] = 60.0
+    chosen = choose_lost(run.sources[0], "cambi", (base, banded), {}, [], StillsWish(1))
+    assert any(moment.frame == 80 and names[2] in moment.worst_of for moment in chosen.moments)
     nothing = choose_lost(run.sources[0], "vmaf", (base, {}), {}, [], StillsWish(1))
     assert (nothing.rungs, nothing.moments) == ((), ())

@@ -13,6 +13,7 @@ import numpy as np
 from vqa_cli.analysis.curves import all_metrics, default_metric
 from vqa_cli.analysis.recommend import recommend
 from vqa_cli.document import Run, SourceResult
+from vqa_cli.metrics import lower_is_better
 from vqa_cli.stills import Moment
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def choose_lost(
     """
     one, two = values
     shared = [r.id for r in source.rungs if r.id in one and r.id in two and len(one[r.id]) == len(two[r.id])]
-    lost = {name: two[name] - one[name] for name in shared if name != "source"}
+    sign = -1.0 if lower_is_better(metric) else 1.0
+    lost = {name: sign * (two[name] - one[name]) for name in shared if name != "source"}
     ranked = sorted(lost, key=lambda name: -losses.get(name, -float(lost[name].mean())))
     wanted = set(ranked if wish.every else ranked[:_LOST_RUNGS])
     kept = {name: lost[name] for name in lost if name in wanted}

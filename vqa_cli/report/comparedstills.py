@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vqa_cli.frametable import RunFrames
+from vqa_cli.metrics import lower_is_better
 from vqa_cli.report.comparison import RungRow, SourceComparison
 from vqa_cli.report.findings import Entry
 from vqa_cli.report.frames import parse_fps
@@ -73,7 +74,10 @@ def _pair(
     value = loss.value if loss is not None else None
     told = "" if value is None else f", {'loses' if value >= 0 else 'gains'} {label.show(abs(value))} {label.name}"
     one, two = (side.get(row.rung) for side in values)
-    worst = frames[0] if one is None or two is None else max(frames, key=lambda frame: float(one[frame] - two[frame]))
+    sign = -1.0 if lower_is_better(label.key) else 1.0
+    worst = frames[0]
+    if one is not None and two is not None:
+        worst = max(frames, key=lambda frame: sign * float(one[frame] - two[frame]))
     return {
         "a": sides[0],
         "b": sides[1],
