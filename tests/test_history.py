@@ -355,6 +355,28 @@ def test_a_run_is_added_with_what_git_says_of_it(started: Vqa, tmp_path: Path) -
     assert done.stderr == "error: not a date: soon\nhint: 2026-03-04 or 2026-03-04T10:11:12+00:00\n"
 
 
+def made(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "compare").glob("*.html")}
+
+
+def test_a_site_made_again_leaves_its_comparisons(vqa: Vqa, tmp_path: Path) -> None:
+    for entry in entries(12, step=11):
+        add_entry(tmp_path / "vqa-history", entry)
+    folder = tmp_path / "site"
+    html = ("history", "html", "-o", folder)
+    assert vqa(*html, cwd=tmp_path).returncode == 0
+    first, index = made(folder), (folder / "index.html").read_text()
+    assert len(first) == 1
+    assert vqa(*html, cwd=tmp_path).returncode == 0
+    assert made(folder) == first and (folder / "index.html").read_text() == index
+    (folder / "compare/made.json").write_text("{")
+    assert vqa(*html, cwd=tmp_path).returncode == 0
+    again = made(folder)
+    assert again.keys() == first.keys() and again != first
+    assert vqa(*html, "--metric", "vmaf", cwd=tmp_path).returncode == 0
+    assert made(folder) != again
+
+
 def test_any_two_runs_are_compared_by_their_commits(vqa: Vqa, tmp_path: Path, kept: Path) -> None:
     first, *_, last = read_history(kept).entries
     done = vqa("history", "compare", first.short, last.short, "--history", kept, "-o", tmp_path / "page.html")

@@ -12,6 +12,7 @@ import click
 from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command, Group
 from vqa_cli.cli.console import emit_json, note, say, table, tell, window
+from vqa_cli.cli.historysite import write_comparison_of, write_comparisons
 from vqa_cli.cli.options import LISTING_FORMAT_OPTION
 from vqa_cli.errors import ExitCode, InputError, ToolError, UsageError
 
@@ -107,7 +108,7 @@ def html(folder: Path, metric: str | None, anchor: str | None, output: Path | No
 
     history, series, steps = _load(folder, metric, anchor)
     site = output or folder / "site"
-    write_history(history, series, steps, site / "index.html", _write_comparisons(history, steps, site, metric))
+    write_history(history, series, steps, site / "index.html", write_comparisons(history, steps, site, metric))
     say(site / "index.html")
     return ExitCode.PARTIAL if history.damaged else ExitCode.OK
 
@@ -178,7 +179,7 @@ def compare(before: str, after: str, folder: Path, metric: str | None, output: P
     """Hold one run of a history against another, by their commits."""
     history = _read(folder)
     one, two = _find(history, before), _find(history, after)
-    _write_comparison(history, one, two, output, metric)
+    write_comparison_of(history, one, two, output, metric)
     say(output)
     return ExitCode.OK
 
@@ -227,34 +228,3 @@ def _find(history: History, commit: str) -> int:
     if not found:
         raise UsageError(f"no run of this commit: {commit}", hint="`vqa history html` lists them")
     return found[-1]
-
-
-def _write_comparisons(
-    history: History, steps: Sequence[Step], site: Path, metric: str | None
-) -> dict[tuple[int, int], str]:
-    """A page for each step, and for the latest run against the one before; where two cannot be compared, none."""
-    last = len(history.entries) - 1
-    wanted = dict.fromkeys([*((step.before, step.after) for step in steps), *([(last - 1, last)] if last > 0 else [])])
-    pages = {}
-    for one, two in wanted:
-        name = f"compare/{history.entries[one].short}-{history.entries[two].short}.html"
-        try:
-            _write_comparison(history, one, two, site / name, metric)
-        except InputError as err:
-            note(f"not compared: {history.entries[one].short} and {history.entries[two].short}: {err.message}")
-        else:
-            pages[one, two] = name
-    return pages
-
-
-def _write_comparison(history: History, one: int, two: int, path: Path, metric: str | None) -> None:
-    from vqa_cli.analysis.curves import default_metric
-    from vqa_cli.analysis.gate import judge
-    from vqa_cli.analysis.policy import default_policy
-    from vqa_cli.report.compare_page import write_comparison
-
-    first, second = history.entries[one], history.entries[two]
-    chosen = metric or default_metric(first.run)
-    verdict = judge(first.run, second.run, default_policy(chosen))
-    names = tuple(f"{entry.short} {entry.label}".strip() for entry in (first, second))
-    write_comparison(first.run, second.run, verdict, chosen, path, names=(names[0], names[1]))
