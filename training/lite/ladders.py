@@ -13,14 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from training.lite.make_data import Made
-from training.lite.mill import Encode, Ladder, Mill
+from training.lite.mill import PATIENCE_S, Encode, Ladder, Mill
 from training.lite.shots import Part, plan
 from vqa_cli.errors import InputError, VqaError, first_line
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
-
-# A whole ladder is one run of ffmpeg, which says nothing until it is done.
-_PATIENCE_S = 3600.0
 
 
 def make_ladders(media: Path, out: Path, part: Part, *, jobs: int = 1, limit: int | None = None) -> Iterator[Made]:
@@ -32,7 +29,7 @@ def make_ladders(media: Path, out: Path, part: Part, *, jobs: int = 1, limit: in
     out.mkdir(parents=True, exist_ok=True)
     done = {ladder.key for ladder in read_ladders(out)} if (out / "ladders.jsonl").exists() else set()
     todo = [shot for shot in plan(media, part)[:limit] if shot.key not in done]
-    with Runner(silence_s=_PATIENCE_S) as runner, ThreadPoolExecutor(jobs) as pool:
+    with Runner(silence_s=PATIENCE_S) as runner, ThreadPoolExecutor(jobs) as pool:
         mill = Mill(runner, find_ffmpeg(runner).path, media, out)
         futures = {pool.submit(mill.make, shot): shot.key for shot in todo}
         for future in as_completed(futures):

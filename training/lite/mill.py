@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from vqa_cli.media.process import Runner
 
 RATE = 25
+# A whole ladder is one run of ffmpeg, which says nothing until it is done.
+PATIENCE_S = 3600.0
 FAULTS: dict[str, Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]] = {**IMPAIRMENTS, "grain": grainy}
 _EXACT = "accurate_rnd+full_chroma_int:in_range=tv:out_range=tv,setsar=1,format=yuv420p"
 _PASS = ("-fps_mode", "passthrough")

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from training.lite.agreement import NOTICED
 from training.lite.ladders import read_ladders
 from training.lite.lessons import Lesson, View, glimpse, load_lesson, whole
+from training.lite.mill import PATIENCE_S
 from training.lite.sights import sights_path, write_sights
 from vqa_cli.errors import InputError
 from vqa_cli.media.binaries import find_ffmpeg
@@ -250,7 +251,7 @@ def _lessons(data: Path, hold: int, settings: TeachSettings, device: torch.devic
     if not ladders:
         raise InputError(f"no ladder to train on: {data}", hint="make them with `python -m training.lite ladders`")
     rng = np.random.default_rng(settings.seed)
-    with Runner() as runner:
+    with Runner(silence_s=PATIENCE_S) as runner:
         for ladder in ladders:
             if not sights_path(data, ladder).exists():
                 write_sights(runner, str(find_ffmpeg(runner).path), data, ladder, hold)
