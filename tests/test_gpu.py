@@ -10,6 +10,7 @@ import torch
 
 from vqa_cli.model.device import FULL_FP32
 from vqa_cli.model.extractor import FeatureExtractor
+from vqa_cli.model.fused import cudnn_fuses
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.load import load_scorer
 from vqa_cli.model.scorer import StreamingScorer
@@ -18,6 +19,12 @@ from vqa_cli.values import FrameFormat
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 YUV = FrameFormat(256, 144)
 RGB = FrameFormat(256, 144, full_range=True, layout="rgb24")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_additions_go_into_the_convolutions(dtype: torch.dtype) -> None:
+    if torch.cuda.get_device_capability() >= (7, 0):
+        assert cudnn_fuses(torch.device("cuda:0"), dtype)
 
 
 def film(pixels: FrameFormat, frames: int = 27) -> np.ndarray[Any, Any]:

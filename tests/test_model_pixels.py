@@ -24,6 +24,7 @@ from vqa_cli.measure.score import ScoreRequest, score_file
 from vqa_cli.model.backbone import Backbone
 from vqa_cli.model.device import RESNET_CLOSE, Close, pick_precision
 from vqa_cli.model.extractor import FeatureExtractor, rebatch
+from vqa_cli.model.fused import cudnn_fuses
 from vqa_cli.model.heads import HeadStream
 from vqa_cli.model.load import load_scorer
 from vqa_cli.model.scorer import StreamingScorer
@@ -357,3 +358,7 @@ def test_a_gpu_is_not_asked_for_what_it_only_emulates(
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     gpu = torch.device("cuda:0")
     assert [pick_precision("auto", gpu, close) for close in (Close(), RESNET_CLOSE)] == ["fp32", resnet]
+
+
+def test_a_device_without_cudnn_takes_the_way_without() -> None:
+    assert not cudnn_fuses(torch.device("cpu"), torch.float32)

@@ -93,14 +93,21 @@ def _geometry(layer: nn.Conv2d) -> tuple[object, ...]:
 
 
 def _on_cudnn(x: Tensor) -> bool:
-    return x.device.type == "cuda" and _cudnn_fuses()
+    return x.device.type == "cuda" and cudnn_fuses(x.device, x.dtype)
 
 
 @cache
-def _cudnn_fuses() -> bool:
-    return (
-        torch.backends.cudnn.is_available() and not torch.version.hip and hasattr(torch, "cudnn_convolution_add_relu")
-    )
+def cudnn_fuses(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether cuDNN does both in this arithmetic on this device: old GPUs may not."""
+    if torch.version.hip or not hasattr(torch, "cudnn_convolution_add_relu"):
+        return False
+    x = torch.zeros(1, 64, 8, 8, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    weight = torch.zeros(64, 64, 1, 1, device=device, dtype=dtype)
+    try:
+        torch.cudnn_convolution_add_relu(x, weight, x, 1.0, None, (1, 1), (0, 0), (1, 1), 1)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _fusible(x: Tensor) -> bool:
