@@ -25,7 +25,12 @@ def test_the_card_is_complete_and_the_file_small() -> None:
     assert (card.scale.minimum, card.scale.maximum) == (0, 100)
     fits = [*card.training["earlier"], card.training["settings"]]
     assert sum(each["backbone_steps"] for each in fits) > 0
-    assert {"srocc", "within_srocc", "rmse", "ladder_order"} <= set(card.metrics), "export without held-out figures"
+    assert {"verdict", "within_srocc", "neighbours_wrong", "mae_clean"} <= set(card.metrics), "no held-out figures"
+    assert card.metrics["verdict"] > 0.9
+    assert card.interval is not None
+    assert 0.93 < card.interval.score_held < 0.98
+    assert 0.93 < card.interval.difference_held < 0.98
+    assert 0 < card.interval.difference < card.interval.score < 50
     assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 

@@ -14,7 +14,7 @@ from test_cli_commands import ALL
 LONGEST = 30
 PAGES = [
     *sorted(ROOT.glob("*.md")),
-    *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != "models.md"),
+    *sorted((ROOT / "docs").glob("*.md")),
 ]
 _BLOCK = re.compile(r"^ *```.*?^ *```[^\n]*$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"``[^`]+``|`[^`]+`")
