@@ -168,6 +168,10 @@ def test_one_bad_source_among_good_ones(vqa: Vqa, clip: Path, media: Path, tmp_p
     done = vqa("ladder", clip, bad, *SMALL, "-o", tmp_path)
     assert done.returncode == 8
     assert [s["status"] for s in document(tmp_path)["sources"]] == ["ok", "failed"]
+    # Of what could not be looked at nothing is known, so nothing is said.
+    assert f"\n\nbad.mp4\n\nfailed: cannot read as video: {bad}\n" in done.stdout
+    page = (tmp_path / "report.html").read_text()
+    assert "cannot read as video" in page and "0×0" not in page
 
 
 def test_several_bad_sources_end_like_one(vqa: Vqa, breaks_on_bad: Path, clip: Path, tmp_path: Path) -> None:

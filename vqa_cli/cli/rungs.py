@@ -29,7 +29,9 @@ def print_run(run: Run, output_format: str, folder: str) -> None:
 def _tables(run: Run) -> str:
     parts = []
     for source in run.sources:
-        header = f"{visible(source.source.name)}  judged at {source.display_width}x{source.display_height}"
+        header = visible(source.source.name)
+        if source.display_width:  # else it could not even be looked at
+            header += f"  judged at {source.display_width}x{source.display_height}"
         if source.score is not None and run.model is not None:
             header += f"  source scores {source.score.score:.2f} ({run.model.name}, {run.model.scale.name})"
         parts.append(header)
