@@ -9,6 +9,7 @@ everything else is read:
 - the best ladder of as many rungs from the whole grid, and what viewers expect of it;
 - what they lose by the ladder that `recommend` finds in the fixed grid of `mobile` (its CRFs, read off the dense curves where
   the grid has no odd ones), of measured rungs alone and with those between them;
+- what share of the fixed grid's CPU time the rungs of that best ladder take by themselves: to find them cannot cost less;
 - what they lose by `--explore`, on the CRFs of the grid: loss, encodes, CPU seconds of the encodes.
 
 Clips that tuned the explorer (its prior, how it goes on) are reported apart from those that nobody had looked at. Sizes are
@@ -22,7 +23,7 @@ import math
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -55,7 +56,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Result:
-    """Losses in points of the metric; encodes and CPU seconds of what was encoded."""
+    """Losses in points of the metric; encodes and CPU seconds of what was encoded, and of the best ladder's own rungs."""
 
     kind: str
     name: str
@@ -67,6 +68,7 @@ class Result:
     encodes: int
     fixed_cpu_s: float
     cpu_s: float
+    ladder_cpu_s: float
 
 
 def main() -> None:
@@ -76,15 +78,18 @@ def main() -> None:
     parser.add_argument("--codec", default="libx264")
     parser.add_argument("--measured", action="store_true", help="only clips whose grid is there; encode nothing")
     args = parser.parse_args()
-    clips = [Clip(*line.split(maxsplit=1)) for line in args.clips.read_text().splitlines() if line.strip()]
-    clips = [Clip(clip.kind, Path(clip.path)) for clip in clips]
-    folders = {clip: args.data / "runs" / f"{clip.path.stem}-{args.codec}" for clip in clips}
-    for clip, folder in folders.items():
+    clips = read_clips(args.clips)
+    for clip in clips:
+        folder = args.data / "runs" / f"{clip.path.stem}-{args.codec}"
         if not (folder / "run.json").exists() and not args.measured:
             encode_grid(clip.path, args.codec, folder, args.data / "cache")
-    there = [(clip, read_run(folder)) for clip, folder in folders.items() if (folder / "run.json").exists()]
-    results = [judge(clip, run, args.codec) for clip, run in there]
-    print_results(results)
+    grids = [grid for clip in clips if (grid := Grid.read(clip, args.data, args.codec))]
+    print_results([judge(grid, args.codec) for grid in grids])
+
+
+def read_clips(path: Path) -> list[Clip]:
+    lines = [line.split(maxsplit=1) for line in path.read_text().splitlines() if line.strip()]
+    return [Clip(kind, Path(name.strip())) for kind, name in lines]
 
 
 def encode_grid(path: Path, codec: str, folder: Path, cache: Path) -> None:
@@ -96,27 +101,57 @@ def encode_grid(path: Path, codec: str, folder: Path, cache: Path) -> None:
     subprocess.run([*command, "--cache-dir", str(cache), "-o", str(folder), "-q"], check=True)
 
 
-def judge(clip: Clip, run: Run, codec: str) -> Result:
-    """Everything of one clip."""
-    (source,) = run.sources
-    dense = [point for _, point in points(source, METRIC)]
-    known = {(p.height, p.crf): p for p in [*between(dense), *dense]}
-    audience = default_audience(dense, SCALE)
-    best = _value(choice(dense, audience).solved(0.0), audience)
+@dataclass(frozen=True)
+class Grid:
+    """The dense grid of a clip: rungs that were encoded, and those between them by size and CRF."""
 
-    fixed = [replace(known[height, crf], measured=True) for height in _heights(dense) for crf in _crfs(codec)]
+    clip: Clip
+    dense: tuple[Point, ...]
+    known: dict[tuple[int, float | None], Point]
+    aim: Aim
+
+    @classmethod
+    def read(cls, clip: Clip, data: Path, codec: str) -> Grid | None:
+        """``None`` where it was not encoded."""
+        folder = data / "runs" / f"{clip.path.stem}-{codec}"
+        if not (folder / "run.json").exists():
+            return None
+        run = read_run(folder)
+        (source,) = run.sources
+        dense = [point for _, point in points(source, METRIC)]
+        known = {(p.height, p.crf): p for p in [*between(dense), *dense]}
+        title = _title(run, dense, codec)
+        return cls(
+            clip, tuple(dense), known, Aim(title, limits(), SCALE, source.source.duration_s, None, LOSS, ENCODES)
+        )
+
+    @property
+    def heights(self) -> list[int]:
+        return sorted({p.height for p in self.dense})
+
+    def measure(self, setting: Setting) -> Point:
+        return self.known[setting.height, setting.crf]
+
+
+def judge(grid: Grid, codec: str) -> Result:
+    """Everything of one clip."""
+    dense, known, clip = grid.dense, grid.known, grid.clip
+    audience = default_audience(dense, SCALE)
+    ladder = choice(dense, audience).solved(0.0)
+    best = _value(ladder, audience)
+
+    fixed = [replace(known[height, crf], measured=True) for height in grid.heights for crf in _crfs(codec)]
     every = [*fixed, *between(fixed)]
     found = choice(fixed, default_audience(fixed, SCALE)).solved(0.0)
     wider = choice(every, default_audience(every, SCALE)).solved()
 
-    title = _title(run, dense, codec)
-    aim = Aim(title, limits(), SCALE, source.source.duration_s, None, LOSS, ENCODES)
-    *_, state = explore(lambda setting: known[setting.height, setting.crf], aim)
+    *_, state = explore(grid.measure, grid.aim)
     mine = choice(state.measured, default_audience(state.measured, SCALE)).solved(0.0)
     return Result(
         clip.kind, clip.path.stem, best - _value(found, audience),
         best - _value([known[p.height, p.crf] for p in wider], audience), best - _value(mine, audience), state.loss,
         len(fixed), len(state.measured), sum(p.cpu_s for p in fixed), sum(p.cpu_s for p in state.measured),
+        sum(p.cpu_s for p in ladder),
     )  # fmt: skip
 
 
@@ -133,10 +168,6 @@ def _value(rungs: Sequence[Point], audience: Audience) -> float:
     return choice(rungs, audience).value(rungs)
 
 
-def _heights(found: Iterable[Point]) -> list[int]:
-    return sorted({p.height for p in found})
-
-
 def _crfs(codec: str) -> tuple[float, ...]:
     preset = build_settings(read_preset(find_preset(PRESET)), PRESET)
     return next(entry.crf for entry in preset.codecs if entry.encoder == codec)
@@ -151,21 +182,24 @@ def _title(run: Run, dense: Sequence[Point], codec: str) -> Title:
 
 
 def print_results(results: Sequence[Result]) -> None:
-    print(f"{'clip':26} {'fixed':>6} {'between':>8} {'explore':>8} {'expected':>9} {'encodes':>8} {'CPU':>6}")
+    print(
+        f"{'clip':26} {'fixed':>6} {'between':>8} {'explore':>8} {'expected':>9} {'encodes':>8} {'CPU':>6} {'ladder':>7}"
+    )
     for kind in dict.fromkeys(r.kind for r in results):
         mine = [r for r in results if r.kind == kind]
         print(kind)
         for r in mine:
             print(
                 f"  {r.name:24} {r.fixed_loss:6.2f} {r.between_loss:8.2f} {r.explore_loss:8.2f} {r.expected_loss:9.2f} "
-                f"{r.encodes:4}/{r.fixed_encodes:<3} {r.cpu_s / r.fixed_cpu_s:6.2f}"
+                f"{r.encodes:4}/{r.fixed_encodes:<3} {r.cpu_s / r.fixed_cpu_s:6.2f} {r.ladder_cpu_s / r.fixed_cpu_s:7.2f}"
             )
         for name, pick in (("mean", statistics.mean), ("worst", max)):
             print(
                 f"  {name:24} {pick([r.fixed_loss for r in mine]):6.2f} {pick([r.between_loss for r in mine]):8.2f} "
                 f"{pick([r.explore_loss for r in mine]):8.2f} {pick([r.expected_loss for r in mine]):9.2f} "
                 f"{pick([r.encodes for r in mine]):4.1f}/{mine[0].fixed_encodes:<3} "
-                f"{pick([r.cpu_s / r.fixed_cpu_s for r in mine]):6.2f}"
+                f"{pick([r.cpu_s / r.fixed_cpu_s for r in mine]):6.2f} "
+                f"{pick([r.ladder_cpu_s / r.fixed_cpu_s for r in mine]):7.2f}"
             )
         total = sum(r.cpu_s for r in mine) / sum(r.fixed_cpu_s for r in mine)
         print(f"  CPU seconds: {sum(r.cpu_s for r in mine):.0f} of {sum(r.fixed_cpu_s for r in mine):.0f}, {total:.2f}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vqa_cli.analysis.pchip import Pchip
+from vqa_cli.analysis.sparse import interval_95, standard_error
 from vqa_cli.metrics import METRICS
 
 Method = Literal["pchip", "akima", "cubic"]
@@ -22,11 +23,15 @@ _ABSURD_PERCENT = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class RatePoints:
-    """A curve: kb/s and quality, same length, any order; CPU seconds of each encode where they are known."""
+    """A curve: kb/s and quality, same length, any order; CPU seconds of each encode where they are known.
+
+    ``hull`` says that it is one over several sizes.
+    """
 
     kbps: tuple[float, ...]
     quality: tuple[float, ...]
     cpu_s: tuple[float, ...] = ()
+    hull: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class BdResult:
         bd_quality: mean quality difference in the metric's unit; positive is better.
         overlap: share of the joint quality range that both curves cover, 0..1.
         notes: warnings and the reason of a missing value.
+        interval: 95 %, of what curves through so few points may be off by; ``None`` where there is no BD-rate or nobody asked.
         cpu_ratio: what the test curve costs in encoder time, see :func:`bd`; ``None`` where the times are not known.
     """
 
@@ -47,6 +53,7 @@ class BdResult:
     method: Method
     notes: tuple[str, ...] = ()
     cpu_ratio: float | None = None
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ def bd(
     Curves need at least four points whose quality rises with rate. Before that, of points with equal rate the better
     one stays, of points with equal quality the cheaper one, and VMAF points that no longer rise above 99.5 are cut with
     everything past them (AOM CTC, CalcBDRate.py). Nothing is extrapolated: BD-rate needs a common range of quality,
-    BD-quality a common range of rate. BD-quality is left out without ``quality``, which takes half the time.
+    BD-quality a common range of rate. BD-quality and the interval are left out without ``quality``: they take half the time.
 
     The CPU ratio is the price of a BD-rate: the ratio of encoder CPU seconds for the same footage **at equal quality**,
     as exp(mean difference of log CPU seconds) over the same points and the same common range of quality, by PCHIP. It is
@@ -93,7 +100,17 @@ def bd(
     sane = abs(bd_rate) <= _ABSURD_PERCENT
     if not sane:
         notes.append("a BD-rate beyond 1000 % means nothing")
-    return BdResult(bd_rate if sane else None, bd_quality, overlap, method, tuple(notes), _cpu_ratio(one, two))
+    interval = _interval(log_rate, (one, anchor.hull), (two, test.hull)) if sane and quality else None
+    return BdResult(
+        bd_rate if sane else None, bd_quality, overlap, method, tuple(notes), _cpu_ratio(one, two), interval
+    )
+
+
+def _interval(log_rate: float, anchor: tuple[_Cleaned, bool], test: tuple[_Cleaned, bool]) -> tuple[float, float]:
+    low = max(anchor[0].quality[0], test[0].quality[0])
+    high = min(anchor[0].quality[-1], test[0].quality[-1])
+    one, two = (standard_error(c.quality, _logs(c.kbps), low, high, hull=hull) for c, hull in (anchor, test))
+    return interval_95(log_rate, (one, two))
 
 
 def _clean(curve: RatePoints, metric: str) -> _Cleaned | str:

@@ -83,13 +83,15 @@ def _hulls(found: Sequence[Curve]) -> list[Curve]:
 def _named(curve: Curve, label: str) -> NamedCurve:
     name = f"{label}{curve.codec} {curve.size}"
     modes = "/".join(sorted({p.mode for p in curve.points}))
-    return NamedCurve(curve.source, name, rate_points(curve.points), curve.encoder, curve.size, modes)
+    return NamedCurve(
+        curve.source, name, rate_points(curve.points, hull=curve.size == HULL), curve.encoder, curve.size, modes
+    )
 
 
-def rate_points(points: Sequence[Point]) -> RatePoints:
+def rate_points(points: Sequence[Point], *, hull: bool = False) -> RatePoints:
     """What a BD-rate needs of a curve."""
     return RatePoints(
-        tuple(p.kbps for p in points), tuple(p.quality for p in points), tuple(p.cpu_s for p in points)
+        tuple(p.kbps for p in points), tuple(p.quality for p in points), tuple(p.cpu_s for p in points), hull
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from vqa_cli.errors import ExitCode, InputError, UsageError
 from vqa_cli.tables import is_table
 
 if TYPE_CHECKING:
+    from vqa_cli.analysis.bdrate import BdResult
     from vqa_cli.analysis.compare import Comparison, NamedCurve
 
 
@@ -127,7 +128,7 @@ def _text(found: list[Comparison], metric: str, method: str) -> str:
     from vqa_cli.analysis.compare import summarise
 
     rows = [
-        [c.source, c.anchor, c.test, _signed(c.result.bd_rate, "%"), _signed(c.result.bd_quality, "", 3),
+        [c.source, c.anchor, c.test, _rate(c.result), _signed(c.result.bd_quality, "", 3),
          f"{c.result.overlap:.0%}", f"x{c.result.cpu_ratio:.2f}" if c.result.cpu_ratio else "", "; ".join(c.result.notes)]
         for c in found
     ]  # fmt: skip
@@ -140,6 +141,11 @@ def _text(found: list[Comparison], metric: str, method: str) -> str:
             time = f", CPU time x{s.cpu_ratio:.2f}" if s.cpu_ratio else ""
             parts.append(f"mean of {count} sources, {s.test} against {s.anchor}: {s.bd_rate:+.2f}%{interval}{time}")
     return "\n".join(parts)
+
+
+def _rate(result: BdResult) -> str:
+    ends = f" [{result.interval[0]:+.2f}, {result.interval[1]:+.2f}]" if result.interval else ""
+    return _signed(result.bd_rate, "%") + ends
 
 
 def _signed(value: float | None, unit: str, digits: int = 2) -> str:

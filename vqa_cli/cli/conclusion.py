@@ -60,19 +60,23 @@ def _verdict(pair: Comparison, metric: str) -> str:
     if result.bd_rate is None:
         return f"{test} against {anchor}: no BD-rate by {metric}: {'; '.join(result.notes)}"
     notes = f" ({'; '.join(result.notes)})" if result.notes else ""
-    return f"{test} against {anchor}: {result.bd_rate:+.1f}% bitrate for the same {metric}{_price(result.cpu_ratio)}{notes}"
+    saved = f"{result.bd_rate:+.1f}%{_ends(result.interval)}"
+    return f"{test} against {anchor}: {saved} bitrate for the same {metric}{_price(result.cpu_ratio)}{notes}"
 
 
 def _summary(item: Summary, metric: str) -> str:
     anchor, test = (name.removesuffix(" all sizes (hull)") for name in (item.anchor, item.test))
     if item.bd_rate is None:
         return f"{test} against {anchor}: no BD-rate by {metric} on any of {item.compared} sources"
-    interval = f" [{item.interval[0]:+.1f}, {item.interval[1]:+.1f}]" if item.interval else ""
     number = f"{item.sources} of {item.compared} sources" if item.sources < item.compared else f"{item.sources} sources"
     return (
-        f"{test} against {anchor}: {item.bd_rate:+.1f}%{interval} bitrate for the same {metric}"
+        f"{test} against {anchor}: {item.bd_rate:+.1f}%{_ends(item.interval)} bitrate for the same {metric}"
         f"{_price(item.cpu_ratio)}, mean of {number}"
     )
+
+
+def _ends(interval: tuple[float, float] | None) -> str:
+    return f" [{interval[0]:+.1f}, {interval[1]:+.1f}]" if interval else ""
 
 
 def _price(ratio: float | None) -> str:

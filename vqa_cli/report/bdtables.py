@@ -107,7 +107,7 @@ def _lines(source: SourceResult, metric: str, basis: str) -> dict[str, RatePoint
         members = hulls.get(codec) or [p for p in measured if p.codec == codec and f"{p.height}p" == basis]
         if members:
             found[codec] = members
-    return {codec: rate_points(members) for codec, members in found.items()}
+    return {codec: rate_points(members, hull=basis == HULL) for codec, members in found.items()}
 
 
 def _rows(lines: list[RatePoints], metric: str) -> tuple[tuple[BdCell | None, ...], ...]:
