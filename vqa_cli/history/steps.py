@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 # What a further level costs, in units of noise, for each unit of log length. Chosen on simulated noise; benchmarks/history.py
 # measures what it does.
-_PRICE = 2.5
+_PRICE = 2.75
 _LEAST_LENGTH = 20
 # Of the neighbouring differences the largest are steps and outliers, not noise.
 _TRIMMED = 0.1
