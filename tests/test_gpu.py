@@ -95,9 +95,9 @@ def test_a_batch_that_gpu_memory_does_not_hold_is_halved(monkeypatch: pytest.Mon
     asked: list[int] = []
     forward = FeatureExtractor._forward
 
-    def watched(self: FeatureExtractor, frames: torch.Tensor, pixels: FrameFormat) -> torch.Tensor:
+    def watched(self: FeatureExtractor, frames: torch.Tensor, pixels: FrameFormat, first: int) -> torch.Tensor:
         asked.append(len(frames))
-        return forward(self, frames, pixels)
+        return forward(self, frames, pixels, first)
 
     monkeypatch.setattr(FeatureExtractor, "_forward", watched)
     torch.cuda.empty_cache()

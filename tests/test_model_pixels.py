@@ -166,7 +166,7 @@ class SmallMemory(Backbone):
         self.room, self.seen = room, list[int]()
         self.error = error or torch.cuda.OutOfMemoryError()
 
-    def forward(self, frames: torch.Tensor, frame_format: FrameFormat) -> torch.Tensor:
+    def forward(self, frames: torch.Tensor, frame_format: FrameFormat, first: int = 0) -> torch.Tensor:
         self.seen.append(len(frames))
         if len(frames) > self.room:
             raise self.error
@@ -217,7 +217,7 @@ class LooksBack(SmallMemory):
 
     looks_back = 1
 
-    def forward(self, frames: torch.Tensor, frame_format: FrameFormat) -> torch.Tensor:
+    def forward(self, frames: torch.Tensor, frame_format: FrameFormat, first: int = 0) -> torch.Tensor:
         return super().forward(frames, frame_format).diff(dim=0)
 
 
@@ -236,7 +236,7 @@ def test_fp32_is_not_tf32_on_a_gpu() -> None:
     allowed = []
 
     class Asks(SmallMemory):
-        def forward(self, frames: torch.Tensor, frame_format: FrameFormat) -> torch.Tensor:
+        def forward(self, frames: torch.Tensor, frame_format: FrameFormat, first: int = 0) -> torch.Tensor:
             allowed.append(torch.backends.cudnn.allow_tf32)
             return super().forward(frames, frame_format)
 
@@ -267,13 +267,13 @@ def test_a_thread_that_ends_leaves_the_others_their_fp32() -> None:
     allowed: list[bool] = []
 
     class First(SmallMemory):
-        def forward(self, frames: torch.Tensor, frame_format: FrameFormat) -> torch.Tensor:
+        def forward(self, frames: torch.Tensor, frame_format: FrameFormat, first: int = 0) -> torch.Tensor:
             first_in.set()
             second_in.wait(PATIENCE_S)
             return super().forward(frames, frame_format)
 
     class Second(SmallMemory):
-        def forward(self, frames: torch.Tensor, frame_format: FrameFormat) -> torch.Tensor:
+        def forward(self, frames: torch.Tensor, frame_format: FrameFormat, first: int = 0) -> torch.Tensor:
             second_in.set()
             other.join(PATIENCE_S)
             allowed.append(torch.backends.cudnn.allow_tf32)

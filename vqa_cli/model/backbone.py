@@ -17,19 +17,17 @@ class Backbone(nn.Module):
         dim: features per frame.
         looks_back: how many frames before the first one :meth:`forward` is shown; before a clip's first frame that is the
             first frame itself.
-        hold: one frame of so many is computed.
-        group: frames that are seen as one; a batch begins at a multiple of it, counted from the clip's first frame.
+        hold: one frame of so many is computed; a batch begins at a multiple of it, counted from the clip's first frame.
         cpu_batch_px: pixels that go through at once on a CPU: beyond this the maps leave the cache and nothing is won.
     """
 
     dim: int
     looks_back = 0
-    group = 1
     hold = 1
     cpu_batch_px = 4 * 960 * 540
 
-    def forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
-        """(looks_back + n, *frame_format.shape) uint8 -> (n, dim) float32."""
+    def forward(self, frames: Tensor, frame_format: FrameFormat, first: int = 0) -> Tensor:
+        """(looks_back + n, *frame_format.shape) uint8 -> (n, dim) float32; ``first`` is the first one's number in its clip."""
         raise NotImplementedError
 
     def fold(self) -> Self:

@@ -46,7 +46,7 @@ class BrisqueBackbone(Backbone):
         self._taps, self._shapes = taps / taps.sum(), shapes
         self._falling = -ratios  # which fall as the shape rises; negated they can be searched
 
-    def forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
+    def forward(self, frames: Tensor, frame_format: FrameFormat, first: int = 0) -> Tensor:
         """(n, height * 3 // 2, width) uint8 planar yuv420p -> (n, 36) float32, from luma alone."""
         # In float64, because a flat area's variance is a small difference of large squares; MPS has none.
         luma = frames[:, None, : frame_format.height].to(

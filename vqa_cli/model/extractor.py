@@ -39,25 +39,27 @@ class FeatureExtractor:
         Raises:
             ModelError: memory does not hold one frame.
         """
+        first = 0
         for batch in rebatch(frames, lambda: self._batch(frame_format), self._backbone.looks_back, self._empty):
-            yield self._forward(batch, frame_format)
+            yield self._forward(batch, frame_format, first)
+            first += len(batch) - self._backbone.looks_back
 
-    def _forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
+    def _forward(self, frames: Tensor, frame_format: FrameFormat, first: int) -> Tensor:
         """Features of one batch; halves it, and every later one, when memory does not hold it."""
         try:
             with torch.inference_mode(), FULL_FP32:
-                features: Tensor = self._backbone(frames.to(self._device, non_blocking=True), frame_format)
+                features: Tensor = self._backbone(frames.to(self._device, non_blocking=True), frame_format, first)
                 return features
         except RuntimeError as err:
             if not is_out_of_memory(err):
                 raise
-            if len(frames) - self._backbone.looks_back <= self._backbone.group:
+            if len(frames) - self._backbone.looks_back <= self._backbone.hold:
                 raise short_of_memory(f"one frame of {frame_format.width}x{frame_format.height}", self._device) from err
         torch.cuda.empty_cache()
         half = self._whole((len(frames) - self._backbone.looks_back) // 2)
         self._memory_px = half * frame_format.width * frame_format.height
-        parts = (frames[: half + self._backbone.looks_back], frames[half:])
-        return torch.cat([self._forward(part, frame_format) for part in parts])
+        one, other = frames[: half + self._backbone.looks_back], frames[half:]
+        return torch.cat((self._forward(one, frame_format, first), self._forward(other, frame_format, first + half)))
 
     def _empty(self, shape: Sequence[int]) -> Tensor:
         """Room for a batch. For a GPU it is page-locked, so that the copy of one batch and the filling of the next run beside
@@ -75,8 +77,8 @@ class FeatureExtractor:
         return self._whole(size if self._memory_px is None else min(size, self._memory_px // pixels))
 
     def _whole(self, frames: int) -> int:
-        """As many frames as hold together, one group at least."""
-        return max(1, frames // self._backbone.group) * self._backbone.group
+        """As many frames as hold together, those of one that is seen at least."""
+        return max(1, frames // self._backbone.hold) * self._backbone.hold
 
 
 def rebatch(

@@ -71,7 +71,7 @@ class LiteBackbone(Backbone):
         }  # fmt: skip
         if not isinstance(hold, int) or not 1 <= hold <= _LONGEST_HOLD:
             raise ValueError(f"hold {hold!r} is no number of frames")
-        self.hold, self.group = hold, hold * hold
+        self.hold = hold
         self.taps = frozenset(taps)
         self.looks_back = int(motion)
         self._tile = (tile[0] // _CELL, tile[1] // _CELL)
@@ -80,20 +80,21 @@ class LiteBackbone(Backbone):
         blocks = [_Block(before, after, 2 if half else 1) for (before, after), half in zip(pairs, halve, strict=True)]
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
+    def forward(self, frames: Tensor, frame_format: FrameFormat, first: int = 0) -> Tensor:
         """Features of consecutive frames.
 
         Args:
             frames: (looks_back + n, height * 3 // 2, width) uint8, planar yuv420p; the first of a clip is its own
                 predecessor.
+            first: a multiple of ``hold``.
 
         Returns:
             (n, dim) float32: per tapped block the spatial mean and standard deviation of each channel, means over tiles.
         """
         if self.hold > 1:
             count = len(frames) - self.looks_back
-            firsts = range(0, count, self.hold)
-            at = torch.tensor([min(first + -(first // self.hold) % self.hold, count - 1) for first in firsts])
+            starts = range(0, count, self.hold)
+            at = torch.tensor([min(start + -((first + start) // self.hold) % self.hold, count - 1) for start in starts])
             features = self.judge(frames[at + self.looks_back], frames[at], frame_format)
             return features.repeat_interleave(self.hold, dim=0)[:count]
         cells = to_cells(frames, frame_format)

@@ -41,14 +41,14 @@ class ResNetBackbone(Backbone):
         self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
         self.layers = nn.Sequential(net.layer1, net.layer2, net.layer3, net.layer4)
 
-    def forward(self, frames: Tensor, frame_format: FrameFormat) -> Tensor:
+    def forward(self, frames: Tensor, frame_format: FrameFormat, first: int = 0) -> Tensor:
         """(n, height, width, 3) uint8 -> (n, 4096) float32: mean then deviation of each of 2048 channels."""
-        first: Any = self.stem[0]
+        stem: Any = self.stem[0]
         # Bytes of RGB lie in memory as channels-last maps do, so that this copies once. The deviation is in the weights.
         mean = torch.tensor(_MEAN, device=frames.device).mul_(255).view(3, 1, 1)
         pixels = frames.permute(0, 3, 1, 2)
-        x = torch.sub(pixels, mean, out=torch.empty_like(pixels, dtype=first.weight.dtype))
-        x = F.max_pool2d(convolve(x, first), 3, stride=2, padding=1)
+        x = torch.sub(pixels, mean, out=torch.empty_like(pixels, dtype=stem.weight.dtype))
+        x = F.max_pool2d(convolve(x, stem), 3, stride=2, padding=1)
         for block in self._blocks():
             x = _bottleneck(x.to(block.conv1.weight.dtype), block)
         return _mean_and_deviation(x)
