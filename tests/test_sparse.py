@@ -30,9 +30,9 @@ def test_it_holds_what_dense_curves_give() -> None:
     rng = random.Random(3)
     held = []
     for _ in range(200):
-        shape = {"cost": rng.uniform(-0.4, 0.4), "bend": rng.uniform(-1, 1)}
-        sparse = bd(sampled(range(20, 45, 6)), sampled(range(20, 45, 6), **shape))
-        dense = bd(sampled(range(20, 45)), sampled(range(20, 45), **shape))
+        cost, bend = rng.uniform(-0.4, 0.4), rng.uniform(-1, 1)
+        sparse = bd(sampled(range(20, 45, 6)), sampled(range(20, 45, 6), cost=cost, bend=bend))
+        dense = bd(sampled(range(20, 45)), sampled(range(20, 45), cost=cost, bend=bend))
         assert dense.bd_rate is not None
         held.append(within(sparse, dense.bd_rate))
     assert sum(held) / len(held) >= 0.95
