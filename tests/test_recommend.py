@@ -183,6 +183,15 @@ def test_what_binds_and_what_is_said_of_wide_steps_agree() -> None:
     assert {b.limit.split()[1] for b in found.bindings if b.limit.startswith("max_ratio")} <= {limit}
 
 
+def test_a_ladder_that_ends_low_says_where_the_ceiling_is() -> None:
+    (found,) = recommend(make_run(sweep(20, 25, 30, 36)), Constraints(max_rungs=2))
+    (note,) = [n for n in found.notes if n.startswith("ends at")]
+    top = found.chosen[-1]
+    assert note.startswith(f"ends at {top.quality:.2f}: 95 is reached from about ")
+    reaching = [r.encode.bitrate_kbps for r in sweep(20, 25, 30, 36) if r.encode and (r.quality("vmaf") or 0) >= 95]
+    assert top.kbps < float(note.split()[-3]) <= min(reaching) + 1
+
+
 def test_sizes_only_grow_and_rates_keep_their_distance() -> None:
     (found,) = recommend(make_run(sweep(18, 21, 24, 27, 30, 33, 36, 39)), Constraints(max_rungs=8))
     heights = [p.height for p in found.chosen]

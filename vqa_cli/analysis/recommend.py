@@ -16,7 +16,7 @@ from vqa_cli.analysis.curves import (
     refuse_doubled_names,
     refuse_undecided,
 )
-from vqa_cli.analysis.hull import Crossover, convex_hull, crossovers
+from vqa_cli.analysis.hull import Crossover, convex_hull, crossovers, rate_at, undominated
 from vqa_cli.analysis.ladders import Binding, Choice, Ladder
 from vqa_cli.analysis.limits import default_audience, limits_of, scale_of
 from vqa_cli.analysis.wasted import Wasted, wasted_of
@@ -159,6 +159,9 @@ def _notes(every: Sequence[Point], allowed: Sequence[Point], ladder: Ladder, cho
             yield f"ends at {top.rung}: the cheapest that reaches {ceiling:g}"
         elif all(p.quality < ceiling for p in choice.points):
             yield f"no rung that was encoded reaches {ceiling:g}"
+        elif (seen := choice.scale.seen) and ceiling - top.quality > seen.noticeable / 2:
+            reached = rate_at(undominated(choice.points), ceiling)
+            yield f"ends at {top.quality:.2f}: {ceiling:g} is reached from about {reached:.0f} kb/s on"
     if ladder.max_ratio > usual:
         cost = f"with {usual:g} so few rungs would cost viewers {ladder.widening:.2f}"
         yield f"max_ratio is {ladder.max_ratio:.3g} here: {cost}"
