@@ -19,6 +19,7 @@ from vqa_cli.analysis.policy import read_policy
 from vqa_cli.document import Run, RungResult
 from vqa_cli.errors import UsageError
 from vqa_cli.ladder.scales import goal_of
+from vqa_cli.metrics import known_metric
 from vqa_cli.report.html import write_report
 from vqa_cli.report.view import build_page
 from vqa_cli.series import make_series
@@ -116,6 +117,14 @@ def test_the_worst_frame_of_the_page_is_the_highest(tmp_path: Path) -> None:
         pick = "document.querySelector('.pick-metric')"
         browser.run(f"{pick}.value = 'cambi', {pick}.dispatchEvent(new Event('change'))")
         assert "at 4.00 s" in browser.run("document.querySelector('.worst').textContent")
+
+
+@pytest.mark.parametrize("name", ["ssimulacra2", "butteraugli", "vmaf_b", "cvvdp"])
+def test_what_nothing_measures_is_said_to_be_missing(name: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"^{name} cannot be measured here: docs/decide.md says why, and what there is$"
+    ):
+        known_metric(name)
 
 
 def test_a_search_goes_down_to_it() -> None:
