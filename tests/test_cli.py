@@ -379,6 +379,34 @@ def test_being_stopped_ends_children_and_keeps_finished_rungs(media: Path, tmp_p
     assert left == ""
 
 
+SWALLOWED = """
+import os, signal, sys, time, weakref
+import click
+from vqa_cli.cli.boundary import run_command
+
+class Passing:
+    pass
+
+@click.command()
+def command():
+    passing = Passing()
+    watch = weakref.ref(passing, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    del passing
+    time.sleep(60)
+    print("went on")
+
+run_command(command, "vqa", [])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_signal_that_python_swallows_in_a_callback_is_not_lost() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWED], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
+
+
 def test_doctor_and_lists(started: Vqa) -> None:
     facts = json.loads(started("doctor", "--format", "json").stdout)
     assert facts["models"]["vsfa-lite"] == "bundled"

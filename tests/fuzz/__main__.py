@@ -1,6 +1,6 @@
 """``python -m fuzz``: attack by numbers, print what ended how, exit 1 where something ended as nothing may.
 
-Ctrl-C ends it early: what was attacked so far is reported.
+Ctrl-C or SIGTERM ends what is under attack: what was attacked so far is reported, and the next target follows.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -41,6 +42,8 @@ def main() -> int:
     for name, count in _COUNTS.items():
         parser.add_argument(f"--{name}", type=int, default=count, metavar="N", help=f"[{count}]")
     args = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # the first is ignored by what a shell put into the background
+        signal.signal(number, signal.default_int_handler)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # attacks run side by side
     if args.one:
         name, _, number = args.one.partition(":")

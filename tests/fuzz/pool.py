@@ -15,7 +15,7 @@ from typing import Any
 from fuzz.targets import BUG, Ending, limit_memory, open_target
 
 # What takes longer hangs, also on a busy machine.
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
 _STARTING_S = 600.0
 HUNG, DIED = -1, -2
 

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 import traceback
 from dataclasses import dataclass
 from typing import NoReturn
@@ -21,6 +22,7 @@ from vqa_cli.files import ROOM_HINT
 
 # Those that put what they have finished into the cache.
 _REMEMBER = frozenset({"ladder", "score", "search", "gate"})
+_AGAIN_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ def run_command(command: click.Command, name: str, argv: list[str] | None = None
         number = getattr(signal, signal_name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)
+    sys.unraisablehook = _unraisable
     code = carry_out(command, name, sys.argv[1:] if argv is None else argv)
     if (lost := streams.lost) is not None:
         _complain(_Failure(code, f"cannot write to standard output: {lost.strerror}"), as_json=False)
@@ -87,6 +90,17 @@ def _failure(err: BaseException, name: str, args: list[str], ctx: click.Context 
 
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _unraisable(what: sys.UnraisableHookArgs) -> None:
+    """What Python swallows in callbacks and finalisers: an interrupt comes again, a moment later, where it can be heard."""
+    if not isinstance(what.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(what)
+        return
+    number = next((n for n in (signal.SIGINT, signal.SIGTERM) if callable(signal.getsignal(n))), signal.SIGINT)
+    again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
 
 
 def _complain(failure: _Failure, *, as_json: bool) -> None:
