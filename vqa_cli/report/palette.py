@@ -3,7 +3,7 @@
 A codec is told apart by colour **and** dash, a size by shape, so that no reading needs colour vision or a colour printer.
 The series were searched for the largest CIEDE2000 between any two of them as people with deuteranopia, protanopia and
 tritanopia see them (G. Machado et al., IEEE TVCG 15, 2009), the first ones furthest apart, at a contrast of 3:1 or more with
-the ground. ``tests/test_report_palette.py`` holds the distances.
+the ground. ``tests/report/test_report_palette.py`` holds the distances.
 """
 
 from __future__ import annotations

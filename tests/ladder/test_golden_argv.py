@@ -1,6 +1,6 @@
 """Every command line of every bundled preset, for one source, as it was reviewed: a change of it is seen in a diff.
 
-``python tests/test_golden_argv.py`` writes the files again.
+``PYTHONPATH=tests:tests/media python tests/ladder/test_golden_argv.py`` writes the files again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vqa_cli.ladder.preset import build_settings, read_preset
 from vqa_cli.resources import preset_dir
 from vqa_cli.text import shell
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 PRESETS = sorted(path.stem for path in preset_dir().glob("*.toml"))
 
 

@@ -13,7 +13,7 @@ from vqa_cli.errors import InputError
 from vqa_cli.train.datasets import Dataset, read_dataset
 from vqa_cli.train.splits import make_split
 
-_SHARED = Path(os.environ.get("VQA_DEV_MEDIA", Path(__file__).parents[2] / "shared")) / "datasets"
+_SHARED = Path(os.environ.get("VQA_DEV_MEDIA", Path(__file__).parents[3] / "shared")) / "datasets"
 
 
 def _table(path: Path, text: str) -> Dataset:

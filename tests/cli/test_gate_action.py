@@ -15,7 +15,7 @@ from documents import ladder, make_run
 from vqa_cli.document import read_run
 
 ARGV = (("/f", "-i", "file:/videos/clip.mp4", "out.mp4"),)
-ACTION = Path(__file__).parents[1] / "action.yml"
+ACTION = Path(__file__).parents[2] / "action.yml"
 
 
 @pytest.fixture
