@@ -26,7 +26,7 @@ def kill_all(seed: int, numbers: range) -> Iterator[tuple[int, Ending]]:
     """One ladder for each number, killed, and run again."""
     import imageio_ffmpeg
 
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
+    with tempfile.TemporaryDirectory(prefix="fuzz-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         clip = folder / "killed.mp4"
         picture = "testsrc2=size=160x96:rate=25:duration=1,noise=alls=6:allf=t:all_seed=7"
