@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from variants import describe_machine
 
 from training.lite import agreement
 from training.lite.agreement import Figure, Rung, Verdict
@@ -157,12 +160,22 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--csv", type=Path, help="write every rung")
+    parser.add_argument("--json", type=Path, help="write the tables, with machine and weights")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     scorer = load_scorer(args.model, precision=args.precision, device="cpu")
     ladders = {ladder.key: ladder for ladder in read_ladders(args.data, args.part)}
     pairs = [(ladders[judged.key], judged) for judged in judge(args.data, scorer, args.part)]
-    print("\n".join(report(pairs)))
+    lines, load = report(pairs), os.getloadavg()[0]
+    print("\n".join(lines))
+    if args.json:
+        made_by = {
+            "model": scorer.identity.name,
+            "sha256": scorer.identity.sha256,
+            "precision": scorer.identity.precision,
+        }
+        found = {"machine": describe_machine(args.threads, load, **made_by), "part": args.part, "report": lines}
+        args.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if args.csv:
         rows = [asdict(rung) for ladder, judged in pairs for rung in rungs_of(ladder, judged)]
         with args.csv.open("w", newline="", encoding="utf-8") as file:
