@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,16 +59,27 @@ def render(
         UsageError: no run, or none that measured ``metric``.
         StorageError: a document that cannot be drawn.
     """
+    return "".join(_parts(runs, frames, labels_of_runs, metric, album))
+
+
+def _parts(
+    runs: Sequence[Run],
+    frames: Sequence[RunFrames | None] | None,
+    labels_of_runs: Sequence[str] | None,
+    metric: str | None,
+    album: Album | None,
+) -> Iterator[str]:
+    """The page piece by piece: of a thousand sources the whole text is larger than what it is made from."""
     page = build_page(runs, labels_of_runs, metric)
     known = dict(zip(string.ascii_uppercase, frames or (), strict=False))
     tables = {key: found for key, found in known.items() if found}
     data, album = page_data(page, tables), album or Album()
     openings = add_pictures(page.titles, data, album, tables)
     script = page_script("report.js")
-    return (
+    yield from (
         environment()
         .get_template("report.html.j2")
-        .render(
+        .generate(
             page=page,
             data=data,
             drawn=_drawn(page, data, openings),
@@ -95,9 +106,9 @@ def write_report(
     Raises:
         UsageError, StorageError: as :func:`render`, or the file cannot be written.
     """
-    text = render(runs, frames, labels_of_runs=labels_of_runs, metric=metric, album=album)
     # A file name that is not UTF-8 reaches us with surrogates, which a page cannot hold.
-    write_file(path, text.encode("utf-8", errors="replace"))
+    parts = _parts(runs, frames, labels_of_runs, metric, album)
+    _write(path, (part.encode("utf-8", errors="replace") for part in parts))
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -106,9 +117,13 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         StorageError: it cannot be written.
     """
+    _write(path, [content])
+
+
+def _write(path: Path, parts: Iterable[bytes]) -> None:
     try:
-        with replacing(path) as staged:
-            staged.write_bytes(content)
+        with replacing(path) as staged, staged.open("wb") as file:
+            file.writelines(parts)
     except OSError as err:
         raise StorageError(f"cannot write report: {path}", detail=err.strerror) from err
 
