@@ -37,9 +37,12 @@ class Forks:
         self._line: socket.socket | None = None
 
     def can(self, env: dict[str, str]) -> bool:
-        """Whether a fork reads all of this environment."""
-        return hasattr(os, "fork") and not any(
-            name.startswith(_STARTING) and os.environ.get(name) != value for name, value in env.items()
+        """Whether a fork reads all of this environment; threads of a test, which ask at once, start the program itself."""
+        alone = threading.current_thread() is threading.main_thread()
+        return (
+            hasattr(os, "fork")
+            and alone
+            and not any(name.startswith(_STARTING) and os.environ.get(name) != value for name, value in env.items())
         )
 
     def run(

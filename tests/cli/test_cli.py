@@ -423,7 +423,7 @@ def test_models_state_what_they_are(vqa: Vqa) -> None:
     ):
         facts = vqa("models", "info", name).stdout
         assert data in facts and pixels in facts and "sha256" in facts
-    first, use, *_ = vqa("models", "info", "vsfa-lite").stdout.split(". ")
+    first, use, *_ = vqa("models", "info", "vsfa-lite").stdout.splitlines()[1].split(". ")
     assert first == "No-reference estimate of VMAF: 100 looks like a clean source, 0 is ruined"
     assert use == "Use it to order the encodes of one source and to see that an encode got worse"
 

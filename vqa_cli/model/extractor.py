@@ -98,16 +98,16 @@ def rebatch(
     batch: Tensor | None = None
     end, before = 0, None
     for chunk in chunks:
-        rest = torch.from_numpy(chunk)
+        rest = chunk
         while len(rest):
             if batch is None:
                 batch, end = empty((looks_back + size(), *rest.shape[1:])), looks_back
-                batch[:end] = rest[:1] if before is None else before
+                batch.numpy()[:end] = rest[:1] if before is None else before
             count = min(len(batch) - end, len(rest))
-            batch[end : end + count] = rest[:count]
+            batch.numpy()[end : end + count] = rest[:count]
             rest, end = rest[count:], end + count
             if end == len(batch):
-                before = batch[end - 1 :].clone()
+                before = batch.numpy()[end - 1 :].copy()
                 yield batch
                 batch = None
     if batch is not None:
