@@ -186,8 +186,8 @@ def _packets(index: FrameIndex | None, log: Path) -> RungStills:
     """What is known of each frame's packet, in order of presentation."""
     if index is None:
         return RungStills(sha256="")
-    decoded = index.in_decoding_order
-    told = read_quantisers(log, [index.sizes[place] for place in decoded])
+    decoded, sizes = index.in_decoding_order, index.sizes
+    told = read_quantisers(log, [sizes[place] for place in decoded])
     placed = dict(zip(decoded, told, strict=False))
     quantisers = tuple(placed[place] for place in range(len(placed)))
-    return RungStills(sha256="", bytes=index.sizes, kinds=index.kinds, quantisers=quantisers)
+    return RungStills(sha256="", bytes=sizes, kinds=index.kinds, quantisers=quantisers)
