@@ -99,11 +99,11 @@ def serve(line: socket.socket) -> None:
     gc.freeze()  # a collection in a fork leaves the pages of what is here alone
     while True:
         size, fds, _, _ = socket.recv_fds(line, 4, 3)
-        if not size:
-            os._exit(0)
         asked = b""
-        while len(asked) < int.from_bytes(size, "big"):
-            asked += line.recv(1 << 16)
+        while size and len(asked) < int.from_bytes(size, "big") and (part := line.recv(1 << 16)):
+            asked += part
+        if not asked:  # who asks has gone
+            os._exit(0)
         if not (child := os.fork()):
             line.close()
             _become(json.loads(asked), fds)
