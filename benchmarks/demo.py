@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from variants import describe_machine, publish
+from variants import children_cpu_s, describe_machine, publish
 
 
 @dataclass(frozen=True)
@@ -50,17 +49,12 @@ def main() -> None:
 
 
 def _timed(*args: str) -> Timing:
-    before, start = _children_s(), time.perf_counter()
+    before, start = children_cpu_s(), time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "vqa_cli", *args], check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL
     )
     shown = [Path(arg).name if "/" in arg else arg for arg in args]
-    return Timing(" ".join(("vqa", *shown)), time.perf_counter() - start, _children_s() - before)
-
-
-def _children_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return Timing(" ".join(("vqa", *shown)), time.perf_counter() - start, children_cpu_s() - before)
 
 
 if __name__ == "__main__":

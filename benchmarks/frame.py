@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import tempfile
 import time
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 from imageio_ffmpeg import get_ffmpeg_exe
 from noise import make_clip
-from variants import describe_machine
+from variants import children_cpu_s, describe_machine
 
 from vqa_cli.model.memory import prepare_process
 from vqa_cli.values import FrameFormat
@@ -63,14 +62,14 @@ def _vmaf(encode: Path, source: Path, cpuflags: str | None) -> float:
     """CPU milliseconds a frame."""
 
     def run(count: int) -> float:
-        before = _children_s()
+        before = children_cpu_s()
         flags = ("-cpuflags", cpuflags) if cpuflags else ()
         graph = (
             f"[0:v]trim=end_frame={count}[a];[1:v]trim=end_frame={count},scale=1280:720[b];[a][b]libvmaf=n_threads=1"
         )
         _ffmpeg(*flags, "-threads", 1, "-i", encode, "-threads", 1, "-i", source, "-filter_complex_threads", 1,
                 "-lavfi", graph, "-frames:v", count, "-f", "null", "-")  # fmt: skip
-        return _children_s() - before
+        return children_cpu_s() - before
 
     return (run(_LONG) - run(_SHORT)) / (_LONG - _SHORT) * 1000
 
@@ -88,11 +87,6 @@ def _score(frames: np.ndarray[Any, Any]) -> float:
 
     run(_SHORT)
     return (run(_LONG) - run(_SHORT)) / (_LONG - _SHORT) * 1000
-
-
-def _children_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _ffmpeg(*arguments: object) -> bytes:

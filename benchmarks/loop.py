@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import imageio_ffmpeg
+from variants import children_cpu_s
 
 from vqa_cli.ladder.plan import plan_ladder
 from vqa_cli.ladder.preset import build_settings, find_preset, read_preset
@@ -64,10 +64,9 @@ def main() -> None:
 
 
 def _timed(name: str, work: Callable[[], None]) -> float:
-    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    start, before = time.perf_counter(), children_cpu_s()
     work()
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    wall, cpu = time.perf_counter() - start, children_cpu_s() - before
     print(f"{name}: {wall:.1f} s, CPU {cpu:.1f} s", flush=True)
     return wall
 

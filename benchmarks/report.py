@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from variants import describe_machine, publish
+from variants import children_cpu_s, describe_machine, publish
 
 from vqa_cli.document import Run, RungResult, read_run
 from vqa_cli.frametable import SOURCE_RUNG, RunFrames
@@ -62,10 +61,9 @@ def measured(run: Run, frames: RunFrames, sources: int, folder: Path, repeat: in
 
 def cpu_seconds(argv: list[str]) -> float:
     """User and system time of a command."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = children_cpu_s()
     subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return children_cpu_s() - before
 
 
 def blown_up(run: Run, frames: RunFrames, sources: int) -> LadderOutcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -28,6 +29,12 @@ def in_child(script: str, variant: str, arguments: Sequence[str], kind: Callable
 def print_child(timing: DataclassInstance) -> None:
     """The other end of :func:`in_child`."""
     print(json.dumps(asdict(timing)))
+
+
+def children_cpu_s() -> float:
+    """CPU seconds of all programs that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def describe_machine(threads: int, load: float, **more: object) -> dict[str, Any]:

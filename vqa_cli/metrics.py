@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TextIO
 
+from vqa_cli.values import Size
+
 # Where libvmaf's list of frames begins, and what stands between two of them.
 _BEGIN, _BETWEEN, _BLOCK = re.compile(r'"frames"\s*:\s*\['), re.compile(r"[\s,]*"), 1 << 16
 # A signed decimal as ffmpeg prints it; SSIM of a single frame can be below zero.
@@ -85,6 +87,10 @@ class Metric:
     def log(self) -> str:
         """Name of its log, in the working directory of the command."""
         return "vmaf.json" if self.filter == "libvmaf" else f"{self.filter}.log"
+
+    def exceeded_by(self, size: Size) -> bool:
+        """Whether pictures of this size are too large for it."""
+        return size.width + size.height > self.most
 
     def read(self, log: TextIO, bit_depth: int) -> Iterator[float]:
         """Values of the frames in order, as the log is read; those of equal frames are :meth:`ceiling`.

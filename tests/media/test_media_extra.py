@@ -211,6 +211,7 @@ def test_ffmpegs_help_is_read() -> None:
 
 
 # Found before anything is encoded: one line, exit code 2.
+RUNG = ("--height", "90", "--crf", "30", "--metric", "psnr", "--model", "none")
 SAID: dict[tuple[str, ...], str] = {
     ("x264", "--encoder-preset", "slwo"): "error: unknown speed preset of libx264: slwo\n"
     "hint: did you mean slow? it has ultrafast, superfast, veryfast, faster, fast, medium, slow, slower, veryslow, placebo\n",
@@ -245,20 +246,7 @@ def test_what_an_encoder_does_not_have_is_found_before_anything_is_encoded(
     vqa: Vqa, clip: Path, tmp_path: Path, args: tuple[str, ...]
 ) -> None:
     codec, *flags = args
-    common = (
-        "--height",
-        "90",
-        "--display",
-        "90",
-        "--crf",
-        "30",
-        "--metric",
-        "psnr",
-        "--model",
-        "none",
-        "-o",
-        tmp_path / "x",
-    )
+    common = (*RUNG, "--display", "90", "-o", tmp_path / "x")
     done = vqa("ladder", clip, "--codec", codec, *flags, *common)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", SAID[args])
 
@@ -284,20 +272,7 @@ def test_the_hint_for_a_missing_encoder_names_only_those_that_run(vqa: Vqa, clip
         f'exec "{FFMPEG}" "$@"\n'
     )
     lost.chmod(0o755)
-    common = (
-        "--height",
-        "90",
-        "--crf",
-        "30",
-        "--metric",
-        "psnr",
-        "--model",
-        "none",
-        "-o",
-        tmp_path / "x",
-        "--ffmpeg",
-        lost,
-    )
+    common = (*RUNG, "-o", tmp_path / "x", "--ffmpeg", lost)
     done = vqa("ladder", clip, "--codec", "x265", *common)
     assert done.returncode == 4
     assert done.stderr == "error: encoder not available: libx265\n  no device\nhint: this ffmpeg has libx264\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(PROGRAM is None, reason="n
 
 NAME = "</script><script>window.hacked = 1</script> it's.mp4"
 CHART = "document.querySelectorAll('.panel .chart.ready').length === 2"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    with Chromium(tmp_path_factory.mktemp("profile")) as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")

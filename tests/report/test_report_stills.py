@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,12 +50,6 @@ def pictures(run: Run, frames: Frames, folder: Path) -> Pictures:
         cuts=(80,), moments=choice.moments, files=files["source"], rungs=rungs,
     )  # fmt: skip
     return Pictures(Stills(sources=(stills,)), folder)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    with Chromium(tmp_path_factory.mktemp("profile")) as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")

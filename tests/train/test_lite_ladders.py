@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from conftest import Vqa, make_clip
 
 from training.lite import mill, shots
@@ -20,20 +18,13 @@ from training.lite.shots import Coding, chosen, plan, read_parts
 from vqa_cli.errors import InputError
 from vqa_cli.model.load import load_scorer
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CODINGS = (
     Coding("libx264", "fast", (26, 40), (1.0, 0.5)),
     Coding("libx265", "fast", (26, 40), (1.0, 0.5)),
     Coding("libsvtav1", "10", (32, 53), (1.0, 0.5)),
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """What is this small is slower by several."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_every_group_is_in_one_part_and_held_out_ones_are_shared_out() -> None:

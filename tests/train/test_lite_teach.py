@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,17 +41,10 @@ from vqa_cli.model.verdict import Calibration
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.values import FrameFormat, Size
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 SMALL = TeachSettings(steps=2, least=2)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """What is this small is slower by several."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def crossing(shift: float, *, faster: float = 1.0) -> tuple[Encode, ...]:

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, note, tell, window
-from vqa_cli.cli.gatepictures import Measured, folders, picture_both, wish_of
+from vqa_cli.cli.gatepictures import Measured, folders, picture_both
 from vqa_cli.cli.inputs import expand_inputs, local_inputs, refuse_all_missing, typed
 from vqa_cli.cli.options import (
     FFMPEG_OPTION,
@@ -25,7 +25,7 @@ from vqa_cli.cli.options import (
     cache_options,
     load_chosen_scorer,
 )
-from vqa_cli.cli.pictures import StillsCount, page_album
+from vqa_cli.cli.pictures import StillsCount, page_album, wish_of
 from vqa_cli.cli.place import place_of, place_options
 from vqa_cli.cli.progress import Progress
 from vqa_cli.cli.verdicts import FORMATS, as_table, counts

@@ -28,15 +28,6 @@ class Measured:
     outcome: LadderOutcome
 
 
-def wish_of(text: str) -> StillsWish | None:
-    """What ``--stills`` asks for; ``None`` for none."""
-    from vqa_cli.analysis.moments import StillsWish
-
-    if text == "none":
-        return None
-    return StillsWish(every=True) if text == "all" else StillsWish(int(text))
-
-
 def folders(save: Path | None, report: Path | None) -> tuple[Path, ...]:
     """Where pictures of both sides go: beside the runs where they are kept, else beside the page; nowhere without one."""
     if save is not None:

@@ -53,15 +53,21 @@ STILLS_OPTION = click.option(
 )
 
 
+def wish_of(text: str) -> StillsWish | None:
+    """What ``--stills`` asks for; ``None`` for none."""
+    from vqa_cli.analysis.moments import StillsWish
+
+    if text == "none":
+        return None
+    return StillsWish(every=True) if text == "all" else StillsWish(int(text))
+
+
 def stills_order(options: Mapping[str, Any], folder: Path) -> StillsOrder | None:
     """What pictures the options ask for, below a run's folder; ``None`` for none."""
-    if options["stills"] == "none":
+    if (wish := wish_of(options["stills"])) is None:
         return None
-    from vqa_cli.analysis.moments import StillsWish
     from vqa_cli.ladder.stills import StillsOrder
 
-    every = options["stills"] == "all"
-    wish = StillsWish(every=True) if every else StillsWish(int(options["stills"]))
     return StillsOrder(options["stills_dir"] or folder / STILLS_FOLDER, _chooser(wish))
 
 

@@ -19,8 +19,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-# What a further level costs, in units of noise, for each unit of log length. Chosen on simulated noise; benchmarks/history.py
-# measures what it does.
+# What a further level costs, in units of noise, for each unit of log length. Chosen on the histories of
+# benchmarks/history.py: docs/history.md has the figures.
 _PRICE = 2.75
 _LEAST_LENGTH = 20
 # Of the neighbouring differences the largest are steps and outliers, not noise.

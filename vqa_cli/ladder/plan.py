@@ -172,7 +172,7 @@ def _rate_id(rate: RatePoint) -> str:
 
 def _refuse_large(display: Size, settings: LadderSettings) -> None:
     for name in settings.metrics:
-        if display.width + display.height > METRICS[name].most:
+        if METRICS[name].exceeded_by(display):
             raise InputError(
                 f"{name} cannot measure pictures as large as {display}",
                 hint="--display sets a smaller size; or leave the metric out",

@@ -143,7 +143,7 @@ class FileScorer:
                     f"{name} needs pictures of {least}p or more: {source.info.path} is judged at {size}",
                     hint="--score-at sets a larger size; or leave the metric out",
                 )
-            if size.width + size.height > METRICS[name].most:
+            if METRICS[name].exceeded_by(size):
                 raise InputError(
                     f"{name} cannot measure pictures as large as {size}: {source.info.path}",
                     hint="--score-at sets a smaller size; or leave the metric out",
