@@ -28,7 +28,7 @@ from vqa_cli.document import (
 )
 from vqa_cli.errors import StorageError
 from vqa_cli.files import replacing
-from vqa_cli.sealed import BLANK, KEY, check_seal, seal
+from vqa_cli.sealed import check_seal, sealed_table
 from vqa_cli.text import csv_cell
 from vqa_cli.values import StrPath
 
@@ -121,26 +121,21 @@ def write_index(folder: Path, rows: Iterable[Row], metrics: Iterable[str]) -> Pa
         StorageError: they cannot be written.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     names = columns(metrics)
     arrow = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
     schema, path = pa.schema([(name, arrow[kind(name)]) for name in names]), folder / INDEX_FILE
     try:
-        with replacing(path) as staged, replacing(path.with_suffix(".csv")) as sheet:
-            with (
-                pq.ParquetWriter(
-                    staged, schema, compression="zstd", write_page_checksum=True, store_schema=False
-                ) as table,
-                sheet.open("w", encoding="utf-8", newline="") as file,
-            ):
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(names)
-                for part in _batches(rows):
-                    table.write_table(pa.Table.from_pylist(part, schema))
-                    writer.writerows(_csv_rows(part, names))
-                table.add_key_value_metadata({KEY: BLANK})
-            seal(staged)
+        with (
+            sealed_table(path, schema, compression="zstd") as table,
+            replacing(path.with_suffix(".csv")) as sheet,
+            sheet.open("w", encoding="utf-8", newline="") as file,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(names)
+            for part in _batches(rows):
+                table.write_table(pa.Table.from_pylist(part, schema))
+                writer.writerows(_csv_rows(part, names))
     except OSError as err:
         raise StorageError(f"cannot write: {path}", detail=err.strerror or str(err)) from err
     return path

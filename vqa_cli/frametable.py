@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vqa_cli.arrow import to_arrow, to_numpy, words, words_in
 from vqa_cli.errors import StorageError
-from vqa_cli.files import replacing
-from vqa_cli.sealed import BLANK, KEY, check_seal, seal
+from vqa_cli.sealed import check_seal, sealed_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,17 +41,13 @@ def write_frames(path: Path, names: Sequence[str], metrics: Sequence[str], frame
         StorageError: it cannot be written.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
         schema = _schema(metrics)
-        with replacing(path) as staged:
-            with pq.ParquetWriter(staged, schema, write_page_checksum=True, store_schema=False) as writer:
-                for (index, rung), values in frames.items():
-                    table = pa.Table.from_arrays(_clip(names[index], rung, metrics, values), schema=schema)
-                    writer.write_table(table, row_group_size=max(1, len(table)))
-                writer.add_key_value_metadata({KEY: BLANK})
-            seal(staged)
+        with sealed_table(path, schema) as writer:
+            for (index, rung), values in frames.items():
+                table = pa.Table.from_arrays(_clip(names[index], rung, metrics, values), schema=schema)
+                writer.write_table(table, row_group_size=max(1, len(table)))
     except OSError as err:
         raise StorageError(f"cannot write: {path}", detail=err.strerror or str(err)) from err
 
@@ -94,12 +90,12 @@ class StoredFrames(Mapping[tuple[int, str], FrameValues]):
         group = self._groups[key]
         with _reading(self._path):
             table = self._file.read_row_group(group)
-            owners = [table[name].unique().to_pylist() for name in (_SOURCE, _RUNG)]
-        if owners != [[self._names[key[0]]], [key[1]]]:
+            owners = [words_in(table[name]) for name in (_SOURCE, _RUNG)]
+        if owners != [{self._names[key[0]]}, {key[1]}]:
             raise _damaged(self._path, _MIXED)
-        if not np.array_equal(_array(table[_FRAME]), np.arange(len(table))):
+        if not np.array_equal(to_numpy(table[_FRAME]), np.arange(len(table))):
             raise _damaged(self._path, f"frames of {key[1]} are not numbered from 0 on")
-        columns = {name: _array(table[name]) for name in self._metrics if not table[name].null_count}
+        columns = {name: to_numpy(table[name]) for name in self._metrics if not table[name].null_count}
         # Of a metric that lacks a frame nothing can be told.
         return {name: values for name, values in columns.items() if np.isfinite(values).all()}
 
@@ -116,30 +112,15 @@ def _clip(source: str, rung: str, metrics: Sequence[str], values: FrameValues) -
     import pyarrow as pa
 
     length = length_of(values)
-    frames = _column(pa.int32(), np.arange(length, dtype=np.int32))
+    frames = to_arrow(pa.int32(), np.arange(length, dtype=np.int32))
     columns = [
-        _column(pa.float64(), np.ascontiguousarray(values[name], np.float64))
+        to_arrow(pa.float64(), np.ascontiguousarray(values[name], np.float64))
         if name in values
         else pa.nulls(length, pa.float64())
         for name in metrics
     ]
-    return [_repeated(source, length), _repeated(rung, length), frames, *columns]
-
-
-def _column(kind: Any, values: NDArray[Any]) -> Any:
-    """Numbers as Arrow has them. Its own ways from Python and NumPy would load pandas, which takes 60 MB."""
-    import pyarrow as pa
-
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
-
-
-def _repeated(text: str, length: int) -> Any:
-    import pyarrow as pa
-
-    data = text.encode()
-    ends = pa.py_buffer(np.array([0, len(data)], np.int32))
-    word = pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(data)])
-    return pa.DictionaryArray.from_arrays(_column(pa.int32(), np.zeros(length, np.int32)), word)
+    everywhere = np.zeros(length, np.int32)
+    return [words([source], everywhere), words([rung], everywhere), frames, *columns]
 
 
 def _opened(path: Path) -> Any:
@@ -148,7 +129,7 @@ def _opened(path: Path) -> Any:
 
     with _reading(path):
         check_seal(path)
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = pq.ParquetFile(path)
         schema = file.schema_arrow
     missing = [key for key in _KEYS if key not in schema.names]
     if missing:
@@ -157,7 +138,10 @@ def _opened(path: Path) -> Any:
     numbers = [field for field in schema if field.name not in _KEYS and not pa.types.is_float64(field.type)]
     if not texts or not pa.types.is_int32(schema.field(_FRAME).type) or numbers:
         raise _damaged(path, f"columns of other types: {', '.join(f'{f.name} {f.type}' for f in schema)}")
-    return file
+    with _reading(path):
+        return pq.ParquetFile(
+            path, metadata=file.metadata, page_checksum_verification=True, read_dictionary=[_SOURCE, _RUNG]
+        )
 
 
 def _clips(path: Path, file: Any, names: Sequence[str]) -> dict[tuple[int, str], int]:
@@ -182,15 +166,10 @@ def _only_value(path: Path, file: Any, group: int, key: str) -> str:
     if known is not None and known.has_min_max and not known.null_count:
         values = {known.min, known.max}
     else:
-        values = set(file.read_row_group(group, columns=[key])[key].unique().to_pylist())
+        values = words_in(file.read_row_group(group, columns=[key])[key])
     if len(values) != 1 or None in values:
         raise _damaged(path, _MIXED)
     return str(values.pop())
-
-
-def _array(column: Any) -> NDArray[Any]:
-    """A column without nulls. Arrow's own way to NumPy would load pandas, which takes longer than a page of charts."""
-    return np.from_dlpack(column.combine_chunks())
 
 
 @contextmanager

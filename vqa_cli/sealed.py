@@ -7,8 +7,12 @@ the footer, which says where and what they are, has none.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from vqa_cli.files import replacing
 
 KEY = b"vqa.crc32"
 BLANK = b"0" * 8
@@ -17,12 +21,24 @@ _MARK = KEY + b"\x18\x08"
 _MAGIC, _TAIL, _BLOCK = b"PAR1", 8, 1 << 20
 
 
-def seal(path: Path) -> None:
-    """Write the checksum into a file whose schema has :data:`KEY` with the value :data:`BLANK`.
+@contextmanager
+def sealed_table(path: Path, schema: Any, **options: Any) -> Iterator[Any]:
+    """A writer of a table that is there, with its checksum, when the block ends, or not at all.
 
     Raises:
         OSError: it cannot be written.
     """
+    import pyarrow.parquet as pq
+
+    with replacing(path) as staged:
+        with pq.ParquetWriter(staged, schema, write_page_checksum=True, store_schema=False, **options) as writer:
+            yield writer
+            writer.add_key_value_metadata({KEY: BLANK})
+        seal(staged)
+
+
+def seal(path: Path) -> None:
+    """Write the checksum into a file whose schema has :data:`KEY` with the value :data:`BLANK`."""
     with path.open("r+b") as file:
         at = _place(file)
         digest = _checksum(file, at)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator
 
 from vqa_cli.document import Run, RungResult, SourceResult
 from vqa_cli.errors import StorageError
@@ -20,17 +21,20 @@ STILLS_FILE = "stills.json"
 STILLS_SCHEMA = 1
 
 
+def _below(name: str) -> str:
+    """Files are replaced and shown by these names: they lead nowhere else."""
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
+        raise ValueError(f"no file of this folder: {name}")
+    return name
+
+
 class _Document(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     @field_validator("files", check_fields=False)
     @classmethod
-    def _below(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Pictures are replaced and shown by these names: they lead nowhere else."""
-        for name in names:
-            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
-                raise ValueError(f"no file of this folder: {name}")
-        return names
+    def _all_below(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_below(name) for name in names)
 
 
 class Moment(_Document):
@@ -42,22 +46,18 @@ class Moment(_Document):
 
 
 class RungStills(_Document):
-    """One rung's pictures and packets.
+    """One rung's pictures.
 
     Attributes:
         sha256: of the encode.
         files: a picture for each moment, relative to the folder of ``stills.json``.
-        bytes: size of each frame's packet, in order of presentation.
-        kinds: a letter for each frame: ``K`` a key frame, ``B`` one that was decoded after a later one, else ``P``.
-        quantisers: of each frame, on the encoder's own scale; ``None`` where it is not known, empty where none is.
+        packets: the table of :mod:`vqa_cli.framepackets`, relative to the same; ``None`` where packets tell no frames.
         reason: why there are no pictures.
     """
 
     sha256: str
     files: tuple[str, ...] = ()
-    bytes: tuple[int, ...] = ()
-    kinds: str = ""
-    quantisers: tuple[float | None, ...] = ()
+    packets: Annotated[str, AfterValidator(_below)] | None = None
     reason: str | None = None
 
 
@@ -90,6 +90,13 @@ class Stills(_Document):
             yield from source.files
             for rung in source.rungs.values():
                 yield from rung.files
+
+    @property
+    def written(self) -> Iterator[str]:
+        """Everything beside the document, relative to its folder."""
+        yield from self.files
+        for source in self.sources:
+            yield from (rung.packets for rung in source.rungs.values() if rung.packets)
 
 
 def read_stills(folder: Path, run: Run) -> Stills | None:
@@ -124,13 +131,17 @@ def _of_run(stills: Stills, run: Run, folder: Path) -> Iterator[SourceStills]:
         hashes = {rung.id: encode_sha256(rung) for rung in result.rungs}
         rungs = {
             name: rung for name, rung in known.rungs.items()
-            if rung.sha256 == hashes.get(name) and (rung.reason or _whole(rung.files, known, folder))
+            if rung.sha256 == hashes.get(name) and (rung.reason or _complete(rung, known, folder))
         }  # fmt: skip
         yield known.model_copy(update={"rungs": rungs})
 
 
 def _whole(files: tuple[str, ...], source: SourceStills, folder: Path) -> bool:
     return len(files) == len(source.moments) and all((folder / name).is_file() for name in files)
+
+
+def _complete(rung: RungStills, source: SourceStills, folder: Path) -> bool:
+    return _whole(rung.files, source, folder) and (rung.packets is None or (folder / rung.packets).is_file())
 
 
 def part_of(result: SourceResult) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from chromium import NO_AXE, PROGRAM, Chromium, axe_script
 from conftest import FFMPEG
@@ -14,6 +15,7 @@ from vqa_cli.analysis.gate import judge
 from vqa_cli.analysis.moments import StillsWish, choose_stills
 from vqa_cli.analysis.policy import default_policy
 from vqa_cli.document import Run
+from vqa_cli.framepackets import FramePackets, write_packets
 from vqa_cli.report.compare_page import render_comparison, write_comparison
 from vqa_cli.report.html import write_report
 from vqa_cli.report.stills import Pictures, make_album
@@ -37,11 +39,12 @@ def pictures(run: Run, frames: Frames, folder: Path) -> Pictures:
         picture(folder / f"{name}.webp", hue * 20)
         files[name] = tuple(f"{name}.webp" for _ in choice.moments)
     kinds = "".join("K" if n % 48 == 0 else "PB"[n % 2] for n in range(120))
+    sizes, steps = {"K": 9000, "P": 700, "B": 200}, {"K": 24.0, "P": 28.0, "B": 30.5}
+    packets = FramePackets(np.array([sizes[k] for k in kinds], np.int32), kinds, np.array([steps[k] for k in kinds]))
+    write_packets(folder / "packets.parquet", packets)
     rungs = {
         rung.id: RungStills(
-            sha256=rung.encode.sha256, files=files[rung.id], kinds=kinds,
-            bytes=tuple(9000 if kind == "K" else 700 if kind == "P" else 200 for kind in kinds),
-            quantisers=tuple(24.0 if kind == "K" else 28.0 if kind == "P" else 30.5 for kind in kinds),
+            sha256=rung.encode.sha256, files=files[rung.id], packets="packets.parquet",
         )
         for rung in result.rungs if rung.id in files and rung.encode
     }  # fmt: skip

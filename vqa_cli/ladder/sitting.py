@@ -21,7 +21,7 @@ from vqa_cli.media.decode import MeasureOrder, build_measure_argv, compared_dept
 from vqa_cli.media.encode import EncodeJob, run_encode
 from vqa_cli.media.fidelity import read_logs
 from vqa_cli.media.frames import frame_format, open_frames
-from vqa_cli.media.gops import FrameIndex, pick_frames, read_index
+from vqa_cli.media.gops import PacketIndex, pick_frames, read_index
 from vqa_cli.media.graph import SourceView
 from vqa_cli.media.quantisers import LOG
 from vqa_cli.media.stills import PictureFormat, build_pick_argv, build_pictures_argv
@@ -80,13 +80,16 @@ def find_encode(sitting: Sitting, task: RungTask, rung: RungResult, folder: Path
 
 def pick(
     bench: Bench, view: SourceView, numbers: Sequence[int], frames: int, folder: Path, *,
-    index: FrameIndex | None = None, straight: bool = True,
+    index: PacketIndex | None = None, straight: bool = True,
 ) -> SourceView:  # fmt: skip
     """A file of these frames alone, and how it is read."""
     output = folder / _PICKED
-    index = index or (read_index(view.path, view.stream_index) if straight else None)
-    known = index is not None and len(index.packets) == frames
-    if not (known and index and pick_frames(view.path, view.stream_index, index, numbers, view.fps, output)):
+    if index is None and straight:
+        index = read_index(view.path, view.stream_index)
+    known = index is not None and len(index) == frames
+    if not (
+        known and index is not None and pick_frames(view.path, view.stream_index, index, numbers, view.fps, output)
+    ):
         # Packets do not tell which frame is which: count them all.
         argv = build_pick_argv(bench.ffmpeg.path, view, numbers, output.name)
         bench.site.runner.run(argv, cwd=folder, on_line=lambda line: line.startswith("frame="))

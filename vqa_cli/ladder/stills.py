@@ -11,16 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from vqa_cli.document import Run, RungResult, SourceResult
 from vqa_cli.errors import InputError, StorageError, ToolError, VqaError
 from vqa_cli.events import Note, OnEvent
 from vqa_cli.files import check_room, write_text
+from vqa_cli.framepackets import FramePackets, write_packets
 from vqa_cli.ladder.job import Bench, conditions
 from vqa_cli.ladder.plan import plan_ladder
 from vqa_cli.ladder.sitting import Sitting, check_measured, develop, find_encode, own_folder, pick
 from vqa_cli.ladder.task import RungTask, SourceRef, coded_view, measure_order, plan_tasks, source_ref
 from vqa_cli.measure.source import Source
-from vqa_cli.media.gops import FrameIndex, read_index
+from vqa_cli.media.gops import PacketIndex, read_index
 from vqa_cli.media.quantisers import read_quantisers
 from vqa_cli.media.scenes import find_cuts
 from vqa_cli.media.stills import FORMATS
@@ -76,15 +79,15 @@ def take_stills(
             on_event(Note(f"{result.source.name}: {text}", warning=True))
     stills = Stills(sources=tuple(found))
     write_text(order.folder / STILLS_FILE, stills.model_dump_json(indent=1))
-    for name in before - set(stills.files):
+    for name in before - set(stills.written):
         (order.folder / name).unlink(missing_ok=True)
     return stills
 
 
 def _listed(folder: Path) -> set[str]:
-    """Pictures that an earlier run left in a folder."""
+    """What an earlier run left in a folder."""
     try:
-        return set(Stills.model_validate_json((folder / STILLS_FILE).read_bytes()).files)
+        return set(Stills.model_validate_json((folder / STILLS_FILE).read_bytes()).written)
     except (OSError, ValueError):
         return set()
 
@@ -175,19 +178,20 @@ def _rung(sitting: Sitting, task: RungTask | None, source: Source, rung: RungRes
             picked = pick(sitting.bench, view, sitting.numbers, source.frames, folder, index=index)
             check_measured(sitting, picked, values, folder)
             files = develop(sitting, picked, rung.id, folder)
-        return _packets(index, log).model_copy(update={"sha256": sha256, "files": files})
+        packets = None if index is None else f"{sitting.prefix}/{rung.id}-packets.parquet"
+        if index is not None and packets is not None:
+            write_packets(sitting.target / packets, _packets(index, log))
+        return RungStills(sha256=sha256, files=files, packets=packets)
     except StorageError:
         raise
     except VqaError as err:
         return RungStills(sha256=sha256, reason=err.line)
 
 
-def _packets(index: FrameIndex | None, log: Path) -> RungStills:
+def _packets(index: PacketIndex, log: Path) -> FramePackets:
     """What is known of each frame's packet, in order of presentation."""
-    if index is None:
-        return RungStills(sha256="")
-    decoded, sizes = index.in_decoding_order, index.sizes
-    told = read_quantisers(log, [sizes[place] for place in decoded])
-    placed = dict(zip(decoded, told, strict=False))
-    quantisers = tuple(placed[place] for place in range(len(placed)))
-    return RungStills(sha256="", bytes=sizes, kinds=index.kinds, quantisers=quantisers)
+    decoded = index.in_decoding_order
+    told = read_quantisers(log, index.sizes[decoded])
+    if told is not None:
+        told[decoded] = told.copy()
+    return FramePackets(index.sizes.astype(np.int32), index.kinds, told)

@@ -6,70 +6,76 @@ its time, and the frame that is taken is the one that bears this very time: not 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from vqa_cli.media.opening import open_media
 from vqa_cli.media.timing import shown_packets
 
-
-@dataclass(frozen=True, slots=True)
-class FramePacket:
-    """A shown frame's packet: presentation time and decoding time in ticks, size in bytes, whether decoding can begin here."""
-
-    pts: int
-    dts: int
-    size: int
-    key: bool
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
-class FrameIndex:
-    """The packets of a stream's frames in order of presentation; ``late`` are those decoded after a later frame."""
+@dataclass(frozen=True, slots=True, eq=False)
+class PacketIndex:
+    """The packets of a stream's frames, in order of presentation; each array has the shape (frames,).
 
-    packets: tuple[FramePacket, ...]
-    late: frozenset[int]
+    Attributes:
+        pts, dts: presentation and decoding time, in ticks.
+        sizes: in bytes.
+        keys: decoding can begin here.
+        late: decoded after a frame that is shown later.
+    """
+
+    pts: NDArray[np.int64]
+    dts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    keys: NDArray[np.bool_]
+    late: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.pts)
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        return tuple(packet.size for packet in self.packets)
-
-    @property
-    def in_decoding_order(self) -> list[int]:
+    def in_decoding_order(self) -> NDArray[np.intp]:
         """Places of the packets, as they lie in the file."""
-        return sorted(range(len(self.packets)), key=lambda place: self.packets[place].dts)
+        return np.argsort(self.dts, kind="stable")
 
     @property
     def kinds(self) -> str:
         """``K`` for a key frame, ``B`` for one decoded after a later one, else ``P``."""
-        return "".join("K" if p.key else "B" if p.pts in self.late else "P" for p in self.packets)
+        letters = np.where(self.keys, ord("K"), np.where(self.late, ord("B"), ord("P")))
+        return letters.astype(np.uint8).tobytes().decode("ascii")
 
 
-def read_index(path: Path, stream_index: int) -> FrameIndex | None:
+def read_index(path: Path, stream_index: int) -> PacketIndex | None:
     """The index of a stream, ``None`` where its packets do not say when they are shown."""
-    found: list[FramePacket] = []
-    late: set[int] = set()
-    newest: int | None = None
+    rows = array("q")  # of a film there are hundreds of thousands
     with open_media(path) as container:
         for packet in shown_packets(container, container.streams[stream_index]):
             if packet.pts is None:
                 return None
-            if newest is not None and packet.pts < newest:
-                late.add(packet.pts)
-            newest = packet.pts if newest is None else max(newest, packet.pts)
             dts = packet.pts if packet.dts is None else packet.dts
-            found.append(FramePacket(packet.pts, dts, packet.size, packet.is_keyframe))
-    found.sort(key=lambda packet: packet.pts)
-    if len({packet.pts for packet in found}) < len(found):
-        return None
-    return FrameIndex(tuple(found), frozenset(late))
+            rows.extend((packet.pts, dts, packet.size, packet.is_keyframe))
+    return _presented(np.array(rows, np.int64).reshape(-1, 4))
+
+
+def _presented(rows: NDArray[np.int64]) -> PacketIndex | None:
+    """Packets in the order of a file as they are presented, ``None`` where two are at one time."""
+    late = rows[:, 0] < np.maximum.accumulate(rows[:, 0])
+    order = np.argsort(rows[:, 0], kind="stable")
+    pts, dts, sizes, keys = rows[order].T
+    return None if np.any(np.diff(pts) == 0) else PacketIndex(pts, dts, sizes, keys > 0, late[order])
 
 
 def pick_frames(
-    path: Path, stream_index: int, index: FrameIndex, numbers: Sequence[int], fps: Fraction, output: Path
+    path: Path, stream_index: int, index: PacketIndex, numbers: Sequence[int], fps: Fraction, output: Path
 ) -> bool:
     """Write the frames with these numbers, rising, to ``output`` (NUT), as the decoder gives them.
 
@@ -105,16 +111,15 @@ def _raw_copy(writer: Any, frame: Any, fps: Fraction) -> Any:
     return copy
 
 
-def _frame_at(container: Any, stream: Any, index: FrameIndex, number: int) -> Any:
+def _frame_at(container: Any, stream: Any, index: PacketIndex, number: int) -> Any:
     """The frame with this number, ``None`` where seeking does not lead to it.
 
     From the last key frame that is shown no later, and where that lands too late (what is in front of a key frame may need
     the group before), from the one before.
     """
-    wanted = index.packets[number].pts
-    keys = [packet for packet in index.packets[: number + 1] if packet.key]
-    for start in keys[-1:-3:-1]:
-        container.seek(start.dts, stream=stream, backward=True)
+    wanted = int(index.pts[number])
+    for start in np.flatnonzero(index.keys[: number + 1])[-1:-3:-1]:
+        container.seek(int(index.dts[start]), stream=stream, backward=True)
         found = next(_until(container, stream, wanted), None)
         if found is not None:
             return found

@@ -10,8 +10,15 @@ none is begun any more. They are put right; of the first N - 1 frames it is not 
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LOG = "quantisers.log"
 _LINE = re.compile(r" q= *(-?\d+(?:\.\d+)?) f_size= *(\d+) ")
@@ -24,29 +31,34 @@ def logging_quantisers(argv: Sequence[str]) -> tuple[str, ...]:
     return (argv[0], "-vstats_file", LOG, *argv[1:])
 
 
-def read_quantisers(log: Path, sizes: Sequence[int]) -> tuple[float | None, ...]:
+def read_quantisers(log: Path, sizes: NDArray[np.int64]) -> NDArray[np.float64] | None:
     """Quantisers of a file's packets.
 
     Args:
         sizes: bytes of each packet of the file, in the order of decoding.
 
     Returns:
-        One for each packet, ``None`` where it is not known; nothing at all where there is no log, its lines are not these
-        packets, or it tells nothing.
+        One for each packet, NaN where it is not known; ``None`` where there is no log, its lines are not these packets, or it
+        tells nothing.
     """
+    values, told = array("d"), array("q")
     try:
-        lines = _LINE.findall(log.read_text(encoding="ascii", errors="replace"))
+        with log.open(encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                if found := _LINE.search(line):
+                    values.append(float(found[1]))
+                    told.append(int(found[2]))
     except OSError:
-        return ()
-    if len(lines) != len(sizes):
-        return ()
-    if any(abs(int(size) - known) > _SLACK_BYTES for (_, size), known in zip(lines, sizes, strict=True)):
-        return ()
-    return _in_place([float(value) for value, _ in lines])
+        return None
+    if len(told) != len(sizes) or np.any(np.abs(np.array(told, np.int64) - sizes) > _SLACK_BYTES):
+        return None
+    return _in_place(np.array(values))
 
 
-def _in_place(told: list[float]) -> tuple[float | None, ...]:
-    """Each frame's own; nothing where they are all 0, or negative ones stand elsewhere than at the end."""
-    late = next((place for place, value in enumerate(reversed(told)) if value >= 0), len(told))
-    known = told[: len(told) - late]
-    return (*[None] * late, *known) if any(value > 0 for value in known) and min(known) >= 0 else ()
+def _in_place(told: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Each frame's own; ``None`` where they are all 0, or negative ones stand elsewhere than at the end."""
+    count = int(np.max(np.flatnonzero(told >= 0), initial=-1)) + 1
+    known = told[:count]
+    if not np.any(known > 0) or known.min() < 0:
+        return None
+    return np.concatenate([np.full(len(told) - count, np.nan), known])

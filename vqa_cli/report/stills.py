@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+
 from vqa_cli.errors import StorageError
+from vqa_cli.framepackets import FramePackets, read_packets
 from vqa_cli.frametable import RunFrames
 from vqa_cli.report.findings import Entry
 from vqa_cli.report.labels import show_argv
@@ -73,6 +77,14 @@ class Album:
             raise StorageError(f"cannot read picture: {path}", detail=err.strerror) from err
         return f"data:{_TYPES[path.suffix]};base64,{text}"
 
+    def bits(self, run_key: str, rung: RungStills) -> dict[str, Any] | None:
+        """What the page draws of a rung's packets, ``None`` where they are not known.
+
+        Raises:
+            StorageError: they cannot be read.
+        """
+        return _bits(read_packets(self.runs[run_key].folder / rung.packets)) if rung.packets else None
+
 
 def make_album(pictures: Mapping[str, Pictures | None], page: Path | None, *, link: bool = False) -> Album:
     """The pictures of a page: in it where they fit into :data:`BUDGET_BYTES`, else linked.
@@ -100,7 +112,7 @@ def stills_data(title: TitleView, album: Album) -> dict[str, Any] | None:
         for name, rung in known.rungs.items():
             if rung.files and name in keys:
                 pictures[keys[name].key] = _addresses(album, entry, known, rung.files)
-                bits[keys[name].key] = _bits(rung)
+                bits[keys[name].key] = album.bits(entry.run_key, rung)
         for moment in known.moments:
             names = [keys[name].name for name in moment.worst_of if name in keys]
             why.setdefault(moment.frame, set()).update([*names, *(["typical"] if moment.typical else [])])
@@ -117,16 +129,17 @@ def _addresses(album: Album, entry: Entry, known: SourceStills, files: Sequence[
     return {moment.frame: album.address(entry.run_key, name) for moment, name in zip(known.moments, files, strict=True)}
 
 
-def _bits(rung: RungStills) -> dict[str, Any]:
+def _bits(packets: FramePackets) -> dict[str, Any]:
     """Sizes of a rung's frames; of a long clip the largest of each few, so that no peak is lost."""
-    step = -(-len(rung.bytes) // _MOST_BARS) or 1
-    groups = [range(start, min(start + step, len(rung.bytes))) for start in range(0, len(rung.bytes), step)]
-    largest = [max(group, key=lambda frame: rung.bytes[frame]) for group in groups]
+    count = len(packets.bytes)
+    step = -(-count // _MOST_BARS) or 1
+    largest = [start + int(np.argmax(packets.bytes[start : start + step])) for start in range(0, count, step)]
+    told = [] if packets.quantisers is None else packets.quantisers[largest].tolist()
     return {
         "step": step,
-        "bytes": [rung.bytes[frame] for frame in largest],
-        "kinds": "".join(rung.kinds[frame] for frame in largest),
-        "quantisers": [rung.quantisers[frame] for frame in largest] if len(rung.quantisers) == len(rung.bytes) else [],
+        "bytes": packets.bytes[largest].tolist(),
+        "kinds": "".join(packets.kinds[frame] for frame in largest),
+        "quantisers": [None if math.isnan(value) else value for value in told],
     }
 
 
