@@ -18,7 +18,7 @@ from vqa_cli.catalogue import index_rows
 from vqa_cli.cli.agreements import Row, render
 from vqa_cli.cli.contract import PRINTED, files, schema
 from vqa_cli.history.entries import add_entry
-from vqa_cli.store.kinds import RUNGS
+from vqa_cli.store.kinds import KINDS, RUNGS
 from vqa_cli.train.correlation import Agreement
 
 SCHEMAS = ROOT / "docs/schemas"
@@ -145,7 +145,7 @@ def test_a_cache_fits(vqa: Vqa, tmp_path: Path) -> None:
     where = ("--cache-dir", tmp_path, "--format", "json")
     empty = fits("cache-info", vqa("cache", "info", *where).stdout)
     assert empty["path"] == str(tmp_path)
-    assert [kind["entries"] for kind in empty["kinds"]] == [0] * 4
+    assert [kind["entries"] for kind in empty["kinds"]] == [0] * len(KINDS)
     with RUNGS.entries(tmp_path).write("0" * 64) as folder:
         assert folder is not None
         (folder / "rung.json").write_text("x" * 100)

@@ -131,13 +131,13 @@ def test_an_entry_with_other_files_is_none(tmp_path: Path, change: str) -> None:
 def test_the_environment_names_the_cache_for_every_command(vqa: Vqa, started: Vqa, tmp_path: Path) -> None:
     cache, env = filled(tmp_path / "c"), {"VQA_CACHE_DIR": str(tmp_path / "c")}
     facts = json.loads(vqa("doctor", "--format", "json", env=env).stdout)["cache"]
-    assert facts["path"] == str(cache) and facts["entries"] == 12
+    assert facts["path"] == str(cache) and facts["entries"] == 3 * len(KINDS)
     assert json.loads(vqa("doctor", "--format", "json", "--cache-dir", cache).stdout)["cache"] == facts
     rows = started("cache", "info", env=env).stdout.splitlines()
     assert rows[0] == str(cache) and [row.split()[:2] for row in rows[2:]] == [[kind.name, "3"] for kind in KINDS]
     assert vqa("cache", "clear", "--features", env=env).stdout == f"{cache}: no features\n"
     assert vqa("cache", "clear", "--cache-dir", tmp_path / "other", env=env).stdout == f"{tmp_path / 'other'}: empty\n"
-    assert sorted(path.name for path in cache.iterdir()) == ["inspections", "rungs", "scores"]
+    assert sorted(path.name for path in cache.iterdir()) == ["inspections", "programs", "rungs", "scores"]
     assert vqa("cache", "clear", env=env).stdout == f"{cache}: empty\n" and not list(cache.iterdir())
 
 

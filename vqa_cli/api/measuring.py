@@ -15,6 +15,7 @@ from vqa_cli.ladder.search import Found
 from vqa_cli.ladder.search import search as searched
 from vqa_cli.ladder.trials import Over, Question
 from vqa_cli.measure.filescore import FileScore
+from vqa_cli.measure.program import known_ffmpeg
 from vqa_cli.measure.score import ScoreRequest, open_scorer
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.delivery import probe_source
@@ -22,7 +23,7 @@ from vqa_cli.media.encoders import find_encoder
 from vqa_cli.media.pixels import bit_depth
 from vqa_cli.media.process import Runner
 from vqa_cli.metrics import known_metric
-from vqa_cli.values import MediaInfo, Scorer, StrPath
+from vqa_cli.values import MediaInfo, Scorer, StrPath, optional_path
 
 Statistic = Literal["mean", "harmonic_mean", "p1", "p5", "p10", "min"]
 
@@ -52,7 +53,7 @@ def score_files(
 
         scorer = load_scorer()
     with Runner() as runner:
-        program = find_ffmpeg(runner, ffmpeg)
+        program = known_ffmpeg(runner, ffmpeg, optional_path(cache))
         with open_scorer(request or ScoreRequest(), scorer, runner, program, cache) as files:
             files.read_reference()
             for path in map(Path, paths):

@@ -94,8 +94,8 @@ def command(
     One file prints its score alone on one line; several print a table. A bad file among several is reported and the others
     go on (exit 8).
     """
+    from vqa_cli.measure.program import known_ffmpeg
     from vqa_cli.measure.score import ScoreRequest
-    from vqa_cli.media.binaries import find_ffmpeg
     from vqa_cli.media.process import Runner
 
     model = options["model"] or "vsfa-lite"
@@ -105,7 +105,8 @@ def command(
         raise UsageError("--every skips frames and --reference compares every one: name one of them")
     bring = click.get_current_context().with_resource(local_inputs(options))
     with Runner() as runner:
-        ffmpeg = find_ffmpeg(runner, options["ffmpeg"])
+        cache = cache_dir(options)
+        ffmpeg = known_ffmpeg(runner, options["ffmpeg"], cache)
         paths = expand_inputs(files, bring)
         reference = one_input(options["reference"], bring) if options["reference"] else None
         refuse_all_missing(paths)
@@ -116,7 +117,7 @@ def command(
             reference=reference, metrics=tuple(options["metrics"]) if reference else (),
             at=_parse_at(options["score_at"]), tonemap=options["tonemap"], deinterlace=options["deinterlace"],
         )  # fmt: skip
-        site = _Site(request, scorer, runner, ffmpeg, cache_dir(options))
+        site = _Site(request, scorer, runner, ffmpeg, cache)
         with closing(FileProgress(len(paths), quiet=quiet)) as progress:
             rows = _score_all(paths, site, bring, progress)
     (tell if output_format == "text" else emit)(_FORMATS[output_format](rows, per_frame))

@@ -100,7 +100,7 @@ def command(source: str, output_format: str, **options: Any) -> int:
     from vqa_cli.cli.lines import command_lines
     from vqa_cli.ladder.plan import plan_ladder
     from vqa_cli.ladder.search import search
-    from vqa_cli.media.binaries import find_ffmpeg
+    from vqa_cli.measure.program import known_ffmpeg
     from vqa_cli.media.delivery import probe_source
     from vqa_cli.media.process import Runner
 
@@ -108,7 +108,7 @@ def command(source: str, output_format: str, **options: Any) -> int:
     given = one_input(source, click.get_current_context().with_resource(local_inputs(options)))
     path = Path(given)
     with Runner() as runner:
-        program = find_ffmpeg(runner, options["ffmpeg"])
+        program = known_ffmpeg(runner, options["ffmpeg"], cache_dir(options))
         info = probe_source(runner, program, path)
     task = _task(info, options)
     with _maybe_sampled(path, task.question, options) as sampled:

@@ -19,6 +19,7 @@ from vqa_cli.ladder.steps import Site
 from vqa_cli.ladder.task import Conditions
 from vqa_cli.machine import simd_level
 from vqa_cli.measure.part import look_at_part
+from vqa_cli.measure.program import known_ffmpeg
 from vqa_cli.measure.source import Inspector, Source
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, cpu_count, find_ffmpeg
 from vqa_cli.media.process import Runner
@@ -126,12 +127,12 @@ def open_bench(job: LadderJob) -> Iterator[Bench]:
         StorageError: there is no room for temporary files.
     """
     with Runner(bound=True) as runner, scratch(job.scratch) as workdir:
-        ffmpeg = find_ffmpeg(runner, job.ffmpeg)
+        cache = optional_path(job.cache_dir)
+        ffmpeg = known_ffmpeg(runner, job.ffmpeg, cache)
         encoding = find_ffmpeg(runner, job.encode_ffmpeg) if job.encode_ffmpeg else ffmpeg
         check_metrics(job.settings, ffmpeg)
         check_models(runner, job.settings, ffmpeg)
         checks = check_encoders(runner, encoding, job.settings, skip_missing=job.skip_missing)
-        cache = optional_path(job.cache_dir)
         sources = PreparedSources(runner, ffmpeg, workdir)
         site = Site(
             runner, ffmpeg, encoding, job.scorer, Rungs(cache, machine=simd_level()), Seen(cache), workdir, sources,

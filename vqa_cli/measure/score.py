@@ -17,10 +17,11 @@ from vqa_cli.errors import InputError, ToolError
 from vqa_cli.files import file_sha256
 from vqa_cli.measure.filescore import FileScore
 from vqa_cli.measure.part import Part, sought
+from vqa_cli.measure.program import known_ffmpeg
 from vqa_cli.measure.source import Inspector, Source, header_only
 from vqa_cli.measure.stream import Viewed, Viewer, Viewing, plan_comparison, plan_viewing
 from vqa_cli.measure.template import ENCODE, FFMPEG, SOURCE, fill
-from vqa_cli.media.binaries import Ffmpeg, find_ffmpeg
+from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.decode import MeasureOrder
 from vqa_cli.media.fidelity import Fidelity
 from vqa_cli.media.process import Runner
@@ -236,7 +237,7 @@ def score_file(
     if runner is None:
         with Runner() as own:
             return score_file(path, request, scorer=scorer, runner=own, ffmpeg=ffmpeg, cache=cache)
-    request, ffmpeg = request or ScoreRequest(), ffmpeg or find_ffmpeg(runner)
+    request, ffmpeg = request or ScoreRequest(), ffmpeg or known_ffmpeg(runner, None, optional_path(cache))
     with open_scorer(request, scorer, runner, ffmpeg, cache) as files:
         return files.score(Path(path))
 

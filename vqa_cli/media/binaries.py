@@ -14,6 +14,7 @@ from vqa_cli.files import file_sha256
 from vqa_cli.media.process import Runner
 from vqa_cli.metrics import METRICS
 
+EMBEDDED = "imageio-ffmpeg"
 _LIBRARY = re.compile(
     r"(x264 - core \d+(?: r\d+)?|HEVC encoder version \S+|SVT-AV1 Encoder Lib \S+|"
     r"libvvenc version: \S+|(?<=\[info\] )v\d+\.\d+\.\d+\S*)"
@@ -25,7 +26,7 @@ class Ffmpeg:
     """One ffmpeg program.
 
     Attributes:
-        origin: where it was found, e.g. ``"imageio-ffmpeg"`` or ``"PATH"``.
+        origin: where it was found, ``"given"``, :data:`EMBEDDED` or ``"environment"``.
         sha256: hash of the program file, since two builds of one version can differ in their encoders.
     """
 
@@ -54,7 +55,15 @@ def find_ffmpeg(runner: Runner, explicit: str | None = None) -> Ffmpeg:
     Raises:
         ToolError: none found, or it does not run.
     """
-    path, origin = _locate(explicit)
+    return ask_ffmpeg(runner, *locate_ffmpeg(explicit))
+
+
+def ask_ffmpeg(runner: Runner, path: Path, origin: str) -> Ffmpeg:
+    """Ask a program what it is and can do.
+
+    Raises:
+        ToolError: it does not run, or is no ffmpeg.
+    """
     with ThreadPoolExecutor(1) as beside:  # hashing 170 MB takes as long as asking three times
         sha256 = beside.submit(file_sha256, path)
         match = re.match(r"ffmpeg version (\S+)", _told(runner, path, "-version"))
@@ -69,7 +78,12 @@ def _told(runner: Runner, path: Path, about: str) -> str:
     return runner.run([str(path), "-hide_banner", about]).stdout
 
 
-def _locate(explicit: str | None) -> tuple[Path, str]:
+def locate_ffmpeg(explicit: str | None) -> tuple[Path, str]:
+    """The program and where it was found, as :func:`find_ffmpeg` looks for it.
+
+    Raises:
+        ToolError: none found.
+    """
     if explicit:
         found = shutil.which(explicit)
         if not found:
@@ -78,15 +92,18 @@ def _locate(explicit: str | None) -> tuple[Path, str]:
     try:
         import imageio_ffmpeg
 
-        return Path(imageio_ffmpeg.get_ffmpeg_exe()), "imageio-ffmpeg"
+        named, package = imageio_ffmpeg.get_ffmpeg_exe(), Path(imageio_ffmpeg.__file__).parent
     except (ImportError, RuntimeError):
-        found = shutil.which("ffmpeg")
+        named, package = "ffmpeg", None
+    found = shutil.which(named)
     if not found:
         raise ToolError(
             "ffmpeg not found: neither imageio-ffmpeg nor PATH has one",
             hint="pip install imageio-ffmpeg, or point --ffmpeg at one",
         )
-    return Path(found), "PATH"
+    # It names others too: that of IMAGEIO_FFMPEG_EXE, and of PATH where it has none itself.
+    path = Path(found).absolute()
+    return path, EMBEDDED if package in path.parents else "environment"
 
 
 def _names(listing: str, pattern: str) -> frozenset[str]:

@@ -28,7 +28,8 @@ RUNGS = Kind("rungs", "encodes and full-reference figures")
 SCORES = Kind("scores", "frame scores: another --tau, --beta or --pooling")
 FEATURES = Kind("features", "frame features: another head; least used go first", FEATURE_LIMIT_BYTES)
 INSPECTIONS = Kind("inspections", "counting the frames of a file")
-KINDS = (RUNGS, SCORES, FEATURES, INSPECTIONS)
+PROGRAMS = Kind("programs", "asking the embedded ffmpeg what it can do")
+KINDS = (RUNGS, SCORES, FEATURES, INSPECTIONS, PROGRAMS)
 
 
 def clear(cache: Path, kinds: tuple[Kind, ...] = KINDS) -> None:
