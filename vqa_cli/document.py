@@ -39,7 +39,8 @@ class EncodeResult(DocumentPart):
     """What the encoder gave. Rates in kb/s (1000 bit/s) from the video packets alone, sizes in bytes, times in seconds.
 
     ``segments_kbps`` are the rates of the windows that :class:`Series` has means of. ``simd`` are the vector instructions that
-    the encoder used, by its own log or the CPU's best: x264 gives other bits with others.
+    the encoder used, by its own log or the CPU's best: x264 gives other bits with others. ``pieces`` are the hashes of the
+    encodes of a source that was encoded in pieces, in order; ``sha256`` is of these, or of the one file made of them.
     """
 
     bitrate_kbps: float
@@ -55,6 +56,7 @@ class EncodeResult(DocumentPart):
     simd: str
     path: str | None = None
     segments_kbps: tuple[float, ...] = ()
+    pieces: tuple[str, ...] = ()
 
 
 class RatePoint(DocumentPart):

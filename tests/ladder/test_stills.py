@@ -21,6 +21,7 @@ from vqa_cli.errors import StorageError
 from vqa_cli.events import Event, Note
 from vqa_cli.framepackets import read_packets
 from vqa_cli.ladder.job import LadderJob
+from vqa_cli.ladder.pieces import Cutting
 from vqa_cli.ladder.pipeline import LadderOutcome, run_ladder
 from vqa_cli.ladder.stills import Choice, FrameTables, StillsOrder
 from vqa_cli.media.gops import pick_frames, read_index
@@ -265,6 +266,56 @@ def test_turned_prepared_and_timeless_sources(tmp_path: Path) -> None:
         (found,) = stills_of(outcome, folder).sources
         assert found.rungs, told
         assert {rung.reason for rung in found.rungs.values()} == {None}  # PSNR agrees: they are the measured frames
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six seconds in which no frame is like another."""
+    return make_clip(tmp_path_factory.mktemp("film") / "film.mp4", size="192x108", rate="30", seconds=6.0)
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize(
+    ("cutting", "keep"),
+    [(Cutting(samples=2, sample_s=0.5), False), (Cutting(segments_s=2), False), (Cutting(segments_s=2), True)],
+)
+def test_of_a_film_in_pieces_the_measured_frames_are_pictured(
+    film: Path, tmp_path: Path, cutting: Cutting, keep: bool
+) -> None:
+    short = settings(gop_s=0.5, codecs=[{"encoder": "libx264", "preset": "ultrafast", "crf": [30]}])
+    kept = tmp_path / "encodes" if keep else None
+    job = LadderJob(film, short, None, keep=kept, cutting=cutting, stills=order(tmp_path / "stills"))
+    outcome = run_ladder(job)
+    (result,) = outcome.run.sources
+    (rung,) = result.rungs
+    assert rung.encode is not None and len(rung.encode.pieces) == len(set(rung.encode.pieces)) > 1
+    (found,) = stills_of(outcome, tmp_path / "stills").sources
+    pictured = found.rungs[rung.id]
+    assert pictured.reason is None  # PSNR agrees: they are the measured frames
+    assert int(np.argmin(outcome.frames[0, rung.id]["psnr"])) in {moment.frame for moment in found.moments}
+    assert (pictured.packets is not None) == keep
+    first = [round(part.start_s * 30) for part in result.source.measured] or [0]
+    length = result.source.frames // len(first)
+    frames = luma(film)
+    for moment, name in zip(found.moments, found.files, strict=True):
+        away = [float(np.abs(frame - luma(tmp_path / "stills" / name)[0]).mean()) for frame in frames]
+        assert int(np.argmin(away)) == first[moment.frame // length] + moment.frame % length
+    if cutting.samples:
+        assert found.cuts == (length,)
+
+
+@pytest.mark.ffmpeg
+def test_a_film_in_pieces_is_pictured_again_without_its_encodes(film: Path, tmp_path: Path) -> None:
+    short = settings(gop_s=0.5, codecs=[{"encoder": "libx264", "preset": "ultrafast", "crf": [30]}])
+    pictures = []
+    for name in ("a", "b"):  # the second time the cache knows the rung, and nothing of it was kept
+        job = LadderJob(
+            film, short, None, cutting=Cutting(segments_s=2), stills=order(tmp_path / name), cache_dir=tmp_path / "c"
+        )
+        (found,) = stills_of(run_ladder(job), tmp_path / name).sources
+        (rung,) = found.rungs.values()
+        pictures.append([(tmp_path / name / file).read_bytes() for file in rung.files])
+    assert pictures[0] == pictures[1] != []
 
 
 def test_pictures_are_in_the_page_or_beside_it(taken: tuple[LadderOutcome, Path], tmp_path: Path) -> None:

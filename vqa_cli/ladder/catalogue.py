@@ -151,7 +151,8 @@ def _picture(bench: Bench, outcome: LadderOutcome, number: int, folder: Path, on
     if bench.site.attic is not None:
         for rung in outcome.run.sources[0].rungs:
             if rung.encode is not None:
-                bench.site.attic.drop(rung.encode.sha256)
+                for sha256 in rung.encode.pieces or (rung.encode.sha256,):
+                    bench.site.attic.drop(sha256)
 
 
 def _read_title(path: Path) -> tuple[Known | None, list[Row]]:

@@ -136,7 +136,7 @@ def open_bench(job: LadderJob) -> Iterator[Bench]:
         sources = PreparedSources(runner, ffmpeg, workdir)
         site = Site(
             runner, ffmpeg, encoding, job.scorer, Rungs(cache, machine=simd_level()), Seen(cache), workdir, sources,
-            Attic(workdir) if job.stills and not job.cutting.in_pieces else None,
+            Attic(workdir) if job.stills else None,
         )  # fmt: skip
         inspector = Inspector(runner, ffmpeg, workdir, Inspections(cache))
         with job.place.open(job, site) as executor:

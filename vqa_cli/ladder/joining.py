@@ -118,7 +118,8 @@ def _join_encodes(parts: Sequence[EncodeResult], weights: Weights) -> EncodeResu
         return sum(map(of, parts))
 
     frames, wall_s = sum(part.frames for part in parts), total(lambda part: part.wall_s)
-    digest = hashlib.sha256("".join(part.sha256 for part in parts).encode()).hexdigest()
+    hashes = tuple(part.sha256 for part in parts)
+    digest = hashlib.sha256("".join(hashes).encode()).hexdigest()
     return EncodeResult(
         bitrate_kbps=weights.mean([part.bitrate_kbps for part in parts]),
         peak_kbps=max(part.peak_kbps for part in parts),
@@ -126,7 +127,7 @@ def _join_encodes(parts: Sequence[EncodeResult], weights: Weights) -> EncodeResu
         frames=frames, duration_s=total(lambda part: part.duration_s), wall_s=wall_s,
         cpu_s=total(lambda part: part.cpu_s), fps=frames / wall_s, sha256=digest,
         simd="/".join(sorted({part.simd for part in parts})),
-        segments_kbps=tuple(rate for part in parts for rate in part.segments_kbps),
+        segments_kbps=tuple(rate for part in parts for rate in part.segments_kbps), pieces=hashes,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from vqa_cli.document import SourceInfo
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.ladder.plan import LadderPlan, gop_frames
 from vqa_cli.ladder.samples import choose_samples
@@ -105,6 +106,29 @@ def cut(
             hint="MP4 or Matroska of a constant rate can: `ffmpeg -i FILE -c copy FILE.mkv`; or leave --segments out",
         )
     return found
+
+
+def cut_again(
+    runner: Runner,
+    ffmpeg: Ffmpeg,
+    source: Source,
+    plan: LadderPlan,
+    on: tuple[Cutting, LadderSettings],
+    known: SourceInfo,
+) -> list[Source]:
+    """The pieces that :func:`cut` gave, without looking for scenes: samples are where the document says.
+
+    Raises:
+        InputError: the source cannot be read.
+    """
+    if on[0].samples is None:
+        return cut(runner, ffmpeg, source, plan, on, Path())
+    parts, fps = known.measured, source.info.fps
+    spans = [
+        Span(*(round(seconds * fps) for seconds in (part.start_s, part.duration_s, part.stands_for_s)))
+        for part in parts
+    ]
+    return pieces(runner, ffmpeg, source, spans) if len(spans) > 1 else [source]
 
 
 def _sample_spans(

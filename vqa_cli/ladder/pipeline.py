@@ -80,9 +80,7 @@ def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
 def pictured(bench: Bench, outcome: LadderOutcome, on_event: OnEvent) -> LadderOutcome:
     """The same, after the pictures that the job asks for were taken."""
     order = bench.job.stills
-    if order is not None and bench.job.cutting.in_pieces:
-        on_event(Note("no pictures: they are taken of sources that are measured at once, not in samples or segments"))
-    elif order is not None:
+    if order is not None:
         take_stills(bench, outcome.run.settings, outcome.run, outcome.frames, order, on_event)
     return outcome
 

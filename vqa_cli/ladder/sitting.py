@@ -1,4 +1,4 @@
-"""One source in front of the camera: its encodes found or made again, frames picked from them, checked, and developed."""
+"""A source, or a piece of it, in front of the camera: its encodes found or made again, frames picked, checked, and developed."""
 
 from __future__ import annotations
 
@@ -35,11 +35,13 @@ _SAME_DB = 0.05
 
 @dataclass(frozen=True)
 class Sitting:
-    """One source in front of the camera.
+    """A source, or a piece of it, in front of the camera.
 
     Attributes:
-        path: the file that is read in the source's place; its picked frames are in ``folder``.
-        names: where pictures go, below the order's folder.
+        target, prefix: where pictures go, and below which folder there.
+        moments: those that lie in it.
+        path: the file that is read in its place; its picked frames are in ``picked``.
+        first: number of its first frame, as the run counts.
     """
 
     bench: Bench
@@ -50,32 +52,56 @@ class Sitting:
     moments: tuple[Moment, ...]
     path: Path
     picked: SourceView
+    first: int = 0
 
     @property
-    def numbers(self) -> list[int]:
+    def frames(self) -> list[int]:
+        """Of its moments, as the run counts."""
         return [moment.frame for moment in self.moments]
 
     def names(self, rung: str) -> tuple[str, ...]:
-        return tuple(f"{self.prefix}/{rung}-{number:06}{self.form.suffix}" for number in self.numbers)
+        return tuple(f"{self.prefix}/{rung}-{number:06}{self.form.suffix}" for number in self.frames)
 
 
-def find_encode(sitting: Sitting, task: RungTask, rung: RungResult, folder: Path) -> tuple[Path, Path]:
-    """The very encode that was measured: kept by the user, kept for this, or made again; and where its log may be."""
+@dataclass(frozen=True)
+class Footage:
+    """An encode at hand.
+
+    Attributes:
+        log: where its quantisers are told, if they are.
+        first: the frame that it begins with, as the run counts.
+        frames: so many does it hold.
+    """
+
+    path: Path
+    log: Path
+    first: int
+    frames: int
+
+
+def find_encode(sitting: Sitting, task: RungTask, rung: RungResult, folder: Path) -> Footage:
+    """The very encode that was measured: kept by the user, kept for this, or made again."""
     assert rung.encode is not None
-    site, sha256 = sitting.bench.site, rung.encode.sha256
-    log = folder / LOG if site.attic is None else site.attic.log(sha256)
+    attic, whole = sitting.bench.site.attic, rung.encode.sha256
     kept = Path(rung.encode.path) if rung.encode.path else None
-    if kept is not None and kept.is_file() and file_sha256(kept) == sha256:
-        return kept, log
-    if site.attic is not None and (known := site.attic.find(sha256)) is not None:
-        return known, log
+    if kept is not None and kept.is_file() and file_sha256(kept) == whole:
+        return Footage(kept, attic.log(whole) if attic else folder / LOG, 0, rung.encode.frames)
+    sha256 = rung.encode.pieces[task.source.piece] if rung.encode.pieces else whole
+    if attic is not None and (known := attic.find(sha256)) is not None:
+        return Footage(known, attic.log(sha256), sitting.first, task.source.frames)
+    return _encoded_again(sitting, task, sha256, folder)
+
+
+def _encoded_again(sitting: Sitting, task: RungTask, sha256: str, folder: Path) -> Footage:
+    """The encode as the task made it, if it becomes the same file."""
+    site = sitting.bench.site
     argv, _ = command_lines(task, site, sitting.path)
     output = folder / task.output
     job = EncodeJob(argv, folder, output, task.source.frames, task.source.fps, quantisers=True)
     made = run_encode(site.runner, job)
     if made.sha256 != sha256:
         raise ToolError("encoded again, it became another file than the one that was measured")
-    return output, folder / LOG
+    return Footage(output, folder / LOG, sitting.first, task.source.frames)
 
 
 def pick(
@@ -106,15 +132,15 @@ def check_measured(sitting: Sitting, picked: SourceView, values: FrameValues, fo
         return
     bench, order = sitting.bench, replace(sitting.order, metrics=("psnr",))
     argv = build_measure_argv(bench.ffmpeg.path, picked, sitting.picked, order)
-    count, pixels = len(sitting.numbers), frame_format(order.display, picked.colour, sitting.picked.size)
+    count, pixels = len(sitting.frames), frame_format(order.display, picked.colour, sitting.picked.size)
     with open_frames(bench.site.runner, argv, pixels, expected=count, what="picked frames", cwd=folder) as pipe:
         for _ in pipe:
             pass
     depth = compared_depth(picked, sitting.picked)
     found = read_logs(folder, ("psnr",), frames=count, bit_depth=depth).values.get("psnr")
-    wanted = values["psnr"][sitting.numbers]
+    wanted = values["psnr"][sitting.frames]
     if found is None or (off := np.flatnonzero(np.abs(found - wanted) > _SAME_DB)).size:
-        number = sitting.numbers[int(off[0])] if found is not None else sitting.numbers[0]
+        number = sitting.frames[int(off[0])] if found is not None else sitting.frames[0]
         raise ToolError(f"the picture of frame {number} is not the frame that was measured")
 
 
