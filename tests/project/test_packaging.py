@@ -34,3 +34,23 @@ def test_the_wheel_holds_every_data_file(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path / "unpacked", capture_output=True, text=True, check=True
     )
     assert [Path(line).parts[-2:] for line in out.stdout.split()] == [("vqa_cli", "presets"), ("vqa_cli", "templates")]
+
+
+@pytest.mark.parametrize("editable", [True, False])
+def test_make_leaves_an_editable_install_editable(tmp_path: Path, editable: bool) -> None:
+    """A copy in its place would run on unchanged while the checkout is edited."""
+    python = tmp_path / "bin/python"
+    python.parent.mkdir()
+    listed = "vqa-cli==0.2.0" if editable else "other==1"
+    python.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\ncase "$*" in *list*) echo {listed};; esac\n')
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["make", "-C", ROOT, f"VENV={tmp_path}", f"{tmp_path}/.test"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    asked = (tmp_path / "asked").read_text().splitlines()[1:]
+    assert asked == (
+        ["-m pip install --quiet --editable .[test]"]
+        if editable
+        else ["-m pip install --quiet .[test]", "-m pip install --quiet --force-reinstall --no-deps ."]
+    )
