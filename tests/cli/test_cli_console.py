@@ -112,6 +112,16 @@ def test_a_failed_rung_is_one_row(runs: Path) -> None:
     assert max(map(cells, lines)) <= 80
 
 
+def test_a_run_without_a_model_has_no_empty_columns() -> None:
+    from vqa_cli.cli.rungs import _rung_table
+
+    run = make_run(ladder())
+    bare = run.model_copy(update={"model": None})
+    scored, without = (_rung_table(each, each.sources[0]).splitlines()[0] for each in (run, bare))
+    assert scored.split() == ["encoder", "size", "rate", "kb/s", "peak", "fps", "score", "Δ", "source", "vmaf"]
+    assert without.split() == ["encoder", "size", "rate", "kb/s", "peak", "fps", "vmaf"]
+
+
 def test_wide_letters_keep_columns_straight() -> None:
     lines = table(["name", "x"], [["日本語", "1"], ["e\u0301te\u0301", "2"], ["abc", "3"]]).splitlines()
     assert {cells(line) for line in lines} == {9}

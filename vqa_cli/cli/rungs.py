@@ -48,10 +48,11 @@ def _rung_table(run: Run, source: SourceResult) -> str:
     from vqa_cli.analysis.curves import inverted_metrics
 
     turned = inverted_metrics(run, source)
-    headers = ["encoder", "size", "rate", "kb/s", "peak", "fps", "score", "Δ source", *run.metrics, ""]
+    by_model = ["score", "Δ source"] if run.model else []
+    headers = ["encoder", "size", "rate", "kb/s", "peak", "fps", *by_model, *run.metrics, ""]
     rows = []
     for rung in sorted(source.rungs, key=_order):
-        encode, score = rung.encode, rung.score
+        encode = rung.encode
         rows.append(
             [
                 rung.encoder,
@@ -60,8 +61,7 @@ def _rung_table(run: Run, source: SourceResult) -> str:
                 f"{encode.bitrate_kbps:.0f}{_give(rung, 'bitrate_kbps', 0)}" if encode else "",
                 f"{encode.peak_kbps:.0f}" if encode else "",
                 f"{encode.fps:.0f}" if encode else "",
-                f"{score.score:.2f}{_give(rung, 'score', 2)}" if score else "",
-                f"{score.delta_to_source:+.2f}" if score and score.delta_to_source is not None else "",
+                *(_model_cells(rung) if run.model else ()),
                 *(_metric_cell(rung, name) for name in run.metrics),
                 rung.reason or _inversion(turned.get(rung.id, ())),
             ]
@@ -94,6 +94,14 @@ def _shortened(names: list[str]) -> list[str]:
 def _inversion(metrics: Sequence[str]) -> str:
     """A rung that costs more than the one before it and scores less: the metric's limit, not a gain to be had."""
     return f"inversion: {', '.join(metrics)}" if metrics else ""
+
+
+def _model_cells(rung: RungResult) -> tuple[str, str]:
+    score = rung.score
+    if score is None:
+        return "", ""
+    delta = score.delta_to_source
+    return f"{score.score:.2f}{_give(rung, 'score', 2)}", "" if delta is None else f"{delta:+.2f}"
 
 
 def _metric_cell(rung: RungResult, metric: str) -> str:
