@@ -54,7 +54,8 @@ class Metric:
         least: short side of the smallest picture that it can measure; those that have one are not in ``all``.
         most: width and height together of the largest picture that it can measure.
         weights: of the planes, where the value is made from several that the pattern finds.
-        pattern: finds one frame's value in the filter's log; libvmaf's log is JSON under ``name`` instead.
+        pattern: finds one frame's value in the filter's log; libvmaf's log is JSON under ``name`` or ``feature`` instead.
+        metadata: whether the filter writes no log, but its values into the frames' metadata; those are printed to one.
         span: what a large difference is, in its own unit: the axis of the frame charts and the scale of inversions.
         peak: value of equal frames in dB per bit of depth and beyond, where these would be infinite; ``None`` elsewhere.
         saturation: from here on more rate need not raise it; ``None`` where it goes on rising.
@@ -79,6 +80,7 @@ class Metric:
     most: float = math.inf
     weights: tuple[float, ...] = (1.0,)
     pattern: str | None = None
+    metadata: bool = False
     peak: tuple[float, float] | None = None
     saturation: float | None = None
     seen: Seen | None = None
@@ -280,26 +282,3 @@ def models_for(names: Iterable[str], display: int, fps: float) -> dict[str, str]
     wanted = set(names)
     chosen = {metric.name: metric.model_for(display, fps) for metric in TABLE if metric.name in wanted}
     return {name: model for name, model in chosen.items() if model}
-
-
-def comparison_filters(
-    names: Iterable[str], threads: int, display: int = 1080, fps: float = 25.0
-) -> list[tuple[str, dict[str, str]]]:
-    """The ffmpeg filters that measure ``names``, with their options, each writing its log.
-
-    Args:
-        display: short side at which pictures are compared; with ``fps`` it chooses the models.
-    """
-    asked = set(names)
-    wanted = [metric for metric in TABLE if metric.name in asked]
-    filters: list[tuple[str, dict[str, str]]] = []
-    if fused := [metric for metric in wanted if metric.filter == "libvmaf"]:
-        models = models_for(asked, display, fps)
-        # Without any model libvmaf takes its own.
-        joined = "|".join(f"version={model}:name={name}" for name, model in models.items()) or "version=vmaf_v0.6.1"
-        options = {"model": joined, "log_fmt": "json", "log_path": fused[0].log, "n_threads": str(threads)}
-        features = "|".join(f"name={metric.feature}" for metric in fused if metric.feature)
-        filters.append(("libvmaf", options | ({"feature": features} if features else {})))
-    logs = dict.fromkeys((metric.filter, metric.log) for metric in wanted if metric.filter != "libvmaf")
-    filters += [(name, {"stats_file": log}) for name, log in logs]
-    return filters

@@ -10,8 +10,9 @@ import pytest
 from conftest import FFMPEG, Vqa
 
 from vqa_cli.analysis.policy import default_policy
+from vqa_cli.media.comparison import comparison_filters
 from vqa_cli.media.fidelity import read_logs
-from vqa_cli.metrics import METRICS, comparison_filters, metric_names, models_for
+from vqa_cli.metrics import METRICS, metric_names, models_for
 from vqa_cli.report.labels import metric_label
 from vqa_cli.settings import LadderSettings
 
@@ -57,8 +58,8 @@ def test_a_metric_that_cannot_be_read_costs_that_metric_alone(tmp_path: Path) ->
 
 def test_both_vmaf_models_share_one_filter() -> None:
     filters = comparison_filters(["vmaf_neg", "psnr", "vmaf"], threads=3)
-    assert [name for name, _ in filters] == ["libvmaf", "psnr"]
-    assert filters[0][1]["model"] == "version=vmaf_v0.6.1:name=vmaf|version=vmaf_v0.6.1neg:name=vmaf_neg"
+    assert [each.name for each in filters] == ["libvmaf", "psnr"]
+    assert filters[0].options["model"] == "version=vmaf_v0.6.1:name=vmaf|version=vmaf_v0.6.1neg:name=vmaf_neg"
 
 
 def test_a_vmaf_log_gives_each_model_its_own_values(tmp_path: Path) -> None:
@@ -67,6 +68,7 @@ def test_a_vmaf_log_gives_each_model_its_own_values(tmp_path: Path) -> None:
     read = read_logs(tmp_path, ["vmaf", "vmaf_neg"], frames=3, bit_depth=8)
     assert read.values["vmaf"].tolist() == [90.0, 91.0, 92.0]
     assert read.values["vmaf_neg"].tolist() == [80.0, 81.0, 82.0]
+    assert read_logs(tmp_path, ["ms_ssim"], frames=3, bit_depth=8).faults == {"ms_ssim": "its log has no float_ms_ssim"}
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -121,7 +123,7 @@ def test_planes_are_joined_six_to_one_to_one(tmp_path: Path) -> None:
         "psnr": [40.0], "psnr_cb": [44.0], "psnr_cr": [60.0], "psnr_611": [pytest.approx((6 * 40 + 44 + 60) / 8)],
         "ssim": [0.9], "ssim_cb": [0.8], "ssim_cr": [0.6], "ssim_611": [pytest.approx((6 * 0.9 + 0.8 + 0.6) / 8)],
     }  # fmt: skip
-    assert [name for name, _ in comparison_filters(names, 2)] == ["psnr", "ssim"]
+    assert [each.name for each in comparison_filters(names, 2)] == ["psnr", "ssim"]
 
 
 def test_every_metric_measures_a_clip(vqa: Vqa, clip: Path, tmp_path: Path) -> None:

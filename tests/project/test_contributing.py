@@ -94,11 +94,16 @@ def clips(tmp_path: Path, clip: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.ffmpeg
 def test_a_metric_is_added_as_it_is_written(copy: Copy, clips: Path) -> None:
-    scored, table = copy.follow("Add a metric", clips)
+    scored, table, by_metadata = copy.follow("Add a metric", clips)
     values = dict(line.split() for line in scored.splitlines()[1:])
     assert 10 < float(values["xpsnr"]) != float(values["xpsnr_cb"]) < 60
     assert "xpsnr_cb" in table and "XPSNR Cb" in (clips / "ladder-cb/report.html").read_text()
     assert "xpsnr_cb" in "".join(copy.run("vqa ladder --help", clips).split())
+    name, vif = by_metadata.splitlines()[1].split()
+    assert name == "vif" and 0 < float(vif) < 1
+    assert copy.run("vqa score clip.mp4 --reference clip.mp4 --metric vif,ssim", clips).splitlines()[1:] == [
+        "vif 1.0000", "ssim 1.0000",
+    ]  # fmt: skip
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vqa_cli.identity import Layout
+from vqa_cli.media.comparison import comparison_filters
 from vqa_cli.media.graph import (
     FFV1,
     GLOBAL,
@@ -19,7 +20,6 @@ from vqa_cli.media.graph import (
     prepared,
     to_size,
 )
-from vqa_cli.metrics import comparison_filters
 from vqa_cli.values import Matrix, Size
 
 
@@ -93,8 +93,10 @@ def _measured(stream: Any, encode: SourceView, reference: SourceView, order: Mea
         .filter("format", pix_fmt)
         .filter_multi_output("split", len(filters))
     )
-    for index, (name, options) in enumerate(filters):
-        stream = library().filter([stream, copies[index]], name, **options)
+    for index, comparison in enumerate(filters):
+        stream = library().filter([stream, copies[index]], comparison.name, **comparison.options)
+        if comparison.printed:
+            stream = stream.filter("metadata", mode="print", file=comparison.printed)
     return stream
 
 

@@ -57,7 +57,9 @@ def _read(workdir: Path, metric: Metric, frames: int, bit_depth: int) -> NDArray
             values = np.fromiter(metric.read(log, bit_depth), dtype=np.float64)
     except OSError as err:
         raise ToolError(f"ffmpeg wrote no log ({err.strerror})") from err
-    except (ValueError, KeyError, TypeError) as err:
+    except KeyError as err:
+        raise ToolError(f"its log has no {err.args[0]}") from err
+    except (ValueError, TypeError) as err:
         raise ToolError("its log is damaged") from err
     if len(values) != frames:
         raise ToolError(f"{len(values)} values for {frames} frames")
