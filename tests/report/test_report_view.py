@@ -13,10 +13,12 @@ from vqa_cli.analysis.curves import points
 from vqa_cli.analysis.hull import Crossover, convex_hull
 from vqa_cli.document import Run
 from vqa_cli.errors import UsageError
+from vqa_cli.report.bdtables import BdCell
+from vqa_cli.report.findings import _within
 from vqa_cli.report.labels import show_argv, show_duration, show_rate, show_ratio
 from vqa_cli.report.overview import compare_over
 from vqa_cli.report.pairs import open_frames_on
-from vqa_cli.report.payload import page_data, panel_metrics, rate_data
+from vqa_cli.report.payload import _bd_cell, page_data, panel_metrics, rate_data
 from vqa_cli.report.view import build_page
 
 
@@ -73,6 +75,31 @@ def test_codecs_of_one_run_are_compared_with_the_first() -> None:
         sentence
         == "libx265 medium needs 50 % less bitrate than libx264 medium for the same VMAF, at 1.8 times the CPU time."
     )
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        (None, ""),
+        ((-16.45, -6.6), " (7 to 16 %)"),
+        ((6.6, 16.45), " (7 to 16 %)"),
+        ((-2.26, 0.9), " (−2.3 to +0.9 %)"),
+        ((-50.01, -49.99), ""),
+    ],
+)
+def test_what_few_points_leave_open_is_said_beside_the_saving(interval: tuple[float, float] | None, said: str) -> None:
+    assert _within(interval) == said
+
+
+def test_a_saving_that_may_be_none_has_no_colour() -> None:
+    sure, unsure = (BdCell(-2.0, 0.1, 1.5, (), (-3.0, high)) for high in (-1.0, 0.5))
+    assert _bd_cell(sure) == {
+        "text": "−2.0\u202f%",
+        "tone": "good",
+        "small": ["[−3.0\u202f%, −1.0\u202f%]", "CPU ×1.5"],
+        "notes": (),
+    }
+    assert _bd_cell(unsure)["tone"] == ""
 
 
 def test_the_source_is_the_ceiling_of_the_model_alone() -> None:

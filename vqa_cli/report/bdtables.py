@@ -23,12 +23,14 @@ class BdCell:
         quality: mean difference in the metric's unit.
         cpu_ratio: encoder CPU time at equal quality against the row's, see :func:`vqa_cli.analysis.bdrate.bd`.
         notes: why there is no number, or what to beware of.
+        interval: 95 %, of what curves through so few points may be off by.
     """
 
     percent: float | None
     quality: float | None
     cpu_ratio: float | None
     notes: tuple[str, ...]
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +118,4 @@ def _rows(lines: list[RatePoints], metric: str) -> tuple[tuple[BdCell | None, ..
 
 def _cell(anchor: RatePoints, test: RatePoints, metric: str) -> BdCell:
     result = bd(anchor, test, metric=metric)
-    return BdCell(result.bd_rate, result.bd_quality, result.cpu_ratio, result.notes)
+    return BdCell(result.bd_rate, result.bd_quality, result.cpu_ratio, result.notes, result.interval)

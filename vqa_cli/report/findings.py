@@ -20,10 +20,12 @@ from vqa_cli.analysis.recommend import Recommendation, recommend
 from vqa_cli.document import Run, RungResult, SourceResult
 from vqa_cli.metrics import lower_is_better
 from vqa_cli.report.bdtables import BdCell, BdTable, CurveName, bd_tables
-from vqa_cli.report.labels import POOLING_LABELS, MetricLabel, join_words, plural, show_rate, show_ratio
+from vqa_cli.report.labels import MINUS, POOLING_LABELS, MetricLabel, join_words, plural, show_rate, show_ratio
 from vqa_cli.student import spearman
 
 _EVEN_PERCENT = 1.0
+# From here on an interval's ends need no decimals.
+_WHOLE_PERCENT = 5.0
 _LEAST_RANKED = 5
 
 
@@ -186,7 +188,17 @@ def _savings(found: Findings, label: MetricLabel) -> Iterator[str]:
     for anchor, test in table.comparisons():
         cell = table.cell(anchor, test)
         if cell.percent is not None:
-            yield f"{saving(anchor, test, cell.percent)} for the same {label.name}{price(cell.cpu_ratio)}."
+            yield f"{saving(anchor, test, cell.percent)} for the same {label.name}{_within(cell.interval)}{price(cell.cpu_ratio)}."
+
+
+def _within(interval: tuple[float, float] | None) -> str:
+    """A BD-rate's 95 % interval beside a sentence that says less or more: `` (7 to 16 %)``, signed where it may be either."""
+    low, high = interval or (0.0, 0.0)
+    digits = 0 if max(abs(low), abs(high)) >= _WHOLE_PERCENT else 1
+    signed = low < 0 < high
+    ends = (low, high) if signed else sorted((abs(low), abs(high)))
+    near, far = (f"{end:{'+' if signed else ''}.{digits}f}".replace("-", MINUS) for end in ends)
+    return "" if near == far else f" ({near} to {far} %)"
 
 
 def saving(anchor: CurveName, test: CurveName, percent: float) -> str:

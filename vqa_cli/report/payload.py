@@ -186,8 +186,10 @@ def _bd_cell(cell: BdCell | None) -> dict[str, Any]:
         return {"text": "·", "tone": "self", "small": [], "notes": []}
     if cell.percent is None:
         return {"text": "none", "tone": "none", "small": cell.notes, "notes": []}
-    small = [f"CPU ×{cell.cpu_ratio:.2g}"] if cell.cpu_ratio else []
-    return {"text": show_percent(cell.percent), "tone": tone(cell.percent), "small": small, "notes": cell.notes}
+    small = [f"[{', '.join(map(show_percent, cell.interval))}]"] if cell.interval else []
+    small += [f"CPU ×{cell.cpu_ratio:.2g}"] if cell.cpu_ratio else []
+    told = "" if cell.interval and cell.interval[0] <= 0 <= cell.interval[1] else tone(cell.percent)
+    return {"text": show_percent(cell.percent), "tone": told, "small": small, "notes": cell.notes}
 
 
 def tone(percent: float) -> str:
