@@ -98,6 +98,16 @@ def test_columns_go_before_anything_is_cut() -> None:
     assert least[-1] == "(no room for: note, more)"
 
 
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_a_number_and_its_interval_are_never_cut(width: int) -> None:
+    figures = ["-12.37% [-14.05, -10.66]", "-6.58% [-7.91, -5.24]", "-"]
+    lines = [["clip.mp4", "libx264 medium all sizes (hull)", figure, "92.31±0.42", "x1.71"] for figure in figures]
+    cut = table(["source", "anchor", "BD-rate", "vmaf", "CPU"], lines, leave=("vmaf",), width=width)
+    assert [figure for figure in figures if figure not in cut] == [] and cut.count("x1.71") == 3
+    if width >= 60:
+        assert max(map(cells, cut.splitlines())) <= width
+
+
 def test_a_failed_rung_is_one_row(runs: Path) -> None:
     from vqa_cli.cli.rungs import _rung_table
     from vqa_cli.document import read_run

@@ -17,6 +17,8 @@ COLOURS: tuple[Colour, ...] = get_args(Colour)
 # What a column of text may be cut to, so that another column need not go, and where all have gone that may.
 _READABLE, _LEAST_WIDTH = 24, 12
 _GAP = "  "
+# A number with its unit and what it may be off by: ``-12.37% [-14.05, -10.66]``, ``92.31±0.42``, ``x1.71``.
+_FIGURE = re.compile(r"[-+~x]?(\d[\d.,]*%?(±[\d.]+)?( \[[^]]+\])?)?")
 # What a line begins with, and how it is shown where there is colour.
 _PAINT = {
     "PASS": {"fg": "green", "bold": True}, "FAIL": {"fg": "red", "bold": True}, "FAILED": {"fg": "red", "bold": True},
@@ -122,7 +124,7 @@ def table(
 def _least(lines: Sequence[Sequence[str]], whole: Sequence[bool], kept: Sequence[int]) -> int:
     """The width of some columns where those of text that must stay are cut as far as they can still be read."""
     widths = [max(cells(line[index]) for line in lines) for index in kept]
-    cut = [not whole[index] and not _all_numbers([line[index] for line in lines]) for index in kept]
+    cut = [not whole[index] and not _all_figures([line[index] for line in lines]) for index in kept]
     return sum(min(w, _READABLE) if c else w for w, c in zip(widths, cut, strict=True)) + len(_GAP) * (len(kept) - 1)
 
 
@@ -135,7 +137,7 @@ def _cut(lines: list[list[str]], width: int | None) -> list[list[str]]:
     if width is None:
         return lines
     while (over := _width(lines, range(len(lines[0]))) - width) > 0:
-        widths = [0 if _all_numbers(column) else max(map(cells, column)) for column in zip(*lines, strict=True)]
+        widths = [0 if _all_figures(column) else max(map(cells, column)) for column in zip(*lines, strict=True)]
         widest = widths.index(max(widths))
         second = max((w for i, w in enumerate(widths) if i != widest), default=0)
         target = max(_LEAST_WIDTH, widths[widest] - over, min(second, widths[widest] - 1))
@@ -173,6 +175,11 @@ def _aligned(lines: Sequence[Sequence[str]]) -> str:
 def _all_numbers(column: Sequence[str]) -> bool:
     """Whether all cells below a header are numbers, and there are some."""
     return len(column) > 1 and all(map(_numeric, column[1:]))
+
+
+def _all_figures(column: Sequence[str]) -> bool:
+    """Whether no cell below the header can be cut: half a number is another number."""
+    return len(column) > 1 and all(map(_FIGURE.fullmatch, column[1:]))
 
 
 def _numeric(cell: str) -> bool:
