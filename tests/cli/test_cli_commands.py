@@ -57,6 +57,11 @@ def test_every_command_is_of_the_one_kind() -> None:
     assert {name.split()[1] for name in ALL if " " in name} == set(COMMANDS)
 
 
+def test_every_option_says_what_it_is_for() -> None:
+    options = [(name, p) for name, command in ALL.items() for p in command.params if isinstance(p, click.Option)]
+    assert [(name, option.opts[0]) for name, option in options if not option.hidden and not option.help] == []
+
+
 def test_every_hint_names_options_that_some_command_has() -> None:
     flags = frozenset({"--help"}).union(*map(flags_of, ALL.values()))
     written = list(hints())

@@ -12,6 +12,7 @@ import click
 from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, note, table, tell, window
+from vqa_cli.cli.options import format_option
 from vqa_cli.errors import ExitCode, InputError, UsageError
 from vqa_cli.tables import is_table
 
@@ -33,11 +34,14 @@ _HEADERS = ["source", "anchor", "test", "BD-rate", "BD-quality", "overlap", "CPU
     shell_complete=suggest.runs,
 )
 @click.option("--metric", help="model, vmaf, … [vmaf where it was measured].")
-@click.option("--method", type=click.Choice(["pchip", "akima", "cubic"]), default="pchip", show_default=True)
+@click.option(
+    "--method", type=click.Choice(["pchip", "akima", "cubic"]), default="pchip", show_default=True,
+    help="Curve through the points.",
+)  # fmt: skip
 @click.option(
     "--anchor", metavar="NAME", help="Compare with this one, e.g. libx265 or the name of a curve [the first]."
 )
-@click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@format_option("table", "json")
 def command(
     documents: tuple[Path, ...], metric: str | None, method: Any, anchor: str | None, output_format: str
 ) -> int:

@@ -8,6 +8,7 @@ import click
 
 from vqa_cli.cli.agreements import FORMATS, print_agreements
 from vqa_cli.cli.command import Command
+from vqa_cli.cli.options import format_option
 from vqa_cli.errors import InputError
 
 
@@ -15,7 +16,7 @@ from vqa_cli.errors import InputError
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--predicted", default="score", show_default=True, metavar="COLUMN", help="Column of scores.")
 @click.option("--rated", default="mos", show_default=True, metavar="COLUMN", help="Column of ratings.")
-@click.option("--format", "output_format", type=click.Choice(FORMATS), default="text", show_default=True)
+@format_option(*FORMATS)
 def command(file: Path, predicted: str, rated: str, output_format: str) -> None:
     """Agreement of two columns of the table FILE (CSV), for scores made elsewhere."""
     from vqa_cli.tables import read_table

@@ -13,7 +13,7 @@ import click
 from vqa_cli._version import __version__
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, say
-from vqa_cli.cli.options import CACHE_DIR_OPTION, FFMPEG_OPTION, MODEL_DIR_OPTION
+from vqa_cli.cli.options import CACHE_DIR_OPTION, FFMPEG_OPTION, MODEL_DIR_OPTION, format_option
 from vqa_cli.errors import ExitCode, VqaError, first_line
 
 
@@ -21,7 +21,7 @@ from vqa_cli.errors import ExitCode, VqaError, first_line
 @FFMPEG_OPTION
 @MODEL_DIR_OPTION
 @CACHE_DIR_OPTION
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@format_option("text", "json")
 def command(ffmpeg: str | None, model_dir: Path | None, cache_dir: Path | None, output_format: str) -> int:
     """Print what vqa found on this machine, what is missing, and how to get it."""
     facts, problems = _facts(ffmpeg, model_dir, cache_dir)

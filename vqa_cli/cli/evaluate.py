@@ -11,7 +11,7 @@ from vqa_cli.cli import suggest
 from vqa_cli.cli.agreements import FORMATS, Labels, Row, print_agreements
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.databases import SKIP_MISSING_OPTION, read_databases
-from vqa_cli.cli.options import MODEL_DIR_OPTION, IdList
+from vqa_cli.cli.options import MODEL_DIR_OPTION, IdList, format_option
 from vqa_cli.cli.weights import with_weights
 from vqa_cli.errors import UsageError
 
@@ -44,7 +44,7 @@ _PLOTS = (".svg", ".png")
 @SKIP_MISSING_OPTION
 @MODEL_DIR_OPTION
 @click.option("--plot", type=click.Path(path_type=Path), help="Ratings against scores with the fit, *.svg or *.png.")
-@click.option("--format", "output_format", type=click.Choice(FORMATS), default="text", show_default=True)
+@format_option(*FORMATS)
 def command(
     models: tuple[str, ...], datasets: tuple[Path, ...], features: tuple[Path, ...], part: str,
     exp_ids: tuple[int, ...] | None, skip_missing: bool, model_dir: Path | None, plot: Path | None, output_format: str,

@@ -23,6 +23,7 @@ from vqa_cli.cli.options import (
     REPEAT_OPTION,
     cache_dir,
     cache_options,
+    format_option,
     load_chosen_scorer,
 )
 from vqa_cli.cli.pictures import StillsCount, page_album, wish_of
@@ -85,7 +86,7 @@ def _side_flags() -> frozenset[str]:
 @cache_options
 @PROTOCOLS_OPTION
 @FFMPEG_OPTION
-@click.option("--format", "output_format", type=click.Choice(list(FORMATS)), default="table", show_default=True)
+@format_option(*FORMATS, about="For people, for programs, or for CI services.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write there instead of to standard output.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="PAGE.html", help="Write the comparison as a page.")
 @click.option(

@@ -26,6 +26,7 @@ from vqa_cli.cli.options import (
     RateList,
     cache_dir,
     cache_options,
+    format_option,
     load_chosen_scorer,
     model_options,
 )
@@ -115,13 +116,7 @@ def _read_preset(ctx: click.Context, _param: click.Parameter, name: str) -> str:
 @cache_options
 @PROTOCOLS_OPTION
 @FFMPEG_OPTION
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-)
+@format_option("table", "json", "csv")
 @explore_options
 @click.option("--show-config", is_flag=True, help="Print every value and where it came from; encode nothing.")
 @click.option("--dry-run", is_flag=True, help="Print the ffmpeg command lines; encode nothing.")

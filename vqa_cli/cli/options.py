@@ -139,11 +139,17 @@ MODEL_DIR_OPTION = click.option(
     "--model-dir", type=click.Path(path_type=Path), envvar="VQA_MODEL_DIR", 
     help="Where downloaded weights lie [your data folder].",
 )  # fmt: skip
+
+
+def format_option(*choices: str, about: str = "For people, or for programs.") -> Callable[[F], F]:
+    """``--format``, the first choice of which holds where none was made."""
+    return click.option(
+        "--format", "output_format", type=click.Choice(choices), default=choices[0], show_default=True, help=about
+    )
+
+
 # Of the commands that list what is here.
-LISTING_FORMAT_OPTION = click.option(
-    "--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True,
-    help="For people, or for programs.",
-)  # fmt: skip
+LISTING_FORMAT_OPTION = format_option("table", "json")
 _MODEL_OPTIONS = (
     click.option("--model", shell_complete=suggest.models, help="vsfa-lite, vsfa, mdtvsfa, a .safetensors file, or none."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),

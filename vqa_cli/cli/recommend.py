@@ -13,6 +13,7 @@ import click
 from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Command
 from vqa_cli.cli.console import emit, table, tell, window
+from vqa_cli.cli.options import format_option
 from vqa_cli.errors import ExitCode, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -68,12 +69,14 @@ _FROM_ZERO = click.FloatRange(min=0)
 @click.option(
     "--codec", metavar="NAME", shell_complete=suggest.encoders, help='Only this codec, e.g. x264 or "x264 medium".'
 )
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "json", "csv", "hls", "dash", "ffmpeg"]),
-    default="table",
-    show_default=True,
+@format_option(
+    "table",
+    "json",
+    "csv",
+    "hls",
+    "dash",
+    "ffmpeg",
+    about="For people, for programs, for packagers, or lines that encode.",
 )
 def command(
     document: Path, metric: str | None, across_codecs: bool, shared_ladder: Any, source: str | None, codec: str | None,

@@ -21,6 +21,7 @@ from vqa_cli.cli.options import (
     MetricList,
     cache_dir,
     cache_options,
+    format_option,
     load_chosen_scorer,
     model_options,
 )
@@ -73,13 +74,7 @@ class _Row:
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Score this much.")
 @click.option("--tonemap", is_flag=True, help="Judge HDR video as approximate SDR.")
 @click.option("--deinterlace", is_flag=True, help="Deinterlace interlaced video.")
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json", "ndjson", "csv"]),
-    default="text",
-    show_default=True,
-)
+@format_option("text", "json", "ndjson", "csv")
 @click.option("--per-frame", is_flag=True, help="Frame scores too.")
 @click.option("--min-score", type=float, metavar="X", help="Exit 1 when a score is below X.")
 @cache_options

@@ -21,6 +21,7 @@ from vqa_cli.cli.options import (
     PROTOCOLS_OPTION,
     cache_dir,
     cache_options,
+    format_option,
     load_chosen_scorer,
     model_options,
 )
@@ -49,6 +50,7 @@ _SAMPLED_POOLINGS = ("mean", "harmonic_mean")
     type=click.Choice(["mean", "harmonic_mean", "p1", "p5", "p10", "min"]),
     default="mean",
     show_default=True,
+    help="What of the frames' values reaches the target.",
 )
 @click.option(
     "--over", type=click.Choice(["crf", "bitrate"]), default="crf", show_default=True,
@@ -93,7 +95,7 @@ _SAMPLED_POOLINGS = ("mean", "harmonic_mean")
 @cache_options
 @PROTOCOLS_OPTION
 @FFMPEG_OPTION
-@click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@format_option("table", "json")
 def command(source: str, output_format: str, **options: Any) -> int:
     """Find the highest CRF or lowest bitrate at which SOURCE still reaches a target; exit 1 when none does."""
     from vqa_cli.cli.found import Answer

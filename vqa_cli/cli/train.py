@@ -36,11 +36,22 @@ _OPTIONS = (
     SKIP_MISSING_OPTION,
     click.option("-o", "--output", type=_FILE, help="Model file to write, *.safetensors."),
     click.option("--exp-id", type=click.IntRange(0), default=0, show_default=True, help="Which split."),
-    click.option("--epochs", type=click.IntRange(1), default=2000, show_default=True),
-    click.option("--lr", "learning_rate", type=click.FloatRange(0, min_open=True), default=1e-5, show_default=True),
-    click.option("--batch", "batch_size", type=click.IntRange(1), default=16, show_default=True),
-    click.option("--weight-decay", type=click.FloatRange(0), default=0.0, show_default=True),
-    click.option("--head", type=click.Choice(["gru", "transformer"]), default="gru", show_default=True),
+    click.option(
+        "--epochs", type=click.IntRange(1), default=2000, show_default=True, help="Most passes over the data."
+    ),
+    click.option(
+        "--lr",
+        "learning_rate",
+        type=click.FloatRange(0, min_open=True),
+        default=1e-5,
+        show_default=True,
+        help="Learning rate.",
+    ),
+    click.option("--batch", "batch_size", type=click.IntRange(1), default=16, show_default=True, help="Videos a step."),
+    click.option("--weight-decay", type=click.FloatRange(0), default=0.0, show_default=True, help="Of the optimiser."),
+    click.option(
+        "--head", type=click.Choice(["gru", "transformer"]), default="gru", show_default=True, help="Over the frames."
+    ),
     click.option(
         "--ablate",
         type=click.Choice(["content", "gru", "pooling"]),
@@ -53,15 +64,23 @@ _OPTIONS = (
     click.option(
         "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True, help="bf16: mixed."
     ),
-    click.option("--reduce", "reduced", type=click.IntRange(1), default=128, show_default=True),
-    click.option("--hidden", type=click.IntRange(1), default=32, show_default=True),
-    click.option("--pooling", type=click.Choice(["hysteresis", "mean"]), default="hysteresis", show_default=True),
+    click.option(
+        "--reduce", "reduced", type=click.IntRange(1), default=128, show_default=True, help="Size after layer one."
+    ),
+    click.option("--hidden", type=click.IntRange(1), default=32, show_default=True, help="Width of the head."),
+    click.option(
+        "--pooling",
+        type=click.Choice(["hysteresis", "mean"]),
+        default="hysteresis",
+        show_default=True,
+        help="Over time.",
+    ),
     click.option("--tau", type=click.IntRange(1), default=12, show_default=True, help="Window of the hysteresis."),
-    click.option("--beta", type=click.FloatRange(0, 1), default=0.5, show_default=True),
+    click.option("--beta", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Weight of the present."),
     click.option(
         "--patience", type=click.IntRange(0), default=0, show_default=True, help="Epochs; 0: never stop early."
     ),
-    click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True),
+    click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of what is drawn."),
     click.option(
         "--tensorboard", type=_FILE, metavar="DIR", help="Write curves for TensorBoard, below the model's name."
     ),
