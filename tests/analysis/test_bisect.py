@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import FFMPEG, Vqa, make_clip
+from test_output_contract import fits
 
 from vqa_cli.history.bisection import Ends, Verdict, decide, search
 
@@ -115,7 +116,12 @@ def test_the_first_bad_build_is_found_and_a_second_call_builds_nothing(
     built = (encoder / "built").read_text()
     again = bisect(started, encoder, tmp_path / "b")
     assert again.stdout == done.stdout
+    told = fits("bisect", bisect(started, encoder, tmp_path / "b", "--format", "json").stdout)
     assert (encoder / "built").read_text() == built
+    assert (told["first_bad"], told["suspects"], told["ends_differ"], told["revisions"]) == ("r5", ["r5"], True, 7)
+    verdicts = {one["revision"]: one["verdict"] for one in told["tried"]}
+    assert verdicts == {"r0": "good", "r2": "good", "r3": "skip", "r4": "good", "r5": "bad", "r6": "bad"}
+    assert {one["reason"] for one in told["tried"]} == {"", "cannot be built: r3 does not compile"}
     other = bisect(started, encoder, tmp_path / "b", "--by", "cpu-time")
     assert other.returncode == 2
     assert other.stderr.endswith(
@@ -128,6 +134,11 @@ def test_ends_that_do_not_differ_are_no_bisection(vqa: Vqa, encoder: Path, tmp_p
     done = bisect(vqa, encoder, tmp_path / "b", good="r0", bad="r2")
     assert done.returncode == 7
     assert "the ends do not differ: BD-rate by psnr +0.00 %" in done.stderr
+    assert done.stdout == ""
+    again = bisect(vqa, encoder, tmp_path / "b", "--format", "json", good="r0", bad="r2")
+    told = fits("bisect", again.stdout)
+    assert again.returncode == 7 and (told["first_bad"], told["suspects"], told["change_percent"]) == (None, [], 0.0)
+    assert [(one["revision"], one["verdict"]) for one in told["tried"]] == [("r0", None), ("r2", None)]
 
 
 def test_what_cannot_be_meant_is_refused(vqa: Vqa, encoder: Path, tmp_path: Path) -> None:

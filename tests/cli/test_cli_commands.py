@@ -168,3 +168,8 @@ def test_errors_are_json_too_where_json_was_asked_for(
 def test_the_environment_can_ask_for_json_too(vqa: Vqa) -> None:
     done = vqa("score", "no.mp4", env={"VQA_SCORE_OUTPUT_FORMAT": "json"})
     assert json.loads(done.stdout) == {"error": "no such file: no.mp4", "exit_code": 3}
+
+
+def test_another_programs_format_is_not_ours(vqa: Vqa) -> None:
+    done = vqa("bisect", "--no-such-option", "--", "build", "{out}", "--format", "json")
+    assert (done.returncode, done.stdout) == (2, "")

@@ -23,7 +23,7 @@ from vqa_cli.train.correlation import Agreement
 
 SCHEMAS = ROOT / "docs/schemas"
 SPEAKING = [
-    "ladder", "score", "search", "recommend", "bdrate", "gate", "history regressions", "baseline show", "presets list",
+    "ladder", "score", "search", "recommend", "bdrate", "gate", "history regressions", "bisect", "baseline show", "presets list",
     "presets show", "models list", "models info", "cache info", "evaluate", "correlate", "doctor",
 ]  # fmt: skip
 

@@ -11,7 +11,7 @@ import click
 
 from vqa_cli.cli.bisection import Bisection
 from vqa_cli.cli.command import Command
-from vqa_cli.cli.options import FFMPEG_OPTION, JOBS_OPTION
+from vqa_cli.cli.options import FFMPEG_OPTION, JOBS_OPTION, format_option
 from vqa_cli.errors import InputError, ToolError, UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Where builds and answers lie; a call that was stopped goes on from there.",
 )
+@format_option("text", "json")
 @JOBS_OPTION
 @FFMPEG_OPTION
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqa_cli.cli.console import note, say
+from vqa_cli.cli.console import emit_json, note, say
 from vqa_cli.cli.progress import Progress
 from vqa_cli.errors import ExitCode, InputError, StorageError, ToolError, UsageError
 
 if TYPE_CHECKING:
+    from vqa_cli.cli.listing import Bisected, RevisionTried
     from vqa_cli.document import Run
     from vqa_cli.history.bisection import Ends, Verdict
     from vqa_cli.history.bisectstate import BisectState, Tried
@@ -49,25 +50,41 @@ class Bisection:
         ends = Ends.of(first.values, last.values)
         repeats = min(len(first.values), len(last.values))
         if first.files[0] == last.files[0] or not ends.differ(repeats):
-            note(f"the ends do not differ: {self._told(ends)}")
+            note(f"the ends do not differ: {self._change(ends)}")
             note("hint: other sources, rates or --by may show what became worse")
-            return ExitCode.INCONCLUSIVE
-        note(f"the ends differ: {self._told(ends)}")
+            return self._answer(ends, ())
+        note(f"the ends differ: {self._change(ends)}")
         while (found := search(len(revisions), self._verdicts())).next is not None:
             self._judge(revisions[found.next], ends)
-        return self._answer([revisions[n] for n in found.suspects])
+        return self._answer(ends, [revisions[n] for n in found.suspects])
 
-    def _told(self, ends: Ends) -> str:
+    def _change(self, ends: Ends) -> str:
         what = f"BD-rate by {self.options['metric']}" if self.options["by"] == "bd-rate" else "CPU time"
         return f"{what} {ends.change:+.2f} %, one encode scatters by {ends.sigma:.2f} %"
 
-    def _answer(self, suspects: Sequence[str]) -> int:
-        if len(suspects) == 1:
-            say(f"first bad: {suspects[0]}")
-            return ExitCode.OK
-        say("first bad, one of: " + " ".join(suspects))
-        note("the others between the last good and the first bad one could not be judged")
-        return ExitCode.PARTIAL
+    def _answer(self, ends: Ends, suspects: Sequence[str]) -> int:
+        """Print which revision it was, or which may have been; without suspects the ends do not differ."""
+        if self.options["output_format"] == "json":
+            emit_json(self._told(ends, suspects))
+        elif suspects:
+            say(("first bad: " if len(suspects) == 1 else "first bad, one of: ") + " ".join(suspects))
+        if len(suspects) > 1:
+            note("the others between the last good and the first bad one could not be judged")
+            return ExitCode.PARTIAL
+        return ExitCode.OK if suspects else ExitCode.INCONCLUSIVE
+
+    def _told(self, ends: Ends, suspects: Sequence[str]) -> Bisected:
+        verdicts = self._verdicts() if suspects else {}
+        tried: list[RevisionTried] = [
+            {"revision": rev, "verdict": verdicts.get(n), "values": list(one.values), "reason": one.reason}
+            for n, rev in enumerate(self.state.revisions)
+            if (one := self.state.tried.get(rev))
+        ]
+        return {
+            "by": self.options["by"], "metric": self.options["metric"], "revisions": len(self.state.revisions),
+            "change_percent": ends.change, "scatter_percent": ends.sigma, "ends_differ": bool(suspects),
+            "first_bad": suspects[0] if len(suspects) == 1 else None, "suspects": list(suspects), "tried": tried,
+        }  # fmt: skip
 
     def _tried(self, rev: str) -> Tried:
         from vqa_cli.history.bisectstate import Tried

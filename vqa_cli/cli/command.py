@@ -100,6 +100,7 @@ class Command(click.Command):
         known = next((p for p in self.params if p.name == "output_format"), None)
         if known is None:
             return None
+        args = args[: args.index("--")] if "--" in args else args  # what follows is another program's
         given = [after for before, after in pairwise(args) if before == "--format"]
         given += [arg.removeprefix("--format=") for arg in args if arg.startswith("--format=")]
         return given[-1] if given else known.resolve_envvar_value(ctx)

@@ -23,6 +23,7 @@ from vqa_cli.analysis.shared import SharedLadder
 from vqa_cli.catalogue import columns, kind
 from vqa_cli.cli.listing import (
     BaselineTold,
+    Bisected,
     CacheHeld,
     Diagnosis,
     ModelListed,
@@ -225,6 +226,7 @@ PRINTED: dict[str, tuple[str, Any]] = {
     "evaluate": ("vqa evaluate --format json", Evaluated),
     "correlate": ("vqa correlate --format json", Correlated),
     "history-regressions": ("vqa history regressions --format json", StepsTold),
+    "bisect": ("vqa bisect --format json", Bisected),
     "baseline-show": ("vqa baseline show --format json", BaselineTold),
     "presets-list": ("vqa presets list --format json", list[PresetListed]),
     "presets-show": ("vqa presets show --format json", PresetTold),

@@ -147,6 +147,35 @@ class StepsTold(TypedDict):
     steps: list[StepTold]
 
 
+class RevisionTried(TypedDict):
+    """A revision of an encoder; ``values`` are in percent against the good end, one for each repeat.
+
+    ``verdict`` is ``skip`` where it was left out, for that reason, and null where the ends do not differ.
+    """
+
+    revision: str
+    verdict: Literal["good", "bad", "skip"] | None
+    values: list[float]
+    reason: str
+
+
+class Bisected(TypedDict):
+    """The answer of ``vqa bisect``; ``first_bad`` is null where several are suspects, or the ends do not differ.
+
+    ``change_percent`` is from the good end to the bad one, ``scatter_percent`` that of one encode.
+    """
+
+    by: Literal["bd-rate", "cpu-time"]
+    metric: str
+    revisions: int
+    change_percent: float
+    scatter_percent: float
+    ends_differ: bool
+    first_bad: str | None
+    suspects: list[str]
+    tried: list[RevisionTried]
+
+
 class FfmpegFacts(TypedDict):
     """The ffmpeg in use; encoders with the library that names itself, or why they cannot be used."""
 
