@@ -99,11 +99,10 @@ const plot = (size, ...content) =>
 const whole = (size, ...content) =>
   tag("svg", { viewBox: `0 0 ${size.width} ${size.height}`, width: size.width, height: size.height, class: "plot" }, ...content);
 
-const ringsOf = (row, x, y) => {
-  const place = { transform: `translate(${x.toFixed(1)},${y.toFixed(1)})`, fill: "none", "stroke-width": "1.5", "aria-hidden": "true" };
-  return (row.chosen ? tag("circle", { r: 8.5, stroke: "var(--ink)", ...place }) : "")
-    + (row.inverted ? tag("path", { d: "M0,-11L11,0L0,11L-11,0Z", stroke: "var(--warn)", ...place }) : "");
-};
+const placed = (x, y) => ({ transform: `translate(${x.toFixed(1)},${y.toFixed(1)})`, fill: "none", "stroke-width": "1.5", "aria-hidden": "true" });
+const ringOf = (x, y, dashes = null) => tag("circle", { r: 8.5, stroke: "var(--ink)", "stroke-dasharray": dashes, ...placed(x, y) });
+const ringsOf = (row, x, y) => (row.chosen ? ringOf(x, y) : "")
+  + (row.inverted ? tag("path", { d: "M0,-11L11,0L0,11L-11,0Z", stroke: "var(--warn)", ...placed(x, y) }) : "");
 
 const pointOf = (row, x, y, ink) => {
   const [fill, edge] = row.hollow ? ["var(--card)", ink] : [ink, "var(--card)"];
@@ -129,6 +128,7 @@ const seriesOf = (name, number, data, x, y) => {
   return tag("g", { role: "group", "aria-label": name },
     ...lines,
     ...rows.map((row) => ringsOf(row, x(row.kbps), y(row.q))).filter(Boolean),
+    ...data.planned.filter((row) => row.series === number).map((row) => ringOf(x(row.kbps), y(row.q), "3 3")),
     ...rows.map((row) => pointOf(row, x(row.kbps), y(row.q), colour(number))));
 };
 

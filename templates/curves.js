@@ -17,6 +17,10 @@ const hullRows = (title, metric, state) => state.hull ? (title.hulls[metric]?.[s
   .filter(({ series }) => !state.off.codec.has(title.series[series].codec) && !state.off.run.has(title.series[series].run))
   .map(({ series, keys }) => ({ series, line: keys.map((key) => [title.rungs[key].kbps, title.rungs[key].q[metric][state.pooling]]) })) : [];
 
+// What is recommended between two rungs is known for their means alone.
+const plannedRows = (title, metric, state) => state.pooling !== "mean" ? [] : (title.planned[metric] ?? [])
+  .filter(({ series, size }) => isShown({ ...title.series[series], size }, state));
+
 const ceilingRows = (title, metric, state) => metric !== "model" ? [] : title.ceilings
   .filter((ceiling) => ceiling[state.pooling] !== null)
   .map((ceiling) => ({
@@ -26,6 +30,7 @@ const ceilingRows = (title, metric, state) => metric !== "model" ? [] : title.ce
 const rateData = (title, metric, state) => ({
   names: title.series.map((series) => series.text), points: pointRows(title, metric, state),
   hulls: hullRows(title, metric, state), ceiling: ceilingRows(title, metric, state),
+  planned: plannedRows(title, metric, state),
 });
 
 const swatchMarkup = (series) => tag("path", {

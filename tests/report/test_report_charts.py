@@ -104,6 +104,25 @@ def test_a_hidden_codec_takes_no_other_hull_along(opened: Chromium) -> None:
     assert opened.run(hulls) == []
 
 
+def test_what_is_recommended_and_not_encoded_has_a_dashed_ring(opened: Chromium) -> None:
+    """By the metric and the statistic that it was chosen by: of others nothing is known between two rungs."""
+    rings = "[...document.querySelectorAll('.panel')].map(p => p.querySelectorAll('circle[stroke-dasharray]').length)"
+    run, _ = make_run([NAME], frames=120)
+    title = build_page([run]).titles[0]
+    chosen = [point for ladder in title.findings.ladders for point in ladder.advice.chosen]
+    planned = [(point.kbps, point.quality) for point in chosen if not point.measured]
+    assert [(row["kbps"], row["q"]) for row in rate_data(title, "vmaf").planned] == planned != []
+    assert opened.run(rings) == [len(planned), 0]
+    assert opened.run("document.querySelectorAll('.legend .ring').length") == 2
+    click(opened, "[data-codec='libx264 medium']")
+    assert 0 < opened.run(rings)[0] < len(planned)
+    opened.run(
+        "(() => { const s = document.querySelector('.pooling'); s.value = 'p5';"
+        " s.dispatchEvent(new Event('change', {bubbles: true})); })()"
+    )
+    assert opened.run(rings) == [0, 0]
+
+
 def test_charts_zoom(opened: Chromium) -> None:
     texts = "[...document.querySelectorAll('.panel:first-child .axes text')].map(t => t.textContent)"
     whole = opened.run(texts)

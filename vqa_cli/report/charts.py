@@ -28,12 +28,14 @@ class RateData:
         points: key, kbps, q, series, shape, curve (what a line joins), label, rate, value, chosen, inverted, hollow.
         hulls: series and its ``line`` of [kbps, q].
         ceiling: q, text and side (``left`` or ``right``) of what cannot be exceeded.
+        planned: series, kbps and q of what is recommended between two rungs and was not encoded.
     """
 
     names: Sequence[str]
     points: Rows
     hulls: Rows
     ceiling: Rows
+    planned: Rows
 
 
 def rate_range(rates: Sequence[float]) -> tuple[float, float]:
@@ -93,23 +95,24 @@ def _series(name: str, number: int, data: RateData, scales: tuple[Scale, Scale],
     look = {"fill": "none", "stroke": ink, "stroke-width": "1.8", "stroke-dasharray": dash(number) or None}
     lines = [tag("path", {"d": path(sorted(places)), **look, "aria-hidden": "true"}) for places in curves.values()]
     rings = [ring for row in rows for ring in _rings(row, x(row["kbps"]), y(row["q"]), palette)]
+    rings += [_ring(x(row["kbps"]), y(row["q"]), palette, "3 3") for row in data.planned if row["series"] == number]
     points = [_point(row, x(row["kbps"]), y(row["q"]), ink, palette) for row in rows]
     return tag("g", {"role": "group", "aria-label": name}, *lines, *rings, *points) if rows else ""
 
 
 def _rings(row: Mapping[str, Any], x: float, y: float, palette: Palette) -> list[str]:
-    place: dict[str, object] = {
-        "transform": f"translate({x:.1f},{y:.1f})",
-        "fill": "none",
-        "stroke-width": "1.5",
-        "aria-hidden": "true",
-    }
-    found = []
-    if row["chosen"]:
-        found.append(tag("circle", {"r": 8.5, "stroke": palette.ink, **place}))
+    found = [_ring(x, y, palette)] if row["chosen"] else []
     if row["inverted"]:
-        found.append(tag("path", {"d": "M0,-11L11,0L0,11L-11,0Z", "stroke": palette.warn, **place}))
+        found.append(tag("path", {"d": "M0,-11L11,0L0,11L-11,0Z", "stroke": palette.warn, **_at(x, y)}))
     return found
+
+
+def _ring(x: float, y: float, palette: Palette, dashes: str | None = None) -> str:
+    return tag("circle", {"r": 8.5, "stroke": palette.ink, "stroke-dasharray": dashes, **_at(x, y)})
+
+
+def _at(x: float, y: float) -> dict[str, object]:
+    return {"transform": f"translate({x:.1f},{y:.1f})", "fill": "none", "stroke-width": "1.5", "aria-hidden": "true"}
 
 
 def _point(row: Mapping[str, Any], x: float, y: float, ink: str, palette: Palette) -> str:

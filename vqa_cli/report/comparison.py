@@ -208,7 +208,7 @@ def _panels(title: TitleView) -> Iterator[TitleView]:
             key=f"{title.key}e{number}",
             rungs=tuple(_named(view, numbers[view.entry.run_key, view.codec]) for view in views),
             series=tuple(Series(key, codec, f"{_side(key)}: {codec}") for key, codec in spots),
-            findings=replace(title.findings, hulls=hulls),
+            findings=replace(title.findings, hulls=hulls, ladders=[]),
         )
 
 

@@ -44,7 +44,8 @@ def rate_data(title: TitleView, metric: str) -> RateData:
         for line in _hull_keys(title, metric, "mean")
     ]
     ceiling = [{"q": value["mean"], "text": value["text"], "side": value["side"]} for value in _ceilings(title, metric)]
-    return RateData([series.text for series in title.series], list(rows.values()), hulls, ceiling)
+    planned = _planned(title).get(metric, [])
+    return RateData([series.text for series in title.series], list(rows.values()), hulls, ceiling, planned)
 
 
 def _point(title: TitleView, view: RungView, metric: str) -> dict[str, Any] | None:
@@ -86,6 +87,19 @@ def _hull_keys(title: TitleView, metric: str, pooling: str) -> Rows:
         }
         for line in title.findings.hulls.get((metric, pooling), ())
     ]
+
+
+def _planned(title: TitleView) -> dict[str, Rows]:
+    """What is recommended between two rungs, by the metric that it was chosen by: of others nothing is known there."""
+    found: dict[str, Rows] = {}
+    for ladder in title.findings.ladders:
+        rows = [
+            {"series": title.number(ladder), "size": f"{point.height}p", "kbps": point.kbps, "q": point.quality}
+            for point in ladder.advice.chosen
+            if not point.measured
+        ]
+        found.setdefault(ladder.advice.metric, []).extend(rows)
+    return found
 
 
 def _ceilings(title: TitleView, metric: str) -> Rows:
@@ -144,6 +158,7 @@ def chart_data(title: TitleView) -> dict[str, Any]:
             for label in title.metrics
         },
         "ceilings": _ceilings(title, "model"),
+        "planned": _planned(title),
     }
 
 

@@ -100,6 +100,11 @@ class TitleView:
         agree = len({score.score for _, score in known}) == 1
         return [("source itself", known[0][1])] if agree else known
 
+    @property
+    def planned(self) -> bool:
+        """Whether anything is recommended that was not encoded."""
+        return any(not point.measured for ladder in self.findings.ladders for point in ladder.advice.chosen)
+
     def number(self, ladder: LadderAdvice) -> int:
         """Which series a recommended ladder belongs to."""
         spot = ladder.entry.run_key, ladder.advice.codec
