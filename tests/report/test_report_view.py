@@ -96,7 +96,7 @@ def test_a_saving_that_may_be_none_has_no_colour() -> None:
     assert _bd_cell(sure) == {
         "text": "−2.0\u202f%",
         "tone": "good",
-        "small": ["[−3.0\u202f%, −1.0\u202f%]", "CPU ×1.5"],
+        "small": ["[−3.0, −1.0]", "CPU ×1.5"],
         "notes": (),
     }
     assert _bd_cell(unsure)["tone"] == ""

@@ -16,7 +16,7 @@ from vqa_cli.report.frames import (
     rung_traces,
     source_traces,
 )
-from vqa_cli.report.labels import show_bytes, show_percent, show_rate
+from vqa_cli.report.labels import MINUS, show_bytes, show_percent, show_rate
 from vqa_cli.report.view import Page, RungView, TitleView
 
 Rows = list[dict[str, Any]]
@@ -201,7 +201,7 @@ def _bd_cell(cell: BdCell | None) -> dict[str, Any]:
         return {"text": "·", "tone": "self", "small": [], "notes": []}
     if cell.percent is None:
         return {"text": "none", "tone": "none", "small": cell.notes, "notes": []}
-    small = [f"[{', '.join(map(show_percent, cell.interval))}]"] if cell.interval else []
+    small = ["[{:+.1f}, {:+.1f}]".format(*cell.interval).replace("-", MINUS)] if cell.interval else []
     small += [f"CPU ×{cell.cpu_ratio:.2g}"] if cell.cpu_ratio else []
     told = "" if cell.interval and cell.interval[0] <= 0 <= cell.interval[1] else tone(cell.percent)
     return {"text": show_percent(cell.percent), "tone": told, "small": small, "notes": cell.notes}
