@@ -36,6 +36,13 @@ def test_failure_carries_the_cause_and_not_the_last_word() -> None:
     assert "exit code 3" in error.value.message
 
 
+def test_what_an_encoder_says_is_the_same_each_time() -> None:
+    script = "echo '[h264_nvenc @ 0x56450a851740] [error] Cannot load libcuda.so.1' >&2; exit 1"
+    with Runner() as runner, pytest.raises(ToolError) as error:
+        runner.run(["sh", "-c", script])
+    assert error.value.detail == "[h264_nvenc] Cannot load libcuda.so.1"
+
+
 def test_a_flood_of_stderr_neither_blocks_nor_fills_memory() -> None:
     with Runner() as runner:
         done = runner.run(python("import sys; sys.stderr.write('x' * 5_000_000); sys.stderr.write('end')"))

@@ -23,7 +23,7 @@ _LEFT_OUT = re.compile(
     r"Error parsing option|Unknown option|Invalid value for|only 1 psy tuning|has not been used for any stream"
 )
 # "[libx264 @ 0x559b68829c80] " says nothing to a reader.
-_ADDRESS = re.compile(r"^\[\S+ @ 0x[0-9a-f]+\] (\[\w+\] )?")
+_ADDRESS = re.compile(r"^\[\S+(?: @ 0x[0-9a-f]+)?\] (\[\w+\] )?")
 
 
 def check_metrics(settings: LadderSettings, ffmpeg: Ffmpeg) -> LadderSettings:

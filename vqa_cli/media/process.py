@@ -7,6 +7,7 @@ A child has no stdin, its stderr is drained for its whole life into a bounded ta
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -27,6 +28,8 @@ SILENCE_S = 300.0
 _GRACE_S = 5.0
 _STOP_S = 2.0
 _DISK_FULL = "No space left on device"
+# "[libx264 @ 0x559b68829c80]": where it lay in memory says nothing, and another run says something else.
+_ADDRESS = re.compile(r"(?<=\[)(\S+) @ 0x[0-9a-f]+(?=\])")
 # Becomes the program after asking Linux (prctl 1, PR_SET_PDEATHSIG) to kill it when whoever started it dies. Not done by a
 # function between fork and exec: in a process with threads, Python's may hang there.
 _BOUND = """import ctypes, os, signal, sys
@@ -291,4 +294,5 @@ def _reason(stderr: str) -> str:
     """The line of ffmpeg's log that names the cause: its first error, not the "Conversion failed!" that follows."""
     lines = [line.strip() for line in stderr.replace("\r", "\n").splitlines() if line.strip()]
     marked = [line for line in lines if "[error]" in line or "[fatal]" in line]
-    return (marked or lines[-1:] or [""])[0].replace("[error] ", "").replace("[fatal] ", "")
+    line = (marked or lines[-1:] or [""])[0].replace("[error] ", "").replace("[fatal] ", "")
+    return _ADDRESS.sub(r"\1", line)
