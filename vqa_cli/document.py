@@ -21,6 +21,7 @@ from vqa_cli.notebook import InNotebooks
 from vqa_cli.pooled import DocumentPart, MeasuredPart, ModelScore, Pooled, Series
 from vqa_cli.provenance import Environment
 from vqa_cli.settings import LadderSettings
+from vqa_cli.text import plural
 from vqa_cli.values import StrPath
 
 __all__ = [
@@ -182,7 +183,7 @@ class SourceResult(DocumentPart):
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return _repr(self, self.source.name, self.status, f"{len(self.rungs)} rungs")
+        return _repr(self, self.source.name, self.status, plural(len(self.rungs), "rung"))
 
 
 class Run(DocumentPart, InNotebooks):
@@ -210,7 +211,8 @@ class Run(DocumentPart, InNotebooks):
 
     def __repr__(self) -> str:
         measured = [*([self.model.name] if self.model else []), *self.metrics]
-        counts = f"{len(self.sources)} sources, {sum(len(source.rungs) for source in self.sources)} rungs"
+        rungs = sum(len(source.rungs) for source in self.sources)
+        counts = f"{plural(len(self.sources), 'source')}, {plural(rungs, 'rung')}"
         return _repr(self, self.settings.name, counts, "by " + " ".join(measured), self.created)
 
 

@@ -120,3 +120,8 @@ def _quoted(part: str) -> str:
 
 def _literal(c: str) -> str:
     return f"\\{c}" if c in "\\'" else c
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 rung``, ``3 rungs``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

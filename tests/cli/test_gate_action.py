@@ -71,7 +71,7 @@ def test_the_action_fails_when_the_gate_does(folders: Path) -> None:
 def test_a_baseline_is_a_run_without_local_places(started: Vqa, folders: Path) -> None:
     kept = folders / "kept" / "baseline.json"
     done = started("baseline", "save", folders / "vqa-candidate", kept)
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"12 rungs of 1 source: {kept}\n")
     assert "/videos/" not in kept.read_text()
     assert read_run(kept).sources[0].rungs[0].encode_argv == (("f", "-i", "file:clip.mp4", "out.mp4"),)
     assert started("gate", kept, folders / "vqa-candidate").returncode == 0

@@ -166,3 +166,10 @@ def test_a_picture_of_a_run_with_any_name_can_be_drawn(tmp_path: Path, form: Lit
     if form == "svg":
         words = "".join(ElementTree.parse(tmp_path / "p").getroot().itertext())
         assert visible(UGLY)[:8] in words and harmless(words, lines=True)
+
+
+def test_one_of_a_thing_is_no_plural() -> None:
+    one = make_run(ladder()[:1])
+    assert repr(one).startswith("Run(custom, 1 source, 1 rung, ")
+    assert repr(one.sources[0]).endswith(" 1 rung)")
+    assert "12 rungs" in repr(make_run(ladder()))

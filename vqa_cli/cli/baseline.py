@@ -11,6 +11,7 @@ from vqa_cli.cli import suggest
 from vqa_cli.cli.command import Group
 from vqa_cli.cli.console import emit_json, note, say, table, tell, window
 from vqa_cli.cli.options import LISTING_FORMAT_OPTION
+from vqa_cli.text import plural
 
 if TYPE_CHECKING:
     from vqa_cli.cli.listing import BaselineTold, SourceKept
@@ -33,7 +34,8 @@ def save(run: Path, file: Path) -> None:
 
     kept = make_baseline(read_run(run))
     write_text(file, kept.model_dump_json(indent=1) + "\n")
-    note(f"{sum(len(s.rungs) for s in kept.sources)} rungs of {len(kept.sources)} sources: {file}")
+    rungs = sum(len(source.rungs) for source in kept.sources)
+    note(f"{plural(rungs, 'rung')} of {plural(len(kept.sources), 'source')}: {file}")
 
 
 @command.command()

@@ -12,6 +12,7 @@ from vqa_cli.cli.console import emit, note, tell
 from vqa_cli.cli.progress import Progress
 from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
 from vqa_cli.stills import STILLS_FOLDER
+from vqa_cli.text import plural
 from vqa_cli.values import Awaited, StrPath, origin_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def run_titles_of(job: LadderJob, folder: Path, options: dict[str, Any]) -> int:
         catalogue = Catalogue.open(folder, describe_run(bench, job.settings, []), job.cutting)
         wanted = catalogue.missing(job.paths, addresses)
         if there := len(addresses) - len(wanted):
-            note(f"{there} of {len(addresses)} titles are there already")
+            note(f"{there} of {plural(len(addresses), 'title')} are there already")
         there_too = [addresses[number] for number in wanted]
         folders = [f"{catalogue.folder_of(address)}/encodes" for address in there_too]
         left = [sources[number] for number in wanted]
@@ -116,4 +117,7 @@ def _print(catalogue: Catalogue, output_format: str) -> None:
     else:
         titles = list(catalogue.known.values())
         counts = {status: sum(known.status == status for known in titles) for status in ("ok", "partial", "failed")}
-        tell(f"{len(titles)} titles: " + ", ".join(f"{count} {status}" for status, count in counts.items() if count))
+        tell(
+            f"{plural(len(titles), 'title')}: "
+            + ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+        )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from vqa_cli.cli.ladders import ladder_lines
-from vqa_cli.text import visible
+from vqa_cli.text import plural, visible
 
 if TYPE_CHECKING:
     from vqa_cli.analysis.compare import Comparison, Summary
@@ -87,7 +87,9 @@ def _next(run: Run, found: list[Recommendation], folder: str) -> str:
     """One line on what to do next."""
     failed = sum(rung.status == "failed" for source in run.sources for rung in source.rungs)
     if failed:
-        return f"next: {failed} rungs failed; their reasons are above, and the same command tries them alone again"
+        return (
+            f"next: {plural(failed, 'rung')} failed; reasons are above, and the same command tries nothing else again"
+        )
     if any(not r.chosen for r in found):
         return "next: loosen the limits that leave no rung"
     if any(not p.measured for r in found for p in r.chosen):

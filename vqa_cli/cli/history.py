@@ -15,6 +15,7 @@ from vqa_cli.cli.console import emit_json, note, say, table, tell, window
 from vqa_cli.cli.historysite import write_comparison_of, write_comparisons
 from vqa_cli.cli.options import LISTING_FORMAT_OPTION
 from vqa_cli.errors import ExitCode, InputError, ToolError, UsageError
+from vqa_cli.text import plural
 
 if TYPE_CHECKING:
     from vqa_cli.cli.listing import CommitTold, StepsTold, StepTold
@@ -127,7 +128,7 @@ def regressions(folder: Path, metric: str | None, anchor: str | None, everything
         emit_json(told)
     elif shown:
         _print(shown, history.entries)
-    note(f"{told['runs']} runs, {told['regressions']} regressions, {told['new']} new")
+    note(f"{plural(told['runs'], 'run')}, {plural(told['regressions'], 'regression')}, {told['new']} new")
     return ExitCode.BELOW_BAR if told["new"] else ExitCode.PARTIAL if history.damaged else ExitCode.OK
 
 

@@ -19,8 +19,9 @@ from vqa_cli.document import Run, RungResult
 from vqa_cli.errors import InputError
 from vqa_cli.frametable import RunFrames
 from vqa_cli.report.findings import price, rung_name
-from vqa_cli.report.labels import MetricLabel, plural
+from vqa_cli.report.labels import MetricLabel
 from vqa_cli.report.view import RungView, RunView, Series, TitleView, build_page
+from vqa_cli.text import plural
 
 BASELINE, CANDIDATE = "baseline", "candidate"
 _EVEN_PERCENT = 1.0
@@ -256,8 +257,7 @@ def _curves(pair: Pair, curves: Sequence[Comparison], checks: Sequence[Check], m
     found = {line.subject: line for line in lines(pair, metric) if line.test is not None}
     outcomes = {check.subject: word(check) for check in checks if check.figure == f"{metric} BD-rate"}
     for item in curves:
-        encoder, size = item.test.split(" ")[0], item.test.rsplit(" ", 1)[-1]
-        subject = f"{encoder} {size}"
+        subject = f"{item.test.split(' ')[0]} {item.test.rsplit(' ', 1)[-1]}"
         line = None if item.test.endswith(HULL) else found.get(subject)
         estimate = bd_estimate(pair, line, metric)[0] if line else Estimate(item.result.bd_rate)
         yield CurveRow(

@@ -20,8 +20,9 @@ from vqa_cli.analysis.recommend import Recommendation, recommend
 from vqa_cli.document import Run, RungResult, SourceResult
 from vqa_cli.metrics import lower_is_better
 from vqa_cli.report.bdtables import BdCell, BdTable, CurveName, bd_tables
-from vqa_cli.report.labels import MINUS, POOLING_LABELS, MetricLabel, join_words, plural, show_rate, show_ratio
+from vqa_cli.report.labels import MINUS, POOLING_LABELS, MetricLabel, join_words, show_rate, show_ratio
 from vqa_cli.student import spearman
+from vqa_cli.text import plural
 
 _EVEN_PERCENT = 1.0
 # From here on an interval's ends need no decimals.

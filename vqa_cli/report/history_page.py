@@ -12,7 +12,7 @@ from vqa_cli.history.regressions import Change, Step, fold
 from vqa_cli.history.series import Series, scaled
 from vqa_cli.history.steps import fit_levels
 from vqa_cli.report.html import environment, page_script, shell, write_file
-from vqa_cli.report.labels import MINUS, plural
+from vqa_cli.report.labels import MINUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def write_history(
         environment()
         .get_template("history.html.j2")
         .render(
-            history=history, rows=rows, plural=plural, latest=pages.get((latest - 1, latest)),
+            history=history, rows=rows, latest=pages.get((latest - 1, latest)),
             regressions=[row for row in rows if row.step.is_regression],
             others=[row for row in rows if not row.step.is_regression],
             places=list(dict.fromkeys(item.place for item in series)),

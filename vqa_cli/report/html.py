@@ -25,6 +25,7 @@ from vqa_cli.report.stills import Album, add_pictures
 from vqa_cli.report.svg import Size
 from vqa_cli.report.view import Page, build_page
 from vqa_cli.resources import template_dir
+from vqa_cli.text import plural
 
 if TYPE_CHECKING:
     import jinja2
@@ -138,7 +139,9 @@ def environment() -> jinja2.Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     found.filters["script_json"] = script_json
-    found.globals.update(show=labels, title_fps=parse_fps, show_rung=_show_rung, swatch=_swatch, mark=_mark)
+    found.globals.update(
+        show=labels, plural=plural, title_fps=parse_fps, show_rung=_show_rung, swatch=_swatch, mark=_mark
+    )
     return found
 
 

@@ -121,11 +121,6 @@ def _without_scratch(arg: str, rung: str) -> str:
     return f"file:{name}" if folder.startswith("file:") else name
 
 
-def plural(count: int, noun: str) -> str:
-    """``1 rung``, ``3 rungs``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def join_words(words: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""

@@ -9,8 +9,9 @@ from vqa_cli.analysis.compare import mean_ratio
 from vqa_cli.analysis.spread import mean_interval
 from vqa_cli.report.bdtables import BdCell, CurveName
 from vqa_cli.report.findings import price, saving
-from vqa_cli.report.labels import plural, show_percent
+from vqa_cli.report.labels import show_percent
 from vqa_cli.report.view import TitleView
+from vqa_cli.text import plural
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vqa_cli.analysis.curves import Inversion
 from vqa_cli.report.findings import Entry, Findings, point_name, rung_name
-from vqa_cli.report.labels import MetricLabel, join_words, plural, show_rate
+from vqa_cli.report.labels import MetricLabel, join_words, show_rate
+from vqa_cli.text import plural
 
 
 def alerts_of(entries: Sequence[Entry], findings: Findings, labels: Mapping[str, MetricLabel]) -> Iterator[str]:
