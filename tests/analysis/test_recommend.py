@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -155,6 +156,17 @@ def test_limits_that_bind_are_named_with_what_they_cost() -> None:
     assert gains["max_kbps 900"] == pytest.approx(free.expected - dear.expected, abs=0.1)
 
 
+def test_a_limit_that_nothing_was_measured_for_is_said_not_to_apply() -> None:
+    run = make_run(sweep(20, 25, 30, 36))
+    (source,) = run.sources
+    unscored = tuple(rung.model_copy(update={"score": None}) for rung in source.rungs)
+    bare = run.model_copy(update={"sources": (source.model_copy(update={"rungs": unscored}),)})
+    (found,) = recommend(bare, Constraints(max_delta_to_source=10))
+    assert found.chosen == recommend(bare, Constraints())[0].chosen
+    assert "max_delta_to_source 10 does not apply: no rung has a score beside its source's" in found.notes
+    assert not any("does not apply" in said for said in recommend(run, Constraints(max_delta_to_source=10))[0].notes)
+
+
 def test_cpu_time_of_the_whole_ladder_is_a_limit(vqa: Vqa, tmp_path: Path) -> None:
     run = make_run(sweep(20, 25, 30, 36))
     (source,) = run.sources
@@ -254,10 +266,47 @@ def test_commands_are_those_that_a_person_would_paste(vqa: Vqa, folder: Path) ->
     ]
 
 
+def test_commands_of_several_sources_write_files_of_their_own(vqa: Vqa, folder: Path) -> None:
+    run = make_run(sweep(20, 25, 30, 36))
+    (one,) = run.sources
+    prepared = (
+        "/x/ffmpeg",
+        "-nostdin",
+        "-i",
+        "file:/videos/a.mkv",
+        "-vf",
+        "bwdif",
+        "-c:v",
+        "ffv1",
+        "prepared.mkv",
+        "-y",
+    )
+    rungs = tuple(
+        rung.model_copy(update={"encode_argv": tuple(
+            tuple("file:prepared.mkv" if word.startswith("file:") else word for word in argv) for argv in rung.encode_argv
+        )})
+        for rung in one.rungs
+    )  # fmt: skip
+    sources = tuple(
+        one.model_copy(update={"source": one.source.model_copy(update={"name": name, "prepare_argv": prepared}), "rungs": rungs})
+        for name in ("a.mp4", "b.mp4")
+    )  # fmt: skip
+    (folder / "run.json").write_text(run.model_copy(update={"sources": sources}).model_dump_json())
+    lines = [shlex.split(line) for line in vqa("recommend", folder, "--format", "ffmpeg").stdout.splitlines()]
+    commands = [words for words in lines if words[0] == "ffmpeg"]
+    written = [words[-1] for words in commands]
+    assert len(set(written)) == len(written) and written[0] == "a_prepared.mkv"
+    read = {words[2] for words in commands if "libx264" in words}
+    assert read == {"a_prepared.mkv", "b_prepared.mkv"}
+
+
 def test_no_ladder_within_the_limits(vqa: Vqa, folder: Path) -> None:
     done = vqa("recommend", folder, "--max-kbps", "10")
     assert done.returncode == 7
     assert done.stderr == "error: no ladder for clip.mp4 libx264 medium: max_kbps 10 leaves no rung\n"
+    narrow = vqa("recommend", folder, "--min-kbps", "1900", "--max-kbps", "1990")
+    said = "error: no ladder for clip.mp4 libx264 medium: min_kbps 1900, max_kbps 1990 leave no rung\n"
+    assert (narrow.returncode, narrow.stderr) == (7, said)
     both = vqa("recommend", folder, "--min-kbps", "900", "--max-kbps", "800")
     assert (both.returncode, both.stderr) == (2, "error: nothing lies between --min-kbps 900 and --max-kbps 800\n")
 

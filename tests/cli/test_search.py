@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,9 @@ def test_search_on_a_real_clip(vqa: Vqa, clip: Path) -> None:
     assert found["best"]["quality"] >= 33 and "-b:v" in " ".join(found["commands"])
     miss = vqa(*common, "--target", "59", "--min-crf", "40")
     assert miss.returncode == 1, miss.stderr
+    pasted = shlex.split(miss.stdout.splitlines()[-1])
+    assert pasted[:3] == ["ffmpeg", "-i", str(clip)] and pasted[-1] == "libx264_180p_crf40.mp4"
+    assert not {"-progress", "-benchmark", "-y", "-nostdin", "-filter_complex"} & set(pasted)
     assert "nothing from crf 40 to 51 reaches psnr 59; nearest: crf 40 with" in miss.stdout
 
 

@@ -152,6 +152,8 @@ def _notes(every: Sequence[Point], allowed: Sequence[Point], ladder: Ladder, cho
         yield f"{len(every) - len(allowed)} of {len(every)} rungs are outside the limits on single rungs"
     if mixed := mixed_modes(allowed):
         yield mixed
+    if (near := choice.limits.asked.max_delta_to_source) is not None and not choice.deltas:
+        yield f"max_delta_to_source {near:g} does not apply: no rung has a score beside its source's"
     ceiling, usual = choice.limits.ceiling, choice.limits.rules.max_ratio
     if ladder.rungs and ceiling is not None:
         top = ladder.rungs[-1]

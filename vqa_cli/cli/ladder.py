@@ -36,6 +36,7 @@ from vqa_cli.cli.progress import Progress
 from vqa_cli.cli.rungs import print_run
 from vqa_cli.errors import ExitCode, InputError, UsageError, VqaError
 from vqa_cli.metrics import METRICS, lower_is_better
+from vqa_cli.text import shell
 from vqa_cli.values import Fetched
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _dry_run(paths: list[Path | Fetched], settings: LadderSettings, options: dic
     sources, program = glance(paths, settings, options["ffmpeg"])
     sources = [cutting.part.of(source) for source in sources]
     for line in command_lines(sources, settings, program):
-        emit(line)
+        emit(shell(line))
     if not options["quiet"]:
         if cutting.in_pieces:
             note("note: each piece of a source is encoded by these same command lines")

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vqa_cli.text import shell
 from vqa_cli.values import StrPath, origin_of
 
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ def glance(paths: Sequence[StrPath], settings: LadderSettings, ffmpeg: str | Non
     return [replace(source, origin=origin_of(path)) for source, path in zip(found, paths, strict=True)], program
 
 
-def command_lines(sources: Sequence[Source], settings: LadderSettings, program: Ffmpeg) -> list[str]:
-    """What would be run for these settings, as shell lines; nothing is encoded."""
+def command_lines(sources: Sequence[Source], settings: LadderSettings, program: Ffmpeg) -> list[tuple[str, ...]]:
+    """What would be run for these settings; nothing is encoded."""
     from vqa_cli.ladder.plan import plan_ladder
     from vqa_cli.measure.source import PREPARED
     from vqa_cli.measure.template import FFMPEG, SOURCE, fill
@@ -49,4 +48,4 @@ def command_lines(sources: Sequence[Source], settings: LadderSettings, program: 
         for rung in plan_ladder(source.info, settings).rungs:
             encode = build_encode_argv(FFMPEG, source.ready_view, rung.order, f"{rung.id}.mp4")
             lines += [fill(argv, {FFMPEG: ffmpeg, SOURCE: read}) for argv in encode]
-    return [shell(line) for line in lines]
+    return lines

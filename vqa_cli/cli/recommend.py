@@ -154,8 +154,9 @@ def _refusal(found: list[Recommendation]) -> int:
     from vqa_cli.cli.console import note
 
     for r in empty:
-        names = ", ".join(binding.limit for binding in r.bindings) or "all limits together"
-        note(f"error: no ladder for {r.source} {r.codec}: {names} leaves no rung")
+        names = [binding.limit for binding in r.bindings] or ["all limits together"]
+        leave = "leaves" if len(r.bindings) == 1 else "leave"
+        note(f"error: no ladder for {r.source} {r.codec}: {', '.join(names)} {leave} no rung")
     return ExitCode.PARTIAL if len(empty) < len(found) else ExitCode.INCONCLUSIVE
 
 

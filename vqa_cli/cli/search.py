@@ -28,6 +28,7 @@ from vqa_cli.cli.options import (
 from vqa_cli.cli.place import place_of, place_options
 from vqa_cli.errors import ExitCode, UsageError
 from vqa_cli.metrics import METRICS, lower_is_better
+from vqa_cli.text import shell
 from vqa_cli.values import origin_of
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def command(source: str, output_format: str, **options: Any) -> int:
     """Find the highest CRF or lowest bitrate at which SOURCE still reaches a target; exit 1 when none does."""
     from vqa_cli.cli.found import Answer
     from vqa_cli.cli.lines import command_lines
+    from vqa_cli.cli.shipping import pasted
     from vqa_cli.ladder.plan import plan_ladder
     from vqa_cli.ladder.search import search
     from vqa_cli.measure.program import known_ffmpeg
@@ -131,9 +133,9 @@ def command(source: str, output_format: str, **options: Any) -> int:
     )  # fmt: skip
     lines = command_lines([replace(original, origin=origin_of(given))], settings, program)
     if output_format == "json":
-        emit(answer.as_json(lines))
+        emit(answer.as_json([shell(line) for line in lines]))
     else:
-        tell(answer.as_text(lines))
+        tell(answer.as_text([shell(pasted(line)) for line in lines]))
     return ExitCode.OK if found.best else ExitCode.BELOW_BAR
 
 

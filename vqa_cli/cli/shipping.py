@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
 from vqa_cli.errors import UsageError
+from vqa_cli.names import title_folder
 from vqa_cli.text import csv_cell, shell
 
 if TYPE_CHECKING:
@@ -71,19 +72,32 @@ def as_csv(run: Run, found: Sequence[Recommendation]) -> str:
 def as_ffmpeg(run: Run, found: Sequence[Recommendation]) -> str:
     """Lines to paste into a shell, video alone."""
     lines = ["# video alone: sound is added by -map 0:a and an audio encoder"]
+    before = _before(found)
     told: set[str] = set()
-    for _, source, point in _rungs(run, found):
+    for r, source, point in _rungs(run, found):
         prepared = source.source.prepare_argv
-        if prepared and source.source.name not in told:
-            told.add(source.source.name)
-            lines.append(shell(_pasted(prepared, prepared[-1])))
+        own = f"{before[r.source]}{prepared[-2]}" if prepared else ""
+        if prepared and r.source not in told:
+            told.add(r.source)
+            lines.append(shell(pasted(prepared, own)))
         if not point.measured:
             lines.append(f"# {point.rung} was not encoded: about {point.kbps:.0f} kb/s")
         like = sibling(source, point)
         for argv in like.encode_argv:
-            words = _at_crf(argv, like, point)
-            lines.append(shell(_pasted(words, f"{point.rung}.mp4" if words[-2] == f"{like.id}.mp4" else words[-2])))
+            words = [f"file:{own}" if prepared and word == f"file:{prepared[-2]}" else word for word in argv]
+            last = words[-2] == f"{like.id}.mp4"
+            lines.append(
+                shell(pasted(_at_crf(words, like, point), f"{before[r.source]}{point.rung}.mp4" if last else None))
+            )
     return "\n".join(lines)
+
+
+def _before(found: Sequence[Recommendation]) -> dict[str, str]:
+    """What the names of each source's files start with, where there are several sources."""
+    names: dict[str, str] = {}
+    for name in dict.fromkeys(r.source for r in found):
+        names[name] = title_folder(name, names.values())
+    return {name: f"{title}_" if len(names) > 1 else "" for name, title in names.items()}
 
 
 def _at_crf(argv: Sequence[str], like: RungResult, point: Point) -> list[str]:
@@ -98,10 +112,10 @@ def _at_crf(argv: Sequence[str], like: RungResult, point: Point) -> list[str]:
     return words
 
 
-def _pasted(argv: Sequence[str], output: str) -> list[str]:
-    """A recorded command line as a person would write it, with the same result."""
+def pasted(argv: Sequence[str], output: str | None = None) -> list[str]:
+    """A command line as a person would write it, with the same result in ``output`` or where it was."""
     words, at = ["ffmpeg"], 1
-    end = len(argv) - list(reversed(argv)).index(output) - 1 if output in argv else len(argv) - 2
+    end = len(argv) - (2 if argv[-1] == "-y" else 1)
     while at < end:
         word = argv[at]
         if word in _MACHINERY or list(argv[at : at + 2]) == _BITEXACT:
@@ -109,7 +123,7 @@ def _pasted(argv: Sequence[str], output: str) -> list[str]:
             continue
         words.append(word.removeprefix("file:") if words[-1] == "-i" else word)
         at += 1
-    return [*_simple_graph(words), output]
+    return [*_simple_graph(words), output or argv[end]]
 
 
 def _simple_graph(words: list[str]) -> list[str]:
