@@ -12,11 +12,11 @@ import pytest
 from conftest import Vqa
 
 from vqa_cli.analysis.curves import Point
-from vqa_cli.analysis.explore import Aim, State, explore
+from vqa_cli.analysis.explore import Aim, State, explore, untried
 from vqa_cli.analysis.ladders import Choice
 from vqa_cli.analysis.limits import default_audience, limits_of, metric_scale
 from vqa_cli.analysis.surface import Dial, Seen, Setting, Title
-from vqa_cli.cli.explore import dial_of, scale_of
+from vqa_cli.cli.explore import Ended, dial_of, ended_lines, scale_of
 from vqa_cli.media.encoders import ENCODERS
 from vqa_cli.settings import Constraints
 
@@ -69,6 +69,15 @@ def test_a_small_budget_says_what_is_left() -> None:
     states = explored(aim(encodes=3))
     assert len(states) == 3 and states[-1].why == "the budget of 3 encodes is spent"
     assert states[-1].loss > 1 and states[-1].loss == pytest.approx(lost(states[-1].rungs), rel=0.5)
+
+
+@pytest.mark.parametrize(("heights", "said"), [((240, 360), "; nothing above 360p was tried"), ((240, 720), "")])
+def test_sizes_above_those_that_were_encoded_are_said_to_be_untried(heights: tuple[int, ...], said: str) -> None:
+    grid = tuple(Setting(height, 30.0) for height in (240, 360, 540, 720))
+    top = untried(grid, [encoded(Setting(height, 24.0)) for height in heights])
+    lines = ended_lines([Ended("clip.mp4", "libx264", 5, 0.5, "a better ladder would gain little", top)], 0.5)
+    left = "viewers are expected to lose 0.50"
+    assert lines == [f"clip.mp4 libx264: 5 encodes, a better ladder would gain little; {left}{said}"]
 
 
 def test_a_smaller_loss_takes_more_encodes() -> None:

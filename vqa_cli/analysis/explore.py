@@ -124,6 +124,12 @@ def _following(title: Title, wanted: Counter[Setting]) -> Setting:
     return max(wanted, key=lambda s: (likely(s), -s.height, s.crf))
 
 
+def untried(grid: Sequence[Setting], encoded: Sequence[Point]) -> int | None:
+    """The largest size that was encoded, where the grid has a larger one: what is known of that comes from other titles."""
+    most = max(p.height for p in encoded)
+    return most if most < max(s.height for s in grid) else None
+
+
 def _setting(point: Point) -> Setting:
     return Setting(point.height, point.crf or 0.0)
 

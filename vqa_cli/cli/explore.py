@@ -51,13 +51,18 @@ class Exploring:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How the search for one ladder ended."""
+    """How the search for one ladder ended.
+
+    Attributes:
+        highest: the largest size that was encoded, where there are larger ones.
+    """
 
     source: str
     codec: str
     encodes: int
     loss: float
     why: str
+    highest: int | None = None
 
 
 def check_explorable(settings: LadderSettings) -> str:
@@ -137,18 +142,20 @@ class _Search:
 
     def run(self) -> Ended:
         """Search to the end; an encode that fails ends it."""
-        from vqa_cli.analysis.explore import explore
+        from vqa_cli.analysis.explore import explore, untried
 
+        aim = self._aim()
         state: State | None = None
         name, codec = self.gathered.names[self.number], _name(self.codec)
         try:
-            for state in explore(self._measure, self._aim()):
+            for state in explore(self._measure, aim):
                 if not self.quiet:
                     note(f"{name} {_line(state, self.metric)}")
         except ToolError as err:
             return Ended(name, codec, len(state.measured) if state else 0, math.inf, f"{err.message}: {err.detail}")
         assert state is not None
-        return Ended(name, codec, len(state.measured), state.loss, state.why)
+        highest = untried(aim.title.grid, state.measured)
+        return Ended(name, codec, len(state.measured), state.loss, state.why, highest)
 
     def _measure(self, setting: Setting) -> Point:
         from vqa_cli.ladder.gathered import fixed_rungs
@@ -278,5 +285,6 @@ def ended_lines(ended: Sequence[Ended], loss: float) -> list[str]:
     for item in ended:
         left = "" if math.isinf(item.loss) else f"; viewers are expected to lose {item.loss:.2f}"
         short = " (more --encodes may find a better ladder)" if loss < item.loss < math.inf else ""
-        lines.append(f"{item.source} {item.codec}: {item.encodes} encodes, {item.why}{left}{short}")
+        above = f"; nothing above {item.highest}p was tried" if item.highest else ""
+        lines.append(f"{item.source} {item.codec}: {item.encodes} encodes, {item.why}{left}{short}{above}")
     return lines
