@@ -1,6 +1,6 @@
 """What a recommended ladder loses, and what it costs to find it.
 
-    python benchmarks/decide.py CLIPS.txt --data FOLDER [--codec libx264]
+    python benchmarks/decide.py CLIPS.txt --data FOLDER [--codec libx264] [--whole]
 
 ``CLIPS.txt`` has a line for each clip: ``tuning`` or ``untouched``, and a path. A dense grid (three sizes x CRF 16 to 46 by
 2, preset ``mobile``'s speeds) is encoded once into ``FOLDER`` by `vqa ladder`, which goes on where it was stopped. From it
@@ -9,8 +9,11 @@ everything else is read:
 - the best ladder of as many rungs from the whole grid, and what viewers expect of it;
 - what they lose by the ladder that `recommend` finds in the fixed grid of `mobile` (its CRFs, read off the dense curves where
   the grid has no odd ones), of measured rungs alone and with those between them;
-- what share of the fixed grid's CPU time the rungs of that best ladder take by themselves: to find them cannot cost less;
-- what they lose by `--explore`, on the CRFs of the grid: loss, encodes, CPU seconds of the encodes.
+- what they lose by `--explore`, on the CRFs of the grid, or with `--whole` on odd ones too, read off the dense curves: loss,
+  encodes, CPU time of the encodes as a share of the fixed grid's;
+- the same share without the CPU time that decoding the clip takes, which every encode does again ("coding");
+- what share the rungs of the best ladder take by themselves, and the least that a ladder can take which loses no more than
+  `--loss`, for one who knows everything once the first encode is made ("least"): to find ladders cannot cost less.
 
 Clips that tuned the explorer (its prior, how it goes on) are reported apart from those that nobody had looked at. Sizes are
 half, three quarters and all of the source, which for 720p are those of `mobile`.
@@ -20,10 +23,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -38,8 +42,10 @@ from vqa_cli.analysis.surface import Setting, Title
 from vqa_cli.cli.explore import dial_of
 from vqa_cli.document import Run, read_run
 from vqa_cli.ladder.preset import build_settings, find_preset, read_preset
+from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.encoders import find_encoder
 from vqa_cli.media.probe import probe
+from vqa_cli.media.process import Runner
 from vqa_cli.settings import Constraints
 
 PRESET, METRIC, CRFS, LOSS, ENCODES = "mobile", "vmaf", "16:46:2", 0.5, 8
@@ -69,6 +75,25 @@ class Result:
     fixed_cpu_s: float
     cpu_s: float
     ladder_cpu_s: float
+    least_cpu_s: float
+    decode_cpu_s: float
+
+    @property
+    def cpu(self) -> float:
+        return self.cpu_s / self.fixed_cpu_s
+
+    @property
+    def coding(self) -> float:
+        decoding = self.decode_cpu_s
+        return (self.cpu_s - self.encodes * decoding) / (self.fixed_cpu_s - self.fixed_encodes * decoding)
+
+    @property
+    def ladder(self) -> float:
+        return self.ladder_cpu_s / self.fixed_cpu_s
+
+    @property
+    def least(self) -> float:
+        return self.least_cpu_s / self.fixed_cpu_s
 
 
 def main() -> None:
@@ -76,6 +101,7 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--codec", default="libx264")
+    parser.add_argument("--whole", action="store_true", help="odd CRFs too, read off the dense curves")
     parser.add_argument("--measured", action="store_true", help="only clips whose grid is there; encode nothing")
     args = parser.parse_args()
     clips = read_clips(args.clips)
@@ -84,7 +110,7 @@ def main() -> None:
         if not (folder / "run.json").exists() and not args.measured:
             encode_grid(clip.path, args.codec, folder, args.data / "cache")
     grids = [grid for clip in clips if (grid := Grid.read(clip, args.data, args.codec))]
-    print_results([judge(grid, args.codec) for grid in grids])
+    print_results([judge(grid.whole() if args.whole else grid, args.codec) for grid in grids])
 
 
 def read_clips(path: Path) -> list[Clip]:
@@ -125,6 +151,13 @@ class Grid:
             clip, tuple(dense), known, Aim(title, limits(), SCALE, source.source.duration_s, None, LOSS, ENCODES)
         )
 
+    def whole(self) -> Grid:
+        """The grid with what lies between its CRFs, as if that had been measured."""
+        known = {at: replace(point, measured=True) for at, point in self.known.items()}
+        settings = tuple(Setting(height, crf or 0.0) for height, crf in sorted(known))
+        title = replace(self.aim.title, grid=settings)
+        return replace(self, dense=tuple(known.values()), known=known, aim=replace(self.aim, title=title))
+
     @property
     def heights(self) -> list[int]:
         return sorted({p.height for p in self.dense})
@@ -145,14 +178,39 @@ def judge(grid: Grid, codec: str) -> Result:
     found = choice(fixed, default_audience(fixed, SCALE)).solved(0.0)
     wider = choice(every, default_audience(every, SCALE)).solved()
 
-    *_, state = explore(grid.measure, grid.aim)
+    state = list(explore(grid.measure, grid.aim))[-1]
     mine = choice(state.measured, default_audience(state.measured, SCALE)).solved(0.0)
     return Result(
         clip.kind, clip.path.stem, best - _value(found, audience),
         best - _value([known[p.height, p.crf] for p in wider], audience), best - _value(mine, audience), state.loss,
         len(fixed), len(state.measured), sum(p.cpu_s for p in fixed), sum(p.cpu_s for p in state.measured),
-        sum(p.cpu_s for p in ladder),
+        sum(p.cpu_s for p in ladder), least_cpu_s(dense, state.measured[0], audience), decode_cpu_s(clip.path),
     )  # fmt: skip
+
+
+def least_cpu_s(dense: Sequence[Point], first: Point, audience: Audience) -> float:
+    """CPU time of ``first`` and the cheapest encodes with which it has, or does without it, a ladder that loses little."""
+    spent = [replace(p, cpu_s=0.0) if p.rung == first.rung else p for p in dense]
+    enough = _value(choice(dense, audience).solved(0.0), audience) - LOSS
+    low, high = 0.0, sum(sorted(p.cpu_s for p in dense)[-limits().rules.rungs :])
+    while high - low > 0.001 * high:
+        budget = (low + high) / 2
+        asked = limits().asked.model_copy(update={"max_ladder_s_per_s": budget})
+        rungs = Choice(spent, audience, SCALE, replace(limits(), asked=asked), 1.0, {}).solved(0.0)
+        low, high = (low, budget) if _value(rungs, audience) >= enough else (budget, high)
+    return first.cpu_s + high
+
+
+def decode_cpu_s(path: Path) -> float:
+    """CPU time of decoding the clip alone: the least of three times."""
+    with Runner() as runner:
+        ffmpeg = find_ffmpeg(runner).path
+    command = (ffmpeg, "-nostdin", "-benchmark", "-threads", "2", "-i", path, "-map", "0:v:0", "-f", "null", "-")
+    found = []
+    for _ in range(3):
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        found.append(sum(float(s) for s in re.findall(r"bench: utime=([\d.]+)s stime=([\d.]+)s", told)[-1]))
+    return min(found)
 
 
 def limits() -> Limits:
@@ -181,28 +239,26 @@ def _title(run: Run, dense: Sequence[Point], codec: str) -> Title:
     return Title(grid, dial_of(find_encoder(codec)), min(size), unit)
 
 
+_LOSSES = {"fixed": "fixed_loss", "between": "between_loss", "explore": "explore_loss", "expected": "expected_loss"}
+_SHARES = ("cpu", "coding", "ladder", "least")
+
+
 def print_results(results: Sequence[Result]) -> None:
-    print(
-        f"{'clip':26} {'fixed':>6} {'between':>8} {'explore':>8} {'expected':>9} {'encodes':>8} {'CPU':>6} {'ladder':>7}"
-    )
+    print(f"{'clip':24}", *(f"{name:>8}" for name in (*_LOSSES, "encodes", *_SHARES)))
     for kind in dict.fromkeys(r.kind for r in results):
         mine = [r for r in results if r.kind == kind]
         print(kind)
         for r in mine:
-            print(
-                f"  {r.name:24} {r.fixed_loss:6.2f} {r.between_loss:8.2f} {r.explore_loss:8.2f} {r.expected_loss:9.2f} "
-                f"{r.encodes:4}/{r.fixed_encodes:<3} {r.cpu_s / r.fixed_cpu_s:6.2f} {r.ladder_cpu_s / r.fixed_cpu_s:7.2f}"
-            )
-        for name, pick in (("mean", statistics.mean), ("worst", max)):
-            print(
-                f"  {name:24} {pick([r.fixed_loss for r in mine]):6.2f} {pick([r.between_loss for r in mine]):8.2f} "
-                f"{pick([r.explore_loss for r in mine]):8.2f} {pick([r.expected_loss for r in mine]):9.2f} "
-                f"{pick([r.encodes for r in mine]):4.1f}/{mine[0].fixed_encodes:<3} "
-                f"{pick([r.cpu_s / r.fixed_cpu_s for r in mine]):6.2f} "
-                f"{pick([r.ladder_cpu_s / r.fixed_cpu_s for r in mine]):7.2f}"
-            )
-        total = sum(r.cpu_s for r in mine) / sum(r.fixed_cpu_s for r in mine)
-        print(f"  CPU seconds: {sum(r.cpu_s for r in mine):.0f} of {sum(r.fixed_cpu_s for r in mine):.0f}, {total:.2f}")
+            print_row(r.name, [r], max)
+        print_row("mean", mine, statistics.mean)
+        print_row("worst", mine, max)
+        spent, fixed = sum(r.cpu_s for r in mine), sum(r.fixed_cpu_s for r in mine)
+        print(f"  CPU seconds: {spent:.0f} of {fixed:.0f}, {spent / fixed:.2f}")
+
+
+def print_row(name: str, results: Sequence[Result], pick: Callable[[list[float]], float]) -> None:
+    numbers = [pick([getattr(r, field) for r in results]) for field in (*_LOSSES.values(), "encodes", *_SHARES)]
+    print(f"  {name:22}", *(f"{number:8.2f}" for number in numbers))
 
 
 if __name__ == "__main__":
