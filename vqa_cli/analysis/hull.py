@@ -1,6 +1,9 @@
 """Upper-left boundary of rate against quality: which rungs are worth their bits. Pure.
 
-Upper hull by A. M. Andrew's monotone chain (Information Processing Letters 9, 1979) over (log rate, quality): on a log
+The hull of a codec is the envelope of its sizes' curves. A convex hull is another: quality over log rate rises slowly at first,
+and a straight line from a very poor rung passes over rates at which nothing is as good.
+
+Convex hull by A. M. Andrew's monotone chain (Information Processing Letters 9, 1979) over (log rate, quality): on a log
 axis equal ratios of bitrate count the same, as they do in a ladder. A linear axis gives another hull.
 """
 
@@ -44,6 +47,15 @@ def undominated(points: Iterable[Point]) -> list[Point]:
     return front
 
 
+def envelope(points: Sequence[Point]) -> list[Point]:
+    """Points that none beats, without those under another size's curve: a straight line over log rate between two rungs."""
+    sizes: dict[tuple[str, int], list[Point]] = {}
+    for point in sorted(points, key=lambda p: p.kbps):
+        sizes.setdefault((point.codec, point.height), []).append(point)
+    lines = [(a, b) for members in sizes.values() for a, b in itertools.pairwise(members)]
+    return [p for p in undominated(points) if not any(_below(a, p, b) for a, b in lines if a.kbps < p.kbps < b.kbps)]
+
+
 def rate_at(front: Sequence[Point], quality: float) -> float:
     """The rate at which points that none beats reach a quality: between two on the line over log rate, at the ends theirs."""
     if quality <= front[0].quality:
@@ -56,11 +68,11 @@ def rate_at(front: Sequence[Point], quality: float) -> float:
 
 
 def codec_hulls(points: Iterable[Point]) -> dict[str, list[Point]]:
-    """The hull over all sizes of each codec (encoder and speed), codecs by their first point."""
+    """The envelope of all sizes of each codec (encoder and speed), codecs by their first point."""
     groups: dict[str, list[Point]] = {}
     for point in points:
         groups.setdefault(point.codec, []).append(point)
-    return {codec: convex_hull(members) for codec, members in groups.items()}
+    return {codec: envelope(members) for codec, members in groups.items()}
 
 
 def _below(a: Point, b: Point, c: Point) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from vqa_cli.analysis.audience import Audience, LogUniform
 from vqa_cli.analysis.curves import Point
-from vqa_cli.analysis.hull import convex_hull, rate_at, undominated
+from vqa_cli.analysis.hull import convex_hull, envelope, rate_at, undominated
 from vqa_cli.analysis.optimum import Rules
 from vqa_cli.document import Run
 from vqa_cli.metrics import METRICS, Seen
@@ -138,7 +138,7 @@ def sieves(limits: Limits, duration_s: float, deltas: Mapping[str, float]) -> li
 
 def _until_near(points: Sequence[Point], deltas: Mapping[str, float], near: float) -> list[Point]:
     """Up to the first rung of the hull that comes as near to the source as that."""
-    hull = convex_hull([p for p in points if p.measured])
+    hull = envelope([p for p in points if p.measured])
     return _up_to(points, next((p for p in hull if deltas.get(p.rung, -near - 1) >= -near), None))
 
 

@@ -16,7 +16,7 @@ from vqa_cli.analysis.curves import (
     refuse_doubled_names,
     refuse_undecided,
 )
-from vqa_cli.analysis.hull import Crossover, convex_hull, crossovers, rate_at, undominated
+from vqa_cli.analysis.hull import Crossover, crossovers, envelope, rate_at, undominated
 from vqa_cli.analysis.ladders import Binding, Choice, Ladder
 from vqa_cli.analysis.limits import default_audience, limits_of, scale_of
 from vqa_cli.analysis.wasted import Wasted, wasted_of
@@ -32,7 +32,7 @@ class Recommendation:
     Attributes:
         codec: encoder and speed, or ``"all codecs"``.
         chosen: rungs to ship; those that are not ``measured`` lie between measured CRFs.
-        hull: all measured rungs on the convex hull of those within the limits on single rungs.
+        hull: all measured rungs on the hull of those within the limits on single rungs.
         wasted: dominated rungs with what beats them.
         crossovers: where the hull changes size.
         saves_kbps, saves_cpu_s: bitrate and encoder time of the wasted rungs: what dropping them saves.
@@ -136,7 +136,7 @@ def _one(
     every = [point for _, point in pairs]
     ladder = choice.best()
     allowed = [p for p in choice.allowed() if p.measured]
-    hull = convex_hull(allowed)
+    hull = envelope(allowed)
     wasted = wasted_of(allowed)
     own = source.source.video_bitrate_kbps
     dropped = [p for p in allowed if p.rung in {item.rung for item in wasted}]
