@@ -16,7 +16,7 @@ from vqa_cli.analysis.pchip import Pchip
 # Standard error of a gap's mean log rate, as a share of the mean distance from the straight line.
 _BENT = 0.3
 # What remains where curves are straight, of a curve of one size and of a hull.
-_ONE_SIZE, _HULL = 0.001, 0.012
+_ONE_SIZE, _HULL = 0.001, 0.02
 _NORMAL_95 = 1.96
 
 
