@@ -81,10 +81,11 @@ def main() -> None:
     parser.add_argument("--metric", default="vmaf")
     parser.add_argument("--injected", default="-aq-strength 1.15")
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=1, help="draws other harmless commits, and other histories of them")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     parser.add_argument("--cache", type=Path, help="folder that remembers encodes")
     given = parser.parse_args()
-    rng = random.Random(1)
+    rng = random.Random(given.seed)
     harmless = [f"-qcomp {0.6 + rng.gauss(0, 0.004):.4f}" for _ in range(given.distinct)]
     with tempfile.TemporaryDirectory() as folder, Runner() as runner:
         small = Path(folder, "clip.mkv")
@@ -118,6 +119,7 @@ def main() -> None:
     if given.json:
         figures = {
             "injected": given.injected,
+            "seed": given.seed,
             "metric": given.metric,
             "bd_rate": level,
             "noise": noise,
