@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from vqa_cli.errors import StorageError
 from vqa_cli.store.content import content_key
 from vqa_cli.store.kinds import PROGRAMS
+from vqa_cli.store.records import Records
 
 
 class Program(BaseModel):
@@ -27,23 +28,16 @@ class Programs:
     """Programs below a folder; ``None`` as folder keeps nothing."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._entries = PROGRAMS.entries(folder)
+        self._records = Records(PROGRAMS, Program, folder)
 
     def find(self, path: Path) -> Program | None:
         """What is known of the file as it is now, or ``None``."""
-        if (entry := self._entries.find(key := _key(path))) is None:
-            return None
-        try:
-            return Program.model_validate_json((entry / "program.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, ValidationError):
-            self._entries.drop(key)
-            return None
+        return self._records.find(_key(path))
 
     def write(self, path: Path, program: Program) -> None:
         """Remember, where the folder can be written: a program can always be asked again."""
-        with suppress(StorageError), self._entries.write(_key(path)) as entry:
-            if entry is not None:
-                (entry / "program.json").write_text(program.model_dump_json(), encoding="utf-8")
+        with suppress(StorageError):
+            self._records.write(_key(path), program)
 
 
 def _key(path: Path) -> str:
