@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from vqa_cli.document import SourceInfo
+from vqa_cli.document import MeasuredPart
 from vqa_cli.errors import InputError, UsageError
 from vqa_cli.ladder.plan import LadderPlan, gop_frames
 from vqa_cli.ladder.samples import choose_samples
@@ -82,9 +83,13 @@ def refuse_bitrates(settings: LadderSettings, what: str) -> None:
 
 
 def cut(
-    runner: Runner, ffmpeg: Ffmpeg, source: Source, plan: LadderPlan, on: tuple[Cutting, LadderSettings], scratch: Path
-) -> list[Source]:
+    runner: Runner, ffmpeg: Ffmpeg, source: Source, plan: LadderPlan, on: tuple[Cutting, LadderSettings], scratch: Path,
+    known: Sequence[MeasuredPart] = (),
+) -> list[Source]:  # fmt: skip
     """The pieces of a source that are encoded and measured: itself alone, where it is too short to be cut.
+
+    Args:
+        known: where samples were when it was cut before, so that nobody looks for scenes again.
 
     Raises:
         InputError, ToolError: the source cannot be read.
@@ -92,7 +97,9 @@ def cut(
     cutting, settings = on
     spans: Sequence[Span] = ()
     if cutting.samples is not None:
-        spans = _sample_spans(runner, ffmpeg, source, settings, cutting, scratch)
+        spans = _known_spans(known, source.info.fps) or _sample_spans(
+            runner, ffmpeg, source, settings, cutting, scratch
+        )
     elif cutting.segments_s is not None:
         gops = [rung.order.gop_frames for rung in plan.rungs]
         length_s = _AUTO_SEGMENT_S if cutting.segments_s == "auto" else cutting.segments_s
@@ -108,27 +115,12 @@ def cut(
     return found
 
 
-def cut_again(
-    runner: Runner,
-    ffmpeg: Ffmpeg,
-    source: Source,
-    plan: LadderPlan,
-    on: tuple[Cutting, LadderSettings],
-    known: SourceInfo,
-) -> list[Source]:
-    """The pieces that :func:`cut` gave, without looking for scenes: samples are where the document says.
-
-    Raises:
-        InputError: the source cannot be read.
-    """
-    if on[0].samples is None:
-        return cut(runner, ffmpeg, source, plan, on, Path())
-    parts, fps = known.measured, source.info.fps
-    spans = [
+def _known_spans(known: Sequence[MeasuredPart], fps: Fraction) -> list[Span]:
+    """Where samples were, as the document says it."""
+    return [
         Span(*(round(seconds * fps) for seconds in (part.start_s, part.duration_s, part.stands_for_s)))
-        for part in parts
+        for part in known
     ]
-    return pieces(runner, ffmpeg, source, spans) if len(spans) > 1 else [source]
 
 
 def _sample_spans(

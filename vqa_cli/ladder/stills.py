@@ -19,7 +19,7 @@ from vqa_cli.events import Note, OnEvent
 from vqa_cli.files import check_room, write_text
 from vqa_cli.framepackets import FramePackets, write_packets
 from vqa_cli.ladder.job import Bench, conditions
-from vqa_cli.ladder.pieces import cut_again
+from vqa_cli.ladder.pieces import cut
 from vqa_cli.ladder.plan import plan_ladder
 from vqa_cli.ladder.sitting import Sitting, check_measured, develop, find_encode, own_folder, pick
 from vqa_cli.ladder.task import RungTask, SourceRef, coded_view, measure_order, plan_tasks, source_ref
@@ -156,7 +156,7 @@ def _takes(bench: Bench, settings: LadderSettings, source: Source, number: int, 
     """The source as it was measured: at once, or in pieces."""
     plan, cutting = plan_ladder(source.info, settings), bench.job.cutting
     site, on = bench.site, conditions(bench, settings)
-    found = cut_again(site.runner, site.ffmpeg, source, plan, (cutting, settings), result.source)
+    found = cut(site.runner, site.ffmpeg, source, plan, (cutting, settings), site.scratch, result.source.measured)
     takes, first = [], 0
     for place, piece in enumerate(found):
         ref = source_ref(piece, number, result.source.name, place)
