@@ -407,6 +407,31 @@ def test_a_signal_that_python_swallows_in_a_callback_is_not_lost() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
 
 
+TURNED = """
+import os, signal
+import click
+from vqa_cli.cli.boundary import run_command
+
+@click.command()
+def command():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt as err:
+        raise RuntimeError("Error building `model` serializer: KeyboardInterrupt") from None
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+run_command(command, "vqa", [])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_an_interrupt_that_a_library_makes_an_error_of_stays_one() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TURNED], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
+
+
 def test_doctor_and_lists(started: Vqa) -> None:
     facts = json.loads(started("doctor", "--format", "json").stdout)
     assert facts["models"]["vsfa-lite"] == "bundled"

@@ -36,16 +36,29 @@ class _Failure:
     trace: bool = False
 
 
+@dataclass(slots=True)
+class _Interrupts:
+    """Whether the command was asked to end."""
+
+    heard: bool = False
+
+    def hear(self, *_: object) -> NoReturn:
+        """A handler of signals."""
+        self.heard = True
+        raise KeyboardInterrupt
+
+
 def run_command(command: click.Command, name: str, argv: list[str] | None = None) -> NoReturn:
     """Run a command and exit with a documented code."""
     streams = open_streams()
     # `timeout`, a container, a CI job or a terminal that is ended leaves nothing behind either.
-    for signal_name in ("SIGTERM", "SIGHUP"):
+    interrupts = _Interrupts()
+    for signal_name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, signal_name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _interrupt)
+        if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, interrupts.hear)
     sys.unraisablehook = _unraisable
-    code = carry_out(command, name, sys.argv[1:] if argv is None else argv)
+    code = carry_out(command, name, sys.argv[1:] if argv is None else argv, interrupts)
     if (lost := streams.lost) is not None:
         _complain(_Failure(code, f"cannot write to standard output: {lost.strerror}"), as_json=False)
         # What was measured stays true: only an "all is well" is not.
@@ -53,7 +66,7 @@ def run_command(command: click.Command, name: str, argv: list[str] | None = None
     sys.exit(code)
 
 
-def carry_out(command: click.Command, name: str, args: list[str]) -> int:
+def carry_out(command: click.Command, name: str, args: list[str], interrupts: _Interrupts | None = None) -> int:
     """Carry out one command line; whatever goes wrong becomes a message and a code."""
     ctx: click.Context | None = None
     try:
@@ -64,7 +77,9 @@ def carry_out(command: click.Command, name: str, args: list[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except (Exception, KeyboardInterrupt) as err:
-        failure = _failure(err, name, args, ctx)
+        # Libraries make errors of their own of an interrupt that reaches them: pydantic where it builds a validator.
+        heard = interrupts is not None and interrupts.heard
+        failure = _failure(KeyboardInterrupt() if heard else err, name, args, ctx)
         if failure.trace or os.environ.get("VQA_DEBUG") == "1":
             traceback.print_exc()
         _complain(failure, as_json=ctx is not None and asks_for_json(ctx))
@@ -86,10 +101,6 @@ def _failure(err: BaseException, name: str, args: list[str], ctx: click.Context 
             return _Failure(ExitCode.STORAGE, f"no space left: {err}", hint=possible_here(ROOM_HINT, ctx))
     said = f"this is a bug in vqa {__version__}: {type(err).__name__}: {first_line(err)}"
     return _Failure(ExitCode.BUG, said, hint="please report it with the lines above", trace=True)
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:
