@@ -76,14 +76,20 @@ def carry_out(command: click.Command, name: str, args: list[str], interrupts: _I
         return int(result) if isinstance(result, int) else ExitCode.OK
     except click.exceptions.Exit as done:
         return done.exit_code
-    except (Exception, KeyboardInterrupt) as err:
-        # Libraries make errors of their own of an interrupt that reaches them: pydantic where it builds a validator.
-        heard = interrupts is not None and interrupts.heard
-        failure = _failure(KeyboardInterrupt() if heard else err, name, args, ctx)
+    except (Exception, KeyboardInterrupt) as caught:
+        err: BaseException = caught
+        if interrupts is not None and interrupts.heard and not _tells_of_interrupt(err):
+            err = KeyboardInterrupt()
+        failure = _failure(err, name, args, ctx)
         if failure.trace or os.environ.get("VQA_DEBUG") == "1":
             traceback.print_exc()
         _complain(failure, as_json=ctx is not None and asks_for_json(ctx))
         return failure.code
+
+
+def _tells_of_interrupt(err: BaseException) -> bool:
+    """Libraries make errors of their own of an interrupt that reaches them: pydantic where it builds a validator."""
+    return isinstance(err, VqaError) and err.exit_code == ExitCode.INTERRUPTED
 
 
 def _failure(err: BaseException, name: str, args: list[str], ctx: click.Context | None) -> _Failure:
