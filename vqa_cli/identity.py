@@ -56,7 +56,7 @@ class ModelIdentity:
     Attributes:
         name: registry name, or the file name of a user model.
         sha256: hash over all weight files in use.
-        precision: arithmetic of the backbone, ``"fp32"``, ``"mixed"``, ``"bf16"`` or ``"fp16"``.
+        precision: arithmetic of the backbone, ``"int8"``, ``"fp32"``, ``"mixed"``, ``"bf16"`` or ``"fp16"``.
         device: ``"cpu"``, ``"cuda:0"``, …; recorded, not compared.
         verified: False when any weight file is not the registered one.
         preprocessing: one line that fixes the pixel path.

@@ -124,7 +124,7 @@ def test_one_node_and_three_give_the_local_document(
 ) -> None:
     monkeypatch.chdir(clips[0].parent)  # as people name files; nodes work elsewhere
     names = [path.name for path in clips]
-    scorer = load_scorer(precision="fp32")
+    scorer = load_scorer()
 
     def run(on: RayCluster | None, keep: str) -> LadderOutcome:
         options: dict[str, Any] = {"place": on} if on else {}
@@ -195,7 +195,10 @@ def test_a_killed_driver_and_an_interrupted_one_leave_no_encoder_and_resume(node
 
     def run_until(number: signal.Signals, wanted: Callable[[str], bool], count: int) -> tuple[int, list[str]]:
         env = os.environ | {"RAY_ADDRESS": nodes.address}
-        driver = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True)
+        driver = subprocess.Popen(
+            command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell has it ignored
+        )  # fmt: skip
         assert driver.stderr is not None
         lines: list[str] = []
         for line in driver.stderr:

@@ -217,7 +217,7 @@ def _weights(folder: Path) -> Iterator[Callable[[Random, Path], Ending]]:
     card = header["__metadata__"]["card"]
     frames, pixels = np.full((3, 96, 64), 100, np.uint8), FrameFormat(64, 64)
     plain: dict[str, Any] = {
-        "device": "cpu", "precision": "fp32", "batch_size": "auto", "model_dir": None, "backbone_weights": None,
+        "device": "cpu", "precision": "auto", "batch_size": "auto", "model_dir": None, "backbone_weights": None,
         "head_weights": None, "tau": None, "beta": None, "pooling": "hysteresis", "color": "auto",
     }  # fmt: skip
 

@@ -30,7 +30,7 @@ SIZE = "192x108"
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
-    return load_scorer(precision="fp32")
+    return load_scorer()
 
 
 @pytest.fixture(scope="module")

@@ -572,7 +572,7 @@ def test_the_bundled_model_sees_the_same_frames_in_any_batches(size: int | Liter
     """Which frame of three it sees goes by the frame's place in the clip, not in the batch."""
     shown = FrameFormat(96, 64)
     clip = np.concatenate([frames(5, seed=seed) for seed in range(9)])
-    whole = load_scorer(device="cpu", precision="fp32", batch_size=len(clip) + 9).score([clip], shown)
+    whole = load_scorer(device="cpu", batch_size=len(clip) + 9).score([clip], shown)
     parts = [clip[at : at + 7] for at in range(0, len(clip), 7)]
-    got = load_scorer(device="cpu", precision="fp32", batch_size=size).score(parts, shown)
+    got = load_scorer(device="cpu", batch_size=size).score(parts, shown)
     np.testing.assert_allclose(got.frame_outputs, whole.frame_outputs, atol=1e-5)

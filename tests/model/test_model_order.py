@@ -17,7 +17,7 @@ from vqa_cli.values import FrameFormat
 
 
 def test_an_order_travels_and_loads_the_same_scorer() -> None:
-    scorer = load_scorer(precision="bf16", tau=5, pooling="paper")
+    scorer = load_scorer(precision="int8", tau=5, pooling="paper")
     again = pickle.loads(pickle.dumps(scorer.order)).load(threads=1)
     assert again.identity == scorer.identity
     frames = np.random.default_rng(7).integers(16, 235, (3, 96, 64), dtype=np.uint8)

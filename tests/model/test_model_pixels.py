@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.models import resnet50
 
+from training.lite.weights import FLOATING
 from vqa_cli.errors import InputError, ModelError, UsageError
 from vqa_cli.identity import PixelWish
 from vqa_cli.measure.score import ScoreRequest, score_file
@@ -185,7 +186,7 @@ def scorer(backbone: Backbone, tmp: StreamingScorer) -> StreamingScorer:
 @pytest.fixture
 def any_model(tmp_path: Path) -> StreamingScorer:
     """Only its identity is used."""
-    return load_scorer(device="cpu", precision="fp32")
+    return load_scorer(device="cpu")
 
 
 OUT_OF_MEMORY = [
@@ -335,17 +336,23 @@ def test_less_than_fp32_is_taken_unasked_only_where_it_is_native_and_fused(
         pick_precision("fp16", cpu, close)
 
 
-def test_the_bundled_model_runs_in_fp32_whatever_the_cpu_offers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """bf16 moves its score by more than 0.05 points, so that runs of two machines could not be compared."""
-    monkeypatch.setattr("vqa_cli.model.device.cpu_has_bf16", lambda: True)
-    monkeypatch.setattr("vqa_cli.model.device.takes_bf16", lambda: True)
-    assert load_scorer(device="cpu").identity.precision == "fp32"
-    assert load_scorer(device="cpu", precision="bf16").identity.precision == "bf16"
+@pytest.mark.parametrize("bf16", [False, True])
+def test_the_bundled_model_has_one_arithmetic_whatever_the_cpu_offers(
+    monkeypatch: pytest.MonkeyPatch, bf16: bool
+) -> None:
+    monkeypatch.setattr("vqa_cli.model.device.cpu_has_bf16", lambda: bf16)
+    monkeypatch.setattr("vqa_cli.model.device.takes_bf16", lambda: bf16)
+    assert load_scorer(device="cpu").identity.precision == "int8"
+    for other in ("fp32", "bf16", "mixed"):
+        with pytest.raises(UsageError, match=rf"^vsfa-lite computes in int8 on every machine, not in {other}$"):
+            load_scorer(device="cpu", precision=other)
 
 
-def test_mixed_is_no_arithmetic_of_lite() -> None:
+def test_integers_are_no_arithmetic_of_other_models() -> None:
+    with pytest.raises(UsageError, match=r"^unknown precision: int8$"):
+        load_scorer(FLOATING, device="cpu", precision="int8")
     with pytest.raises(UsageError, match="for ResNet models"):
-        load_scorer(device="cpu", precision="mixed")
+        load_scorer(FLOATING, device="cpu", precision="mixed")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
-    return load_scorer(device="cpu", precision="fp32")
+    return load_scorer(device="cpu")
 
 
 def test_files_to_score_are_named_in_any_way(short: Path, scorer: Scorer, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_files_to_score_are_named_in_any_way(short: Path, scorer: Scorer, tmp_pa
 
 def test_models_and_weights_are_named_in_any_way(short: Path, scorer: Scorer, tmp_path: Path) -> None:
     for kind in (Path, str, Named):
-        own = load_scorer(kind(lite_path()), device="cpu", precision="fp32")
+        own = load_scorer(kind(lite_path()), device="cpu")
         assert own.identity.sha256 == scorer.identity.sha256
         with pytest.raises(ModelError, match=f"weights of vsfa are not here: .* in {tmp_path}"):
             load_scorer("vsfa", model_dir=kind(tmp_path))

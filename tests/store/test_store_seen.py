@@ -56,18 +56,18 @@ def test_a_window_beyond_the_clip_is_the_clip(pooling: Literal["hysteresis", "pa
 
 def test_another_pooling_of_what_was_seen_is_exact(tmp_path: Path) -> None:
     seen = Seen(tmp_path)
-    seen.score(STREAM, load_scorer(device="cpu", precision="fp32"), [FRAMES])
-    other = load_scorer(device="cpu", precision="fp32", tau=5, beta=0.2)
+    seen.score(STREAM, load_scorer(device="cpu"), [FRAMES])
+    other = load_scorer(device="cpu", tau=5, beta=0.2)
     found = seen.find(STREAM, other)
     assert found is not None
     direct = other.score([FRAMES], PIXELS)
     assert (found.raw, found.score, found.model) == (direct.raw, direct.score, direct.model)
-    mean = seen.find(STREAM, load_scorer(device="cpu", precision="fp32", pooling="mean"))
+    mean = seen.find(STREAM, load_scorer(device="cpu", pooling="mean"))
     assert mean is not None and mean.raw == pytest.approx(direct.frame_outputs.mean())
 
 
 def test_another_head_starts_from_the_features(tmp_path: Path) -> None:
-    seen, scorer = Seen(tmp_path), load_scorer(device="cpu", precision="fp32")
+    seen, scorer = Seen(tmp_path), load_scorer(device="cpu")
     direct = seen.score(STREAM, scorer, [FRAMES[:7], FRAMES[7:]])
     seen.scores.clear()
     found = seen.find(STREAM, scorer)
@@ -75,7 +75,7 @@ def test_another_head_starts_from_the_features(tmp_path: Path) -> None:
 
 
 def test_a_damaged_entry_is_a_miss_and_a_failed_clip_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    seen, scorer = Seen(tmp_path), load_scorer(device="cpu", precision="fp32")
+    seen, scorer = Seen(tmp_path), load_scorer(device="cpu")
     with pytest.raises(InputError):
         seen.score(STREAM, scorer, [])
     assert seen.scores.usage().entries == seen.features.usage().entries == 0
@@ -92,7 +92,7 @@ def test_a_damaged_entry_is_a_miss_and_a_failed_clip_is_none(tmp_path: Path, cap
 
 @pytest.mark.parametrize("outputs", [np.array([np.nan, 1.0]), np.array([]), np.array(1.0)])
 def test_what_is_no_score_is_not_believed(tmp_path: Path, outputs: NDArray[np.float64]) -> None:
-    seen, scorer = Seen(tmp_path), load_scorer(device="cpu", precision="fp32")
+    seen, scorer = Seen(tmp_path), load_scorer(device="cpu")
     with seen.scores.write(STREAM.key(scorer.identity.sha256, scorer.identity)) as folder:
         assert folder is not None
         np.save(folder / "outputs.npy", outputs)

@@ -112,7 +112,7 @@ def test_a_ladder_is_made_once_judged_once_and_damage_is_named(media: Path) -> N
     assert {len(frames) for frames in ladder.faults.values()} == {12}
     x264 = [e for e in ladder.encodes if (e.codec, e.height) == ("libx264", 128)]
     assert x264[0].vmaf > x264[1].vmaf
-    scorer = load_scorer("vsfa-lite", precision="fp32", device="cpu")
+    scorer = load_scorer("vsfa-lite", device="cpu")
     (judged,) = judge(data, scorer, "choosing")
     assert list(judge(data, scorer, "choosing")) == [judged]
     assert [r.score for r in rungs_of(ladder, judged)] == [judged.encodes[e.file] for e in ladder.encodes]

@@ -30,13 +30,13 @@ from training.lite.teach import (
     teach,
     within,
 )
+from training.lite.weights import FLOATING
 from vqa_cli.errors import InputError, ModelError
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.model.checkpoint import load_model, save_model
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.load import load_scorer
-from vqa_cli.model.registry import lite_path
 from vqa_cli.model.verdict import Calibration
 from vqa_cli.model.vsfa import VsfaHead
 from vqa_cli.values import FrameFormat, Size
@@ -188,21 +188,21 @@ def test_what_is_taught_is_what_is_scored_and_a_model_file_comes_of_it(
     data, out = tmp_path / "data", tmp_path / "taught.safetensors"
     data.mkdir()
     with pytest.raises(InputError, match="no ladders"):
-        teach(data, lite_path(), out, SMALL, CPU, lambda _: None)
+        teach(data, FLOATING, out, SMALL, CPU, lambda _: None)
     assert [made.failed for made in make_ladders(tmp_path, data, "training")] == [False]
     (ladder,) = read_ladders(data)
     append_ladder(data, replace(ladder, key="unseen", part="choosing"))
-    teach(data, lite_path(), out, SMALL, CPU, lambda _: None)
-    _, model = read(lite_path(), SMALL)
+    teach(data, FLOATING, out, SMALL, CPU, lambda _: None)
+    _, model = read(FLOATING, SMALL)
     told = load_lesson(data, ladder, 3, CPU, rng=np.random.default_rng(0))
     with Runner() as runner:
         frames = mill.shown(
             runner, str(find_ffmpeg(runner).path), data / ladder.key, ["reference.mkv"], Size(ladder.width, 64)
         )
-    scorer = load_scorer("vsfa-lite", precision="fp32", device="cpu")
+    scorer = load_scorer(FLOATING, device="cpu")
     score = scorer.score([frames[0]], FrameFormat(ladder.width, 64))
     assert float(raw_scores(model, told)[len(ladder.encodes)]) == pytest.approx(score.raw, abs=2e-5)
-    (before, old, _), (after, new, _) = load_model(lite_path()), load_model(out)
+    (before, old, _), (after, new, _) = load_model(FLOATING), load_model(out)
     assert {name.partition(".")[0] for name in old if not torch.equal(old[name], new[name])} == {"backbone", "head"}
     assert all(torch.equal(old[name], new[name]) for name in old if "running" in name)
     assert (after.training["taught"]["done"], after.training["taught"]["ladders"]) == (2, 1)
@@ -235,14 +235,14 @@ def small_model_blocks() -> LiteBackbone:
 
 
 def test_half_the_way_is_the_mean_and_other_shapes_are_refused(tmp_path: Path) -> None:
-    card, tensors, _ = load_model(lite_path())
+    card, tensors, _ = load_model(FLOATING)
     after, out = tmp_path / "after.safetensors", tmp_path / "out.safetensors"
     save_model(after, card, {name: value + 1 for name, value in tensors.items()})
-    blend(lite_path(), after, 0.25, out)
+    blend(FLOATING, after, 0.25, out)
     mixed, new, _ = load_model(out)
     assert new["head.q.bias"] == pytest.approx(tensors["head.q.bias"] + 0.25)
     assert {name: value.dtype for name, value in new.items()} == {name: value.dtype for name, value in tensors.items()}
     assert (mixed.training["blended"], mixed.metrics) == (0.25, {})
     save_model(after, card, {**tensors, "head.q.bias": torch.zeros(2)})
     with pytest.raises(ModelError, match="weights of other shapes"):
-        blend(lite_path(), after, 0.5, out)
+        blend(FLOATING, after, 0.5, out)

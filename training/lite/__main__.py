@@ -26,7 +26,7 @@ S = TypeVar("S", "FitSettings", "TeachSettings")
 
 @click.group(cls=Group)
 def lite() -> None:
-    """Make the bundled vsfa-lite again: data, fit, export, ladders, teach."""
+    """Make the bundled vsfa-lite again: data, fit, export, ladders, teach, blend, integers."""
 
 
 _DATA = click.option("--data", type=click.Path(path_type=Path), required=True, help="Working folder (some 20 GB).")
@@ -155,7 +155,9 @@ def export(data: Path, output: Path | None, no_evaluate: bool, jobs: int) -> Non
 @lite.command(name="teach")
 @_DATA
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write.")
-@click.option("--model", type=click.Path(path_type=Path), help="Model file to start from [the package's own].")
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="Model file to start from [the last one in floating point]."
+)
 @click.option("--device", default="auto", show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=1, show_default=True)
@@ -168,12 +170,12 @@ def teach(
 
     from training.lite.teach import TeachSettings
     from training.lite.teach import teach as work
+    from training.lite.weights import FLOATING
     from vqa_cli.model.device import pick_device
-    from vqa_cli.model.registry import lite_path
 
     torch.set_num_threads(threads)
     settings = _changed(TeachSettings(seed=seed), changes)
-    work(data, model or lite_path(), output, settings, pick_device(device), _logger())
+    work(data, model or FLOATING, output, settings, pick_device(device), _logger())
 
 
 @lite.command(name="blend")
@@ -186,6 +188,18 @@ def blend(before: Path, after: Path, output: Path, share: float) -> None:
     from training.lite.blend import blend as work
 
     work(before, after, share, output)
+
+
+@lite.command(name="integers")
+@click.argument("model", type=click.Path(path_type=Path))
+@_DATA
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write.")
+@click.option("--part", "parts", multiple=True, type=click.Choice(["training", "choosing"]), required=True)
+def integers(model: Path, data: Path, output: Path, parts: tuple[Part, ...]) -> None:
+    """Bring a model from floating point to integers, as it ships; frames of ladders say how far its maps reach."""
+    from training.lite.integers import integers as work
+
+    work(model, data, output, *parts)
 
 
 @lite.command(name="promise")

@@ -26,7 +26,7 @@ def promise(data: Path, model: Path, *parts: Part) -> Interval:
         ModelError: no model file.
     """
     ladders = {ladder.key: ladder for ladder in read_ladders(data, *parts)}
-    scorer = load_scorer(str(model), precision="fp32", device="cpu")
+    scorer = load_scorer(str(model), device="cpu")
     rungs = [rung for judged in judge(data, scorer, *parts) for rung in rungs_of(ladders[judged.key], judged)]
     levels, differences = level_errors(rungs), difference_errors(rungs)
     if min(len(levels), len(differences)) < _FEWEST:

@@ -23,10 +23,10 @@ from training.lite.ladders import read_ladders
 from training.lite.lessons import Lesson, View, glimpse, load_lesson, whole
 from training.lite.mill import PATIENCE_S
 from training.lite.sights import sights_path, write_sights
-from vqa_cli.errors import InputError
+from vqa_cli.errors import InputError, ModelError
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
-from vqa_cli.model.card import Card
+from vqa_cli.model.card import LITE, Card
 from vqa_cli.model.checkpoint import below, load_model, save_model
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.pooling import pool_batch
@@ -103,9 +103,11 @@ def read(path: Path, settings: TeachSettings) -> tuple[Card, Model]:
     """The model of a file, ready to learn.
 
     Raises:
-        ModelError: no model file.
+        ModelError: no model file, or one in integers.
     """
     card, tensors, _ = load_model(path)
+    if card.backbone != LITE:
+        raise ModelError(f"no network in floating point: {path}", hint="teach it before `integers`")
     backbone = LiteBackbone(**card.backbone_config)
     backbone.load_state_dict({name: value.float() for name, value in below(tensors, "backbone.").items()})
     backbone.blocks = nn.ModuleList(_Steady(*block.children()) for block in backbone.blocks)

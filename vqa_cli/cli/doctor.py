@@ -90,7 +90,8 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
     try:
         import torch
 
-        from vqa_cli.model.device import RESNET_CLOSE, Close, pick_device, pick_precision
+        from vqa_cli.model.card import INT8
+        from vqa_cli.model.device import RESNET_CLOSE, pick_device, pick_precision
         from vqa_cli.model.registry import LITE, PUBLISHED
     except ImportError as err:
         problems.append(f"torch: {err} (pip install torch torchvision)")
@@ -106,7 +107,7 @@ def _torch(problems: list[str]) -> dict[str, Any] | None:
         "device": str(device),
         "name": name,
         "precision": {
-            LITE: pick_precision("auto", device, Close()),
+            LITE: INT8,
             **dict.fromkeys(PUBLISHED, pick_precision("auto", device, RESNET_CLOSE)),
         },
     }

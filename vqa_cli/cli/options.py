@@ -155,8 +155,8 @@ _MODEL_OPTIONS = (
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
     click.option(
         "--precision", type=click.Choice(["auto", "fp32", "mixed", "bf16", "fp16"]), default="auto", show_default=True,
-        help="Arithmetic of the backbone. With auto vsfa-lite has fp32. The others have fp16 on a GPU, and on a CPU mixed, "
-        "which keeps ResNet-50's first 2 of 16 blocks in fp32 and the rest in bf16. Hardware without these has fp32.",
+        help="Arithmetic of a ResNet-50 backbone. With auto it is fp16 on a GPU, and on a CPU mixed, "
+        "which keeps the first 2 of 16 blocks in fp32 and the rest in bf16. Hardware without these has fp32. vsfa-lite has int8.",
     ),
     click.option("--batch-size", type=BatchSize(), default="auto", show_default=True, help="Frames per forward pass."),
     MODEL_DIR_OPTION,

@@ -15,6 +15,10 @@ from vqa_cli.identity import ModelIdentity, PixelWish, ScoreScale, WeightsInUse
 from vqa_cli.model.verdict import Calibration
 from vqa_cli.text import as_text
 
+# Backbones that a model file carries: as it learns, and as it ships.
+LITE, LITE_INTEGERS = "lite", "lite-int8"
+# The arithmetic of the latter.
+INT8 = "int8"
 UNTAGGED = "video without a colour matrix read as BT.601"
 # Names of safetensors and of torch, which backbones were hashed by.
 _DTYPES = {
@@ -68,7 +72,7 @@ class Interval(BaseModel):
 class Card(BaseModel):
     """What a model is and how it is rebuilt.
 
-    ``backbone`` is ``"lite"``, ``"resnet50"`` or ``"brisque"``; ``backbone_config`` and ``head_config`` are the constructors'
+    ``backbone`` is ``"lite"``, ``"lite-int8"``, ``"resnet50"`` or ``"brisque"``; ``backbone_config`` and ``head_config`` are the constructors'
     arguments, ``head`` a name of ``heads.HEADS``. A file of a ResNet-50 model holds the head alone: its backbone is
     torchvision's.
     """
@@ -90,6 +94,16 @@ class Card(BaseModel):
     metrics: dict[str, float] = {}
     interval: Interval | None = None
     training: dict[str, Any] = {}
+
+    @property
+    def carries_network(self) -> bool:
+        """Whether the file holds the backbone too."""
+        return self.backbone in (LITE, LITE_INTEGERS)
+
+    @property
+    def precision(self) -> str:
+        """What ``auto`` is on a CPU for a network that the file carries."""
+        return INT8 if self.backbone == LITE_INTEGERS else "fp32"
 
     @property
     def every(self) -> int:
@@ -119,7 +133,7 @@ class ModelFile:
 
         A network that the file carries is known by its kind, sizes and weights, the head left out; else the card names it.
         """
-        if self.card.backbone != "lite":
+        if not self.card.carries_network:
             outside: str | None = self.card.training.get("extractor_sha256")
             return outside
         card = self.card
@@ -166,7 +180,7 @@ def _begin(data: bytes) -> int:
 
 def own_files(file: ModelFile) -> dict[str, WeightsInUse]:
     """The file by the part that it is: all of the model, or the head alone."""
-    part = "model" if file.card.backbone == "lite" else "head"
+    part = "model" if file.card.carries_network else "head"
     return {part: WeightsInUse(as_text(file.path.name), file.sha256)}
 
 

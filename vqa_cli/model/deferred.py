@@ -75,7 +75,7 @@ class DeferredScorer:
 def defer(model: str, wanted: dict[str, Any], load: Load) -> DeferredScorer | None:
     """A scorer that ``load`` builds when it is needed, where its file alone says what it will be; else ``None``.
 
-    That is so for models that carry their network, in fp32, on a machine without a GPU.
+    That is so for models that carry their network, in their own arithmetic, on a machine without a GPU.
 
     Args:
         wanted: as :func:`vqa_cli.model.load.load_scorer` takes them.
@@ -85,16 +85,16 @@ def defer(model: str, wanted: dict[str, Any], load: Load) -> DeferredScorer | No
     """
     if model != LITE and not is_file_name(model):
         return None
-    if wanted["backbone_weights"] or wanted["head_weights"] or wanted["precision"] not in ("auto", "fp32"):
+    if wanted["backbone_weights"] or wanted["head_weights"] or wanted["precision"] != "auto":
         return None
     if wanted["device"] != "cpu" and (wanted["device"] != "auto" or may_have_gpu()):
         return None
     file = read_model_file(lite_path() if model == LITE else Path(model).absolute())
     card = file.card
-    if card.backbone != "lite":
+    if not card.carries_network:
         return None
     tau, beta = (card.tau if wanted["tau"] is None else wanted["tau"]), wanted["beta"]
     pooling = TemporalPooling(tau, card.beta if beta is None else beta, wanted["pooling"])
     bare = identity_of(card, own_files(file), file.network or "", verified=model == LITE)
-    identity = in_use(bare, "fp32", "cpu", pooling.describe(), wanted["color"])
+    identity = in_use(bare, card.precision, "cpu", pooling.describe(), wanted["color"])
     return DeferredScorer(Verdicts(identity, calibration_of(card.scale), pooling), load)

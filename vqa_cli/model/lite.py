@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from vqa_cli.model.backbone import Backbone
 from vqa_cli.values import FrameFormat
 
-_CELL = 4
-_LUMAS = _CELL * _CELL
-_IN_CHANNELS = _LUMAS + 2 * (_CELL // 2) ** 2
+CELL = 4
+LUMAS = CELL * CELL
+CELL_CHANNELS = LUMAS + 2 * (CELL // 2) ** 2
 # Changes between frames are small beside the frames themselves.
-_CHANGE_GAIN = 4.0
+CHANGE_GAIN = 4.0
 _SILENT = 1e-12
 _LONGEST_HOLD = 15
 
@@ -41,8 +41,8 @@ class _Block(nn.Sequential):
         return nn.Sequential(folded, nn.ReLU(inplace=True))
 
 
-class LiteBackbone(Backbone):
-    """Frames to features.
+class CellBackbone(Backbone):
+    """What both forms of the network have in common: which frames are seen, in which tiles, and what features are.
 
     Args:
         widths: channels of each block; the map halves at each ``True`` of ``halve``.
@@ -74,11 +74,11 @@ class LiteBackbone(Backbone):
         self.hold = hold
         self.taps = frozenset(taps)
         self.looks_back = int(motion)
-        self._tile = (tile[0] // _CELL, tile[1] // _CELL)
+        self.tile = (tile[0] // CELL, tile[1] // CELL)
         self.dim = 2 * sum(widths[tap] for tap in taps)
-        pairs = pairwise((_IN_CHANNELS + _LUMAS * motion, *widths))
-        blocks = [_Block(before, after, 2 if half else 1) for (before, after), half in zip(pairs, halve, strict=True)]
-        self.blocks = nn.ModuleList(blocks)
+        widths_before = (CELL_CHANNELS + LUMAS * motion, *widths)
+        # Of each block: channels before and after, and its stride.
+        self.shapes = [(*pair, 2 if half else 1) for pair, half in zip(pairwise(widths_before), halve, strict=True)]
 
     def forward(self, frames: Tensor, frame_format: FrameFormat, first: int = 0) -> Tensor:
         """Features of consecutive frames.
@@ -91,44 +91,63 @@ class LiteBackbone(Backbone):
         Returns:
             (n, dim) float32: per tapped block the spatial mean and standard deviation of each channel, means over tiles.
         """
-        if self.hold > 1:
-            count = len(frames) - self.looks_back
-            starts = range(0, count, self.hold)
-            at = torch.tensor([min(start + -((first + start) // self.hold) % self.hold, count - 1) for start in starts])
-            features = self.judge(frames[at + self.looks_back], frames[at], frame_format)
-            return features.repeat_interleave(self.hold, dim=0)[:count]
-        cells = to_cells(frames, frame_format)
-        return self._pool(cells[1:], cells[:-1]) if self.looks_back else self._pool(cells, None)
+        count = len(frames) - self.looks_back
+        starts = range(0, count, self.hold)
+        at = torch.tensor([min(start + -((first + start) // self.hold) % self.hold, count - 1) for start in starts])
+        features = self.judge(frames.index_select(0, at + self.looks_back), frames.index_select(0, at), frame_format)
+        return features.repeat_interleave(self.hold, dim=0)[:count]
 
     def judge(self, frames: Tensor, before: Tensor, frame_format: FrameFormat) -> Tensor:
         """Features of frames that are not consecutive, each with the one before it; shapes as in :meth:`forward`."""
-        return self._pool(to_cells(frames, frame_format), to_cells(before, frame_format) if self.looks_back else None)
+        tiles = self.tiles(frames, before if self.looks_back else None, frame_format)
+        features = torch.cat(self.pooled(tiles.permute(0, 3, 1, 2)), dim=1)
+        return features.reshape(len(frames), -1, self.dim).mean(dim=1)
 
-    def _pool(self, cells: Tensor, before: Tensor | None) -> Tensor:
-        """Features of (n, rows, cols, 24) cells."""
-        x = self._tiles(cells, before).permute(0, 3, 1, 2)
+    def tiles(self, frames: Tensor, before: Tensor | None, frame_format: FrameFormat) -> Tensor:
+        """(n * tiles, rows, cols, channels): what the first block sees of each tile."""
+        raise NotImplementedError
+
+    def pooled(self, x: Tensor) -> list[Tensor]:
+        """Mean and deviation of each tapped map, in turn, each (n, channels); ``x`` is (n, channels, rows, cols)."""
+        raise NotImplementedError
+
+    def places(self, rows: int, cols: int) -> list[tuple[slice, slice]]:
+        """Where the tiles of so many cells are: equal ones that overlap by a few cells where they do not fit the frame."""
+        (tops, height), (lefts, width) = _parts(rows, self.tile[0]), _parts(cols, self.tile[1])
+        return [(slice(top, top + height), slice(left, left + width)) for top in tops for left in lefts]
+
+
+class LiteBackbone(CellBackbone):
+    """The network as it learns, in floating point."""
+
+    def __init__(self, *args: Any, **config: Any) -> None:
+        super().__init__(*args, **config)
+        self.blocks = nn.ModuleList(_Block(*shape) for shape in self.shapes)
+
+    def pooled(self, x: Tensor) -> list[Tensor]:
+        """See :class:`CellBackbone`."""
         pooled: list[Tensor] = []
         for index, block in enumerate(self.blocks):
             x = block(x)
             if index in self.taps:
                 pooled += _MeanAndDeviation.apply(x)
-        features = torch.cat(pooled, dim=1)
-        return features.reshape(len(cells), -1, self.dim).mean(dim=1)
+        return pooled
 
-    def _tiles(self, cells: Tensor, before: Tensor | None) -> Tensor:
-        """(n * tiles, rows, cols, channels): equal tiles that overlap by a few cells where they do not fit the frame."""
+    def tiles(self, frames: Tensor, before: Tensor | None, frame_format: FrameFormat) -> Tensor:
+        """See :class:`CellBackbone`."""
+        cells = to_cells(frames, frame_format)
+        earlier = None if before is None else to_cells(before, frame_format)
         count, rows, cols, _ = cells.shape
-        (tops, height), (lefts, width) = _parts(rows, self._tile[0]), _parts(cols, self._tile[1])
-        places = [(slice(top, top + height), slice(left, left + width)) for top in tops for left in lefts]
-        channels = _IN_CHANNELS + _LUMAS * self.looks_back
+        places = self.places(rows, cols)
+        height, width = places[0][0].stop, places[0][1].stop
         dtype = next(self.parameters()).dtype
-        x = torch.empty(count, len(places), height, width, channels, dtype=dtype, device=cells.device)
+        x = torch.empty(count, len(places), height, width, self.shapes[0][0], dtype=dtype, device=cells.device)
         for index, (down, across) in enumerate(places):
             now = cells[:, down, across]
-            x[:, index, ..., :_IN_CHANNELS] = now
-            if before is not None:
-                change = torch.sub(now[..., :_LUMAS], before[:, down, across, :_LUMAS])
-                x[:, index, ..., _IN_CHANNELS:] = change.mul_(_CHANGE_GAIN)
+            x[:, index, ..., :CELL_CHANNELS] = now
+            if earlier is not None:
+                change = torch.sub(now[..., :LUMAS], earlier[:, down, across, :LUMAS])
+                x[:, index, ..., CELL_CHANNELS:] = change.mul_(CHANGE_GAIN)
         return x.flatten(0, 1)
 
     def fold(self) -> Self:
@@ -149,33 +168,39 @@ def to_cells(frames: Tensor, frame_format: FrameFormat) -> Tensor:
 
     Rows and columns beyond the last whole cell are left out. Limited and full range come to the same scale.
     """
-    height, width = frame_format.height, frame_format.width
-    rows, cols = height // _CELL, width // _CELL
-    luma = frames[:, : rows * _CELL, : cols * _CELL]
-    chroma = frames[:, height:].reshape(len(frames), 2, height // 2, width // 2)
-    cells = _shuffle(luma, chroma[:, :, : rows * _CELL // 2, : cols * _CELL // 2], rows)
+    cells = byte_cells(frames, frame_format)
     grey, reach, chroma_reach = (127.5, 127.5, 127.5) if frame_format.full_range else (125.5, 109.5, 112.0)
-    chromas = _IN_CHANNELS - _LUMAS
-    middle = torch.tensor([grey] * _LUMAS + [128.0] * chromas, device=frames.device)
-    scale = torch.tensor([1 / reach] * _LUMAS + [1 / chroma_reach] * chromas, device=frames.device)
+    chromas = CELL_CHANNELS - LUMAS
+    middle = torch.tensor([grey] * LUMAS + [128.0] * chromas, device=frames.device)
+    scale = torch.tensor([1 / reach] * LUMAS + [1 / chroma_reach] * chromas, device=frames.device)
     return torch.sub(cells, middle).mul_(scale)
 
 
-def _shuffle(luma: Tensor, chroma: Tensor, rows: int) -> Tensor:
-    """(n, 4 * rows, 4 * cols) and (n, 2, 2 * rows, 2 * cols) uint8 -> (n, rows, cols, 24) uint8.
+def byte_cells(frames: Tensor, frame_format: FrameFormat, change: Tensor | None = None) -> Tensor:
+    """The same as bytes, (n, height // 4, width // 4, channels): luma and chroma, and ``change``, which is shaped as luma is.
 
     A cell's row of luma moves as one 4-byte word and its row of chroma as one of 2 bytes: three times as fast as single bytes.
     """
-    if luma.shape[2] % _CELL or luma.stride(1) % _CELL:
-        luma, chroma = luma.contiguous(), chroma.contiguous()
-    half = _CELL // 2
-    words = luma.view(torch.int32).unflatten(1, (rows, _CELL))
-    pairs = chroma.view(torch.int16).unflatten(2, (rows, half))
-    count, _, _, cols = words.shape
-    cells = torch.empty(count, rows, cols, _IN_CHANNELS, dtype=torch.uint8, device=luma.device)
-    cells[..., :_LUMAS].view(torch.int32).copy_(words.permute(0, 1, 3, 2))
-    cells[..., _LUMAS:].view(torch.int16).unflatten(-1, (2, half)).copy_(pairs.permute(0, 2, 4, 1, 3))
+    height, width = frame_format.height, frame_format.width
+    rows, cols = height // CELL, width // CELL
+    luma, chroma = frames[:, :height], frames[:, height:].reshape(len(frames), 2, height // 2, width // 2)
+    depth = CELL_CHANNELS if change is None else CELL_CHANNELS + LUMAS
+    cells = torch.empty(len(frames), rows, cols, depth, dtype=torch.uint8, device=frames.device)
+    for place, plane in ((slice(LUMAS), luma), (slice(CELL_CHANNELS, None), change)):
+        if plane is not None:
+            words = _whole(plane, CELL).view(torch.int32).unflatten(1, (rows, CELL))
+            cells[..., place].view(torch.int32).copy_(words.permute(0, 1, 3, 2))
+    half = CELL // 2
+    pairs = _whole(chroma.flatten(0, 1), half).view(torch.int16).unflatten(0, (-1, 2)).unflatten(2, (rows, half))
+    cells[..., LUMAS:CELL_CHANNELS].view(torch.int16).unflatten(-1, (2, half)).copy_(pairs.permute(0, 2, 4, 1, 3))
     return cells
+
+
+def _whole(plane: Tensor, step: int) -> Tensor:
+    """A plane without what lies beyond its last whole cell, in words of ``step`` bytes that lie where words must."""
+    _, height, width = plane.shape
+    cut = plane[:, : height // step * step, : width // step * step]
+    return cut if cut.shape[2] == width and width % step == 0 else cut.contiguous()
 
 
 class _MeanAndDeviation(torch.autograd.Function):

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Literal
 
 from vqa_cli.errors import ModelError, UsageError, misfit
 from vqa_cli.identity import ModelIdentity, PixelWish, WeightsInUse
-from vqa_cli.model.card import Card, calibration_of, identity_of, in_use, own_files, read_model_file
+from vqa_cli.model.card import (
+    INT8,
+    LITE_INTEGERS,
+    Card,
+    calibration_of,
+    identity_of,
+    in_use,
+    own_files,
+    read_model_file,
+)
 from vqa_cli.model.order import ScorerOrder
 from vqa_cli.model.registry import (
     LITE,
@@ -26,6 +35,8 @@ from vqa_cli.text import as_text
 from vqa_cli.values import StrPath, optional_path
 
 if TYPE_CHECKING:
+    import torch
+
     from vqa_cli.model.backbone import Backbone
     from vqa_cli.model.device import Close
     from vqa_cli.model.heads import Head
@@ -52,8 +63,9 @@ def load_scorer(
     Args:
         model: ``"vsfa-lite"`` (ships with the package), ``"vsfa"``, ``"mdtvsfa"``, or the path of a file that
             ``vqa train`` wrote. A ``Path`` is never taken for a name.
-        precision: ``"auto"`` (fp32; for vsfa and mdtvsfa ``"mixed"`` on a CPU and fp16 on a GPU that have such arithmetic),
-            or one of :data:`vqa_cli.model.device.DTYPES`.
+        precision: ``"auto"`` (``"int8"`` for vsfa-lite, whatever the machine; for vsfa and mdtvsfa ``"mixed"`` on a CPU and fp16
+            on a GPU that have such arithmetic, else fp32), or, for models that have them, one of
+            :data:`vqa_cli.model.device.DTYPES`.
         backbone_weights, head_weights: compatible state dicts in place of the registered files; the result is then
             marked unverified.
         tau, beta: temporal pooling other than the model's own; window in frames, weight 0..1.
@@ -68,7 +80,7 @@ def load_scorer(
         UsageError: device or precision that cannot be had, other weights for a model that takes none, or a value that
             means nothing.
     """
-    from vqa_cli.model.device import is_out_of_memory, pick_device, pick_precision, refuse_precision, short_of_memory
+    from vqa_cli.model.device import is_out_of_memory, pick_device, refuse_precision, short_of_memory
     from vqa_cli.model.extractor import FeatureExtractor, prepare_backbone
     from vqa_cli.model.scorer import StreamingScorer
 
@@ -81,13 +93,12 @@ def load_scorer(
     folder = optional_path(model_dir) or default_dir()
     # What cannot be had is said before anything is read, or found missing and fetched.
     place = pick_device(device)
-    refuse_precision(precision, place)
+    if precision != INT8:
+        refuse_precision(precision, place)
     parts = _parts(name, optional_path(backbone_weights), optional_path(head_weights), folder)
     if backbone_weights is not None and parts.identity.pixels.layout != "rgb24":
         raise UsageError(f"other backbone weights are for ResNet models, not for {name}", hint="name one by --model")
-    if precision == "mixed" and parts.identity.pixels.layout != "rgb24":
-        raise UsageError("mixed precision is for ResNet models", hint="use --precision bf16 or fp32")
-    arithmetic = pick_precision(precision, place, parts.close)
+    arithmetic = _arithmetic(name, parts, precision, place)
     temporal = TemporalPooling(parts.tau if tau is None else tau, parts.beta if beta is None else beta, pooling)
     try:
         backbone = prepare_backbone(parts.backbone, place, arithmetic)
@@ -104,6 +115,19 @@ def load_scorer(
     extractor = FeatureExtractor(backbone, place, batch_size)
     verdicts = Verdicts(identity, parts.calibration, temporal)
     return StreamingScorer(extractor, head, verdicts, device=place, order=order)
+
+
+def _arithmetic(name: str, parts: _Parts, wanted: str, device: torch.device) -> str:
+    from vqa_cli.model.device import pick_precision, refuse_precision
+
+    if (own := parts.backbone.arithmetic) is None:
+        refuse_precision(wanted, device)
+        if wanted == "mixed" and parts.identity.pixels.layout != "rgb24":
+            raise UsageError("mixed precision is for ResNet models", hint="use --precision bf16 or fp32")
+        return pick_precision(wanted, device, parts.close)
+    if wanted not in ("auto", own):
+        raise UsageError(f"{name} computes in {own} on every machine, not in {wanted}", hint="leave --precision out")
+    return own
 
 
 def _absolute(path: StrPath | None) -> str | None:
@@ -152,6 +176,7 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     from vqa_cli.model.checkpoint import below, tensors_of
     from vqa_cli.model.device import Close
     from vqa_cli.model.heads import load_head
+    from vqa_cli.model.integer import IntegerBackbone
     from vqa_cli.model.lite import LiteBackbone
     from vqa_cli.model.resnet import ResNetBackbone
 
@@ -163,8 +188,8 @@ def _own(path: Path, backbone_weights: Path | None, directory: Path, *, verified
     try:
         if card.backbone == BRISQUE:
             backbone, extractor = BrisqueBackbone(), BRISQUE_SHA256
-        elif card.backbone == "lite":
-            backbone = LiteBackbone(**card.backbone_config)
+        elif card.carries_network:
+            backbone = (IntegerBackbone if card.backbone == LITE_INTEGERS else LiteBackbone)(**card.backbone_config)
             backbone.load_state_dict(below(tensors, "backbone."))
             extractor = file.network or ""
         elif card.backbone != "resnet50":
