@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="what `python -m training.lite ladders` made")
     parser.add_argument("--part", choices=["choosing", "untouched"], default="choosing")
     parser.add_argument("--model", default="vsfa-lite")
-    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--csv", type=Path, help="write every rung")
     parser.add_argument("--json", type=Path, help="write the tables, with machine and weights")

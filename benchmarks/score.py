@@ -5,7 +5,7 @@
 
 ``baseline`` is written below in the manner of the published demo: every frame decoded to RGB and normalised into one
 float32 tensor, batches of 32 through an unfolded fp32 NCHW ResNet-50, then the head. ``fp32``, ``mixed``, ``bf16`` and ``auto``
-are ``vsfa`` through this package, ``lite`` is ``vsfa-lite`` as it runs by itself, ``lite-bf16`` the same in bf16. Each runs in a process of its own, so that its peak memory
+are ``vsfa`` through this package, ``lite`` is ``vsfa-lite``. Each runs in a process of its own, so that its peak memory
 is its own. Weights are seeded noise unless given: speed does not depend on what they say, scores do.
 
 Wall time suffers from whatever else runs; CPU seconds (decoder included) suffer less. Both ratios are printed, with the
@@ -30,7 +30,7 @@ from variants import describe_machine, in_child, print_child, publish
 
 from vqa_cli.model.memory import keep_large_blocks
 
-VARIANTS = ("baseline", "fp32", "mixed", "bf16", "auto", "lite", "lite-bf16")
+VARIANTS = ("baseline", "fp32", "mixed", "bf16", "auto", "lite")
 _BATCH = 32
 
 
@@ -104,8 +104,8 @@ def _ours(variant: str, options: argparse.Namespace) -> Timing:
     from vqa_cli.measure.score import score_file
     from vqa_cli.model.load import load_scorer
 
-    if variant.startswith("lite"):
-        scorer = load_scorer(device="cpu", precision="bf16" if variant == "lite-bf16" else "auto")
+    if variant == "lite":
+        scorer = load_scorer(device="cpu")
     else:
         weights: dict[str, Any] = {n: getattr(options, n) for n in ("backbone_weights", "head_weights")}
         scorer = load_scorer("vsfa", device="cpu", precision=variant, **weights)

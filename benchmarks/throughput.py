@@ -44,12 +44,12 @@ class Throughput:
     network_fps: float
     whole_fps: float
     gflop: float
-    peak_tflops: float
+    peak_tflops: float | None
 
     @property
-    def share(self) -> float:
+    def share(self) -> float | None:
         """Of the peak, 0 to 1, that the network reaches."""
-        return self.network_fps * self.gflop / 1000 / self.peak_tflops
+        return None if self.peak_tflops is None else self.network_fps * self.gflop / 1000 / self.peak_tflops
 
     @property
     def bound(self) -> str:
@@ -88,7 +88,7 @@ def main() -> None:
     publish(_report(rows), options.json, machine, rows)
 
 
-def _measure(scorer: StreamingScorer, size: str, frames: int, folder: Path, peak_tflops: float) -> Throughput:
+def _measure(scorer: StreamingScorer, size: str, frames: int, folder: Path, peak_tflops: float | None) -> Throughput:
     from vqa_cli.measure.score import score_file
     from vqa_cli.media.binaries import find_ffmpeg
     from vqa_cli.media.decode import MeasureOrder, build_frames_argv
@@ -137,14 +137,18 @@ def _network_fps(scorer: StreamingScorer, chunk: np.ndarray[Any, Any], pixels: F
     return times * len(chunk) / taken
 
 
-def _peak_tflops(device: torch.device, precision: str) -> float:
+def _peak_tflops(device: torch.device, precision: str) -> float | None:
     """Of a square matrix product in the arithmetic that the network mostly uses; the best of several."""
     import torch
 
+    from vqa_cli.model.card import INT8
     from vqa_cli.model.device import DTYPES, FULL_FP32
 
     side = 8192 if device.type == "cuda" else 2048
-    left = torch.randn(side, side, device=device).to(DTYPES[precision])
+    # A GPU computes integers in fp32. For a CPU's there is no product of matrices in torch.
+    if precision == INT8 and device.type == "cpu":
+        return None
+    left = torch.randn(side, side, device=device).to(DTYPES.get(precision, torch.float32))
     seconds = []
     with FULL_FP32:
         for _ in range(10):
@@ -166,11 +170,17 @@ def _gflop(scorer: StreamingScorer, frame: np.ndarray[Any, Any], pixels: FrameFo
     ) -> int:
         return int(conv_flop_count(x, weight, out_shape))
 
+    def of_integers(
+        x: list[int], _: float, __: int, weight: list[int], *___: Any, out_shape: list[int], **____: Any
+    ) -> int:
+        return int(conv_flop_count(x, weight, out_shape))
+
     fused = {
         torch.ops.mkldnn._convolution_pointwise: convolution,
         torch.ops.mkldnn._convolution_pointwise_: convolution_onto,
         torch.ops.aten.cudnn_convolution_relu: convolution,
         torch.ops.aten.cudnn_convolution_add_relu: convolution,
+        torch.ops.onednn.qconv_pointwise: of_integers,
     }
     with FlopCounterMode(display=False, custom_mapping=fused) as counter:
         list(scorer.extractor.features([frame], pixels))
@@ -190,7 +200,7 @@ def _report(rows: list[Throughput]) -> str:
     ]
     for row in rows:
         rates = (f"{rate:.1f}" for rate in (row.decode_fps, row.network_fps, row.whole_fps))
-        share = f"{row.share:.0%} of {row.peak_tflops:.2f} TFLOP/s"
+        share = "-" if row.share is None else f"{row.share:.0%} of {row.peak_tflops:.2f} TFLOP/s"
         lines.append("| " + " | ".join([row.size, *rates, f"{row.gflop:.2f}", share, row.bound]) + " |")
     return "\n".join(lines)
 
