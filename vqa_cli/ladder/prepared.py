@@ -1,4 +1,7 @@
-"""Sources as one machine reads them: the file itself, or its prepared copy, made once and dropped when others take its place."""
+"""Sources as one machine reads them: the file itself, or its prepared copy, made once and dropped when others take its place.
+
+So with references: what encodes are compared with is decoded and scaled once, while there is room for it without compression.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,23 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vqa_cli.errors import InputError
 from vqa_cli.ladder.task import SourceRef
 from vqa_cli.measure.source import PREPARED
-from vqa_cli.measure.template import FFMPEG, SOURCE, fill
+from vqa_cli.measure.stream import REFERENCE, Viewing
+from vqa_cli.measure.template import FFMPEG, SOURCE, Argv, fill
 from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.process import Runner
 
-# Prepared copies that stay on disk although nobody reads them; they are lossless, hence large.
+# Copies that stay on disk although nobody reads them; they are lossless, hence large.
 _SPARE = 2
+# A reference without compression may take so much, and this share of what is free. Larger ones are decoded for each encode.
+_MOST_BYTES = 1_000_000_000
+_SHARE = 0.125
 
 
 @dataclass
@@ -50,15 +57,43 @@ class PreparedSources:
             with _unchanged(source, original):
                 yield original
             return
-        copy = self._enter(source.sha256 + source.preparation)
+        with self._copy(source, source.prepare, _unchanged(source, original), original) as folder:
+            yield folder / PREPARED
+
+    @contextmanager
+    def reference(self, source: SourceRef, viewing: Viewing) -> Iterator[Path]:
+        """The file to read in the source's place where encodes are compared with it, there as long as the block lasts.
+
+        Raises:
+            InputError, ToolError: as :meth:`path`.
+        """
+        made = self._key(source, viewing.reference) in self._copies
+        if viewing.reference and (made or self._has_room(viewing.reference_bytes)):
+            with self.path(source) as path, self._copy(source, viewing.reference, nullcontext(), path) as folder:
+                yield folder / REFERENCE
+        else:
+            with self.path(source) as path:
+                yield path
+
+    def _has_room(self, size: int) -> bool:
+        return 0 < size <= min(_MOST_BYTES, shutil.disk_usage(self._scratch).free * _SHARE)
+
+    @staticmethod
+    def _key(source: SourceRef, argv: Argv) -> str:
+        return "\0".join((source.sha256, source.preparation, *argv))
+
+    @contextmanager
+    def _copy(self, source: SourceRef, argv: Argv, guard: AbstractContextManager[None], path: Path) -> Iterator[Path]:
+        """The folder with what ``argv`` writes of the file; ``guard`` is about its making."""
+        copy = self._enter(self._key(source, argv))
         try:
             with copy.lock:
                 if not copy.made:
-                    argv = fill(source.prepare, {FFMPEG: self._ffmpeg.path, SOURCE: original})
-                    with _unchanged(source, original):
-                        self._runner.run(argv, cwd=copy.folder, on_line=lambda line: line.startswith("frame="))
+                    filled = fill(argv, {FFMPEG: self._ffmpeg.path, SOURCE: path})
+                    with guard:
+                        self._runner.run(filled, cwd=copy.folder, on_line=lambda line: line.startswith("frame="))
                     copy.made = True
-            yield copy.folder / PREPARED
+            yield copy.folder
         finally:
             self._leave(copy)
 

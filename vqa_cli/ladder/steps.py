@@ -122,7 +122,7 @@ def encode(task: RungTask, site: Site, folder: Path, on_share: OnShare) -> Encod
 def measure(task: RungTask, encoded: Encoded, site: Site) -> Judged:
     """Decode an encode once, for the scorer and the metrics. Logs go beside it."""
     folder = encoded.path.parent
-    with site.sources.path(task.source) as source:
+    with site.sources.reference(task.source, task.viewing) as source:
         _, argv = command_lines(task, site, source)
         viewed = site.viewer.view(task.viewing, argv, encoded.result.sha256, folder)
     values = viewed.fidelity.values

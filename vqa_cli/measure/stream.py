@@ -14,7 +14,13 @@ from vqa_cli.errors import InputError
 from vqa_cli.identity import PixelWish
 from vqa_cli.measure.template import ENCODE, FFMPEG, SOURCE, Argv
 from vqa_cli.media.changes import refuse_logged_change
-from vqa_cli.media.decode import MeasureOrder, build_frames_argv, build_measure_argv, compared_depth
+from vqa_cli.media.decode import (
+    MeasureOrder,
+    build_frames_argv,
+    build_measure_argv,
+    build_reference_argv,
+    compared_depth,
+)
 from vqa_cli.media.encode import first_complaint
 from vqa_cli.media.fidelity import Fidelity, read_logs
 from vqa_cli.media.frames import FrameStream, frame_format, open_frames
@@ -30,6 +36,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# The reference as it is compared, in a folder of its own.
+REFERENCE = "reference.mkv"
+
+
 @dataclass(frozen=True, slots=True)
 class Viewing:
     """A decode to be made.
@@ -42,6 +52,8 @@ class Viewing:
         metrics: what is compared; empty without a reference.
         every: each how many frames come out.
         frames: how many must come out, ``None`` where that cannot be known before.
+        reference: template of the command that writes the reference as it is compared to :data:`REFERENCE`; empty where it
+            must be read as it is.
     """
 
     argv: Argv
@@ -51,6 +63,12 @@ class Viewing:
     metrics: tuple[str, ...] = ()
     every: int = 1
     frames: int | None = None
+    reference: Argv = ()
+
+    @property
+    def reference_bytes(self) -> int:
+        """How large that file will be, about."""
+        return (self.frames or 0) * self.every * self.pixels.width * self.pixels.height * 3 // 2
 
     def stream(self, content: str, ffmpeg: str) -> Stream:
         """What the model is shown of a file with this content, decoded by the program with this hash."""
@@ -82,6 +100,7 @@ def plan_comparison(
         order.metrics,
         order.every,
         frames,
+        build_reference_argv(FFMPEG, encode, reference, order, REFERENCE),
     )
 
 

@@ -20,7 +20,7 @@ from vqa_cli.media.graph import (
     prepared,
     to_size,
 )
-from vqa_cli.values import Matrix, Size
+from vqa_cli.values import AS_IT_IS, Matrix, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,24 @@ def build_prepare_argv(ffmpeg: Path, source: SourceView, output: str) -> tuple[s
     return (*argv[:1], *GLOBAL, *PROGRESS, *argv[1:], "-y")
 
 
+def build_reference_argv(
+    ffmpeg: Path, encode: SourceView, reference: SourceView, order: MeasureOrder, output: str
+) -> tuple[str, ...]:
+    """Write the reference as it is compared, without compression, so that many encodes cost it one decode.
+
+    The file is read in the reference's place by the command of :func:`build_measure_argv`: what is done to its frames there is
+    done already and changes nothing. Empty where that would not hold, or where nothing is compared. Matroska tells the tags of
+    frames without compression, but has them in eight bits alone.
+    """
+    again = reference.full_range or reference.rgb or reference.stream_index or reference.seek
+    if again or reference.steps != AS_IT_IS or not order.metrics or compared_depth(encode, reference) != _RAW_DEPTH:
+        return ()
+    stream = _seen(reference, order).filter("format", _compared(encode, reference))
+    argv = compile_argv(ffmpeg, stream.output(output, vcodec="rawvideo", fps_mode="passthrough"))
+    return (*argv[:1], *GLOBAL, *PROGRESS, *argv[1:], "-y")
+
+
+_RAW_DEPTH = 8
 # Depths that every comparison filter and libvmaf take.
 _DEPTHS = {8: "yuv420p", 10: "yuv420p10le", 12: "yuv420p12le", 16: "yuv420p16le"}
 
