@@ -112,8 +112,10 @@ def main() -> None:
         f"injected: {level:+.2f} % BD-rate by {given.metric}; harmless commits move it by {noise:.2f} % (standard deviation)"
     )
     found = draw(good, bad, given.orders, given.commits, rng)
-    commits, delays = given.orders * given.commits, found.delays
-    print(f"false alarms: {found.false} in {commits} commits ({100 * found.false / commits:.2f} per 100)")
+    delays = found.delays
+    print(
+        f"false alarms: {found.false} in {found.harmless} harmless commits ({100 * found.false / found.harmless:.2f} per 100)"
+    )
     told = ", ".join(f"{delays.count(d)} after {d}" for d in sorted(set(delays)))
     print(f"found: {len(delays)} of {given.orders}, commits later: {told}; missed: {found.missed}")
     if given.json:
@@ -123,7 +125,6 @@ def main() -> None:
             "metric": given.metric,
             "bd_rate": level,
             "noise": noise,
-            "commits": commits,
         }
         machine = describe_machine(2, os.getloadavg()[0], vqa=__version__)
         text = json.dumps({"machine": machine, "figures": figures | asdict(found)}, indent=1)
@@ -132,8 +133,9 @@ def main() -> None:
 
 @dataclass
 class Found:
-    """What watching histories came to; ``delays`` in commits after the change."""
+    """What watching histories came to: false alarms in so many harmless commits, and ``delays`` in commits after the change."""
 
+    harmless: int = 0
     false: int = 0
     missed: int = 0
     delays: list[int] = field(default_factory=list)
@@ -147,6 +149,7 @@ def draw(good: list[Run], bad: list[Run], orders: int, commits: int, rng: random
         place = rng.randrange(30, commits - AFTER)
         alarms = watch(history([*rng.choices(good, k=place), *rng.choices(bad, k=AFTER)]))
         found.false += sum(alarm < place for alarm in alarms)
+        found.harmless += commits + place
         hit = next((alarm - place for alarm in alarms if alarm >= place), None)
         found.missed += hit is None
         found.delays += [] if hit is None else [hit]
