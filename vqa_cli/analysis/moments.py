@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vqa_cli.analysis.curves import all_metrics, default_metric
-from vqa_cli.analysis.recommend import recommend
+from vqa_cli.analysis.pictured import pictured_rungs
 from vqa_cli.document import Run, SourceResult
 from vqa_cli.metrics import lower_is_better
 from vqa_cli.stills import Moment
@@ -32,7 +32,7 @@ _LOST_RUNGS = 4
 
 @dataclass(frozen=True, slots=True)
 class StillsWish:
-    """How many worst frames of each rung; of the recommended ladder's, or ``every`` rung's."""
+    """How many worst frames of each rung; of the recommended ladder's and a pair to compare, or ``every`` rung's."""
 
     count: int = 3
     every: bool = False
@@ -64,7 +64,7 @@ def choose_stills(
     if not all_metrics(run):
         return StillsChoice("", (), ())
     metric = default_metric(run)
-    wanted = [rung.id for rung in source.rungs] if wish.every else ladder_rungs(run, source)
+    wanted = [rung.id for rung in source.rungs] if wish.every else pictured_rungs(run, source, metric)
     values = {name: frames[number, name][metric] for name in wanted if metric in frames.get((number, name), {})}
     if not values:
         return StillsChoice(metric, (), ())
@@ -93,13 +93,6 @@ def choose_lost(
         return StillsChoice(metric, (), ())
     moments = choose_moments(kept, cuts, float(Fraction(source.source.fps)), wish.count)
     return StillsChoice(metric, tuple(kept), moments)
-
-
-def ladder_rungs(run: Run, source: SourceResult) -> list[str]:
-    """Rungs of the ladders that are recommended for a source, in the run's order."""
-    alone = run.model_copy(update={"sources": (source,)})
-    chosen = {point.rung for item in recommend(alone, run.settings.recommend) for point in item.chosen}
-    return [rung.id for rung in source.rungs if rung.id in chosen]
 
 
 def choose_moments(values: Values, cuts: Sequence[int], fps: float, count: int) -> tuple[Moment, ...]:

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from vqa_cli.analysis.pictured import MATCHED, apart
 from vqa_cli.frametable import RunFrames
 from vqa_cli.report.view import RungView, TitleView
 
 # Bitrates this near to each other, as a natural logarithm, are called the same.
-_MATCHED = 0.05
-# Farther apart than this (a quarter) they are not one bitrate.
-_ALIKE = 0.22
+_SAME = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def _pair(title: TitleView, keys: Sequence[str] | None) -> tuple[RungView, RungV
         pairs = [(a, b) for i, a in enumerate(rungs) for b in rungs[i + 1 :] if differ(a, b)]
         if pairs:
             best = min(map(_mismatch, pairs))
-            close = [pair for pair in pairs if _mismatch(pair) <= (best[0], max(best[1], _MATCHED))]
+            close = [pair for pair in pairs if _mismatch(pair) <= (best[0], max(best[1], _SAME))]
             a, b = max(close, key=lambda pair: _gap(pair, metric))
             first, second = sorted((a, b), key=lambda view: -(view.quality[metric]["mean"] or 0.0))
             return first, second
@@ -77,12 +76,12 @@ def _gap(pair: tuple[RungView, RungView], metric: str) -> float:
 
 
 def _mismatch(pair: tuple[RungView, RungView]) -> tuple[bool, float]:
-    """Recommended rungs before others, where their bitrates are alike at all; then how far those are from each other."""
+    """Recommended rungs before others, where they are at one bitrate; then how far the bitrates are from each other."""
     a, b = pair
     assert a.encode
     assert b.encode
-    apart = abs(float(np.log(a.encode.bitrate_kbps / b.encode.bitrate_kbps)))
-    return not (a.chosen and b.chosen and apart < _ALIKE), apart
+    away = apart(a.encode.bitrate_kbps, b.encode.bitrate_kbps)
+    return not (a.chosen and b.chosen and away < MATCHED), away
 
 
 def _worst(
