@@ -95,7 +95,7 @@ const axes = (size, x, y, xTicks, yTicks, title) => {
 };
 
 const plot = (size, ...content) =>
-  tag("svg", { x: 0, y: 0, width: size.width, height: size.height - BOTTOM + 8, overflow: "hidden" }, ...content);
+  tag("svg", { x: 0, y: 0, width: size.width, height: size.height - BOTTOM + 10, overflow: "hidden" }, ...content);
 const whole = (size, ...content) =>
   tag("svg", { viewBox: `0 0 ${size.width} ${size.height}`, width: size.width, height: size.height, class: "plot" }, ...content);
 

@@ -322,6 +322,9 @@ def test_the_site_works_in_a_browser(vqa: Vqa, tmp_path: Path, kept: Path) -> No
             browser.run("document.querySelector('#trends').scrollIntoView({behavior: 'instant'})")
             browser.wait("document.querySelectorAll('.trend .chart.ready circle.run').length === 24")
             assert browser.run("document.documentElement.scrollWidth") <= width
+            assert browser.run(
+                "[...document.querySelectorAll('#steps .scroll')].every(s => s.scrollWidth <= s.clientWidth + 1)"
+            )
             assert browser.problems == []
         assert (
             browser.run("document.querySelector('#steps .alerts').textContent")

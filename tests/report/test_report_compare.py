@@ -223,6 +223,13 @@ def test_the_page_works_at_any_width(browser: Chromium, page: Path, width: int, 
     hollow = "[...document.querySelectorAll('.panel .pt')].filter(p => p.getAttribute('fill') === 'var(--card)').length"
     browser.wait(f"{hollow} > 0")
     assert browser.problems == []
+    if width > 640:
+        fits = "[...document.querySelectorAll('.scroll')].every(s => s.scrollWidth <= s.clientWidth + 1)"
+        assert browser.run(fits)
+    tallest = (
+        "Math.max(...[...document.querySelectorAll('.wraps tbody tr')].map(r => r.getBoundingClientRect().height))"
+    )
+    assert width <= 640 or browser.run(tallest) < 80
 
 
 @pytest.mark.browser

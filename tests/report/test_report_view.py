@@ -15,7 +15,7 @@ from vqa_cli.document import Run
 from vqa_cli.errors import UsageError
 from vqa_cli.report.bdtables import BdCell
 from vqa_cli.report.findings import _within
-from vqa_cli.report.labels import show_argv, show_duration, show_rate, show_ratio
+from vqa_cli.report.labels import show_argv, show_duration, show_rate, show_ratio, show_speed, tone
 from vqa_cli.report.overview import compare_over
 from vqa_cli.report.pairs import open_frames_on
 from vqa_cli.report.payload import _bd_cell, page_data, panel_metrics, rate_data
@@ -100,6 +100,32 @@ def test_a_saving_that_may_be_none_has_no_colour() -> None:
         "notes": (),
     }
     assert _bd_cell(unsure)["tone"] == ""
+
+
+@pytest.mark.parametrize(
+    ("percent", "interval", "colour"),
+    [(-2.0, None, "good"), (2.0, None, "bad"), (-2.0, (-3.0, -1.0), "good"), (2.6, (-2.9, 8.5), ""), (0.9, None, ""),
+     (0.9, (0.5, 1.2), ""), (None, None, "")],
+)  # fmt: skip
+def test_what_may_be_for_the_better_or_the_worse_has_no_colour(
+    percent: float | None, interval: tuple[float, float] | None, colour: str
+) -> None:
+    assert tone(percent, interval) == colour
+
+
+def test_the_overview_colours_as_the_tables_of_each_source_do() -> None:
+    run, _ = make_run(["a.mp4", "b.mp4"])
+    page = build_page([run])
+    (pair,) = compare_over(page.titles)
+    for title in page.titles:
+        table = title.findings.headline_table
+        assert table is not None
+        assert pair.tones[title.key] == _bd_cell(table.cell(pair.anchor, pair.test))["tone"]
+
+
+@pytest.mark.parametrize(("speed", "said"), [(12.46, "12.5×"), (1.0, "1.0×"), (0.42, "0.4×"), (0.044, "0.04×")])
+def test_a_speed_is_never_nothing(speed: float, said: str) -> None:
+    assert show_speed(speed) == said
 
 
 def test_the_source_is_the_ceiling_of_the_model_alone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,9 @@ from vqa_cli.report import charts
 from vqa_cli.report.comparedstills import compared_stills
 from vqa_cli.report.comparison import BASELINE, CANDIDATE, compare_runs
 from vqa_cli.report.html import RATE_SIZE, environment, page_script, shell, write_file
-from vqa_cli.report.labels import MINUS, MetricLabel, show_percent
+from vqa_cli.report.labels import MINUS, MetricLabel, tone
 from vqa_cli.report.palette import PAGE
-from vqa_cli.report.payload import chart_data, rate_data, title_range, tone
+from vqa_cli.report.payload import chart_data, rate_data, title_range
 from vqa_cli.report.stills import Album
 from vqa_cli.report.view import TitleView
 
@@ -45,8 +46,8 @@ def render_comparison(
             page=page,
             data=[chart_data(panel) for panel in panels],
             drawn={panel.key: _drawn(panel, page.primary.key) for panel in panels},
-            show_bd=_show_bd,
             show_loss=_show_loss,
+            show_within=_show_within,
             show_check=_show_check,
             loss_tone=_loss_tone,
             tone=tone,
@@ -81,32 +82,23 @@ def _drawn(panel: TitleView, metric: str) -> Markup:
     return Markup(charts.rate_chart(rate_data(panel, metric), title_range(panel), RATE_SIZE, PAGE))
 
 
-def _show_bd(found: Estimate) -> str:
-    if found.value is None or found.interval is None:
-        return show_percent(found.value)
-    low, high = (show_percent(edge) for edge in found.interval)
-    return f"{show_percent(found.value)} [{low}, {high}]"
-
-
 def _show_loss(found: Estimate | None, label: MetricLabel) -> str:
     """At equal bitrate; with a sign of comparison where only a bound is known."""
     if found is None or found.value is None:
         return "–"
-    bound = {"least": "≥ ", "most": "≤ "}.get(found.bound or "", "")
-    value = _signed(found.value, label)
-    if found.interval is None or found.interval[0] == found.interval[1]:
-        return bound + value
-    return f"{bound}{value} [{', '.join(_signed(edge, label) for edge in found.interval)}]"
+    return {"least": "≥ ", "most": "≤ "}.get(found.bound or "", "") + label.show_change(found.value)
 
 
-def _signed(value: float, label: MetricLabel) -> str:
-    """Nothing has no sign."""
-    return label.show_delta(value) if float(label.show(abs(value))) else label.show(0.0)
+def _show_within(found: Estimate | None, show: Callable[[float], str]) -> str:
+    """An estimate's interval, where it has one that is none of nothing."""
+    if found is None or found.value is None or found.interval is None or found.interval[0] == found.interval[1]:
+        return ""
+    return f"[{', '.join(map(show, found.interval))}]"
 
 
 def _loss_tone(found: Estimate | None, label: MetricLabel) -> str:
     """Coloured where it is sure that something was lost or won, and more than nothing is shown."""
-    if found is None or found.value is None or not float(label.show(abs(found.value))):
+    if found is None or found.value is None or label.show_change(found.value) == label.show(0.0):
         return ""
     low, high = found.interval or (found.value, found.value)
     return "bad" if low > 0 else "good" if high < 0 else ""

@@ -27,7 +27,8 @@ def compared_stills(
 ) -> dict[str, Any] | None:
     """A source's pictures for the page's script, ``None`` where not both runs have any.
 
-    ``pairs`` are the same rung of both runs, the largest loss first, with the frame at which it is largest; there are none where the pictures are of other frames.
+    ``pairs`` are the same rung of both runs, the largest loss first, with the frame at which it is largest; those that lost
+    nothing only where none did. There are no pairs where the pictures are of other frames.
     """
     if not source.panels:
         return None
@@ -40,6 +41,7 @@ def compared_stills(
     values = [_values(entry, known or {}, label.key) for entry, known in zip(title.entries, frames, strict=True)]
     pairs = [pair for row in source.rungs if (pair := _pair(row, views, stills, label, values))]
     pairs.sort(key=lambda pair: -pair["loss"])
+    lost = [pair for pair in pairs if pair["loss"] > 0 and label.show_change(pair["loss"]) != label.show(0.0)]
     common = sorted({frame for pair in pairs for frame in pair["frames"]})
     stills["why"] = {frame: stills["why"][frame] for frame in common}
     return {
@@ -48,7 +50,7 @@ def compared_stills(
         "fps": parse_fps(title.entries[0].source.source.fps),
         "rungs": {view.key: {"label": view.name} for view in views},
         "stills": stills,
-        "pairs": pairs[:_SHOWN],
+        "pairs": (lost or pairs)[:_SHOWN],
     }
 
 

@@ -32,6 +32,10 @@ class MetricLabel:
         """The same with a sign."""
         return "–" if value is None else _signed(f"{value:+.{self.decimals}f}")
 
+    def show_change(self, value: float) -> str:
+        """The same, and nothing has no sign."""
+        return self.show_delta(value) if float(f"{abs(value):.{self.decimals}f}") else self.show(0.0)
+
 
 def metric_label(key: str, model: ModelIdentity | None) -> MetricLabel:
     """Label of a run's metric; ``"model"`` is the no-reference model."""
@@ -83,6 +87,18 @@ def show_bytes(count: int) -> str:
 def show_percent(value: float | None) -> str:
     """``−38.2 %`` with a sign, a dash where there is none."""
     return "–" if value is None else _signed(f"{value:+.1f}{_NARROW_SPACE}%")
+
+
+def tone(percent: float | None, interval: tuple[float, float] | None = None) -> str:
+    """How a change of bitrate is coloured: not where it is less than one percent, or may be for the better or the worse."""
+    if percent is None or abs(percent) < 1 or (interval and interval[0] <= 0 <= interval[1]):
+        return ""
+    return "good" if percent < 0 else "bad"
+
+
+def show_speed(speed: float) -> str:
+    """``12.5×``, ``0.4×``, ``0.04×``: against playing."""
+    return f"{speed:.1f}×" if speed >= 1 else f"{speed:.1g}×"
 
 
 def show_ratio(ratio: float) -> str:

@@ -9,7 +9,7 @@ from vqa_cli.analysis.compare import mean_ratio
 from vqa_cli.analysis.spread import mean_interval
 from vqa_cli.report.bdtables import BdCell, CurveName
 from vqa_cli.report.findings import price, saving
-from vqa_cli.report.labels import show_percent
+from vqa_cli.report.labels import show_percent, tone
 from vqa_cli.report.view import TitleView
 from vqa_cli.text import plural
 
@@ -20,6 +20,7 @@ class PairOverSources:
 
     Attributes:
         percents: BD-rate by title key, ``None`` where it is not defined; titles that lack a curve are missing.
+        tones: how each is coloured.
         ratios: CPU ratio at equal quality by title key.
         mean: of ``percents``, ``None`` where there is none.
         interval: 95 %, t over sources; ``None`` below three.
@@ -29,6 +30,7 @@ class PairOverSources:
     anchor: CurveName
     test: CurveName
     percents: dict[str, float | None]
+    tones: dict[str, str]
     ratios: dict[str, float | None]
     mean: float | None
     interval: tuple[float, float] | None
@@ -54,10 +56,11 @@ def compare_over(titles: Sequence[TitleView]) -> list[PairOverSources]:
 
 def _pair(anchor: CurveName, test: CurveName, cells: dict[str, BdCell], metric: str) -> PairOverSources:
     percents = {key: cell.percent for key, cell in cells.items()}
+    tones = {key: tone(cell.percent, cell.interval) for key, cell in cells.items()}
     ratios = {key: cell.cpu_ratio for key, cell in cells.items()}
     values = [percent for percent in percents.values() if percent is not None]
     if not values:
-        return PairOverSources(anchor, test, percents, ratios, None, None, "")
+        return PairOverSources(anchor, test, percents, tones, ratios, None, None, "")
     mean = sum(values) / len(values)
     interval = mean_interval(values)
     sentence = f"Over {plural(len(values), 'source')} {saving(anchor, test, mean)} for the same {metric}"
@@ -66,4 +69,4 @@ def _pair(anchor: CurveName, test: CurveName, cells: dict[str, BdCell], metric: 
     sentence += price(mean_ratio(ratios.values()))
     missing = len(percents) - len(values)
     sentence += f"; {plural(missing, 'source')} gave no BD-rate." if missing else "."
-    return PairOverSources(anchor, test, percents, ratios, mean, interval, sentence)
+    return PairOverSources(anchor, test, percents, tones, ratios, mean, interval, sentence)

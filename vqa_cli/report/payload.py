@@ -16,7 +16,7 @@ from vqa_cli.report.frames import (
     rung_traces,
     source_traces,
 )
-from vqa_cli.report.labels import MINUS, show_bytes, show_percent, show_rate
+from vqa_cli.report.labels import MINUS, show_bytes, show_percent, show_rate, tone
 from vqa_cli.report.view import Page, RungView, TitleView
 
 Rows = list[dict[str, Any]]
@@ -203,13 +203,8 @@ def _bd_cell(cell: BdCell | None) -> dict[str, Any]:
         return {"text": "none", "tone": "none", "small": cell.notes, "notes": []}
     small = ["[{:+.1f}, {:+.1f}]".format(*cell.interval).replace("-", MINUS)] if cell.interval else []
     small += [f"CPU ×{cell.cpu_ratio:.2g}"] if cell.cpu_ratio else []
-    told = "" if cell.interval and cell.interval[0] <= 0 <= cell.interval[1] else tone(cell.percent)
+    told = tone(cell.percent, cell.interval)
     return {"text": show_percent(cell.percent), "tone": told, "small": small, "notes": cell.notes}
-
-
-def tone(percent: float) -> str:
-    """How a change of bitrate is coloured; less than one percent is none."""
-    return "good" if percent <= -1 else "bad" if percent >= 1 else ""
 
 
 def _rounded(value: float | None) -> float | None:

@@ -63,8 +63,8 @@ def path(places: Sequence[tuple[float, float]]) -> str:
 
 
 def plot(size: Size, *content: str) -> str:
-    """Marks that end where the plot does."""
-    box = {"x": 0, "y": 0, "width": size.width, "height": size.height - BOTTOM_PX + 8}
+    """Marks that end where the plot does, with room for a whole ring around the last."""
+    box = {"x": 0, "y": 0, "width": size.width, "height": size.height - BOTTOM_PX + 10}
     return tag("svg", {**box, "overflow": "hidden"}, *content)
 
 
