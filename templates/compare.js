@@ -2,7 +2,7 @@
 const setUpComparison = (panel) => {
   const title = JSON.parse(document.getElementById(`${panel.dataset.key}-data`).textContent);
   const off = { codec: new Set(), size: new Set(), run: new Set() };
-  setUpPanel(title, panel, { pooling: "mean", hull: true, off, choose: () => {} }, 0);
+  setUpPanel(title, panel, { pooling: "mean", hull: true, off, choose: () => {}, show: () => {} }, 0);
 };
 
 // The same rung of both runs at one frame, those that lost most first.

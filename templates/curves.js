@@ -60,6 +60,7 @@ const setUpPanel = (title, panel, state, number) => {
     title: () => `${title.name} ${metric().name}${metric().unit ? `, ${metric().unit}` : ""}`,
     legend: () => rateLegend(title, state),
     pick: (key, against) => state.choose(key, against),
+    show: (key, against) => state.show(key, against),
   };
   const update = () => {
     chart.redraw?.();
@@ -79,7 +80,7 @@ const KINDS = ["codec", "size", "run"];
 const setUpCurves = (title, root) => {
   const state = {
     pooling: recall(`${title.key}.stat`) ?? "mean", hull: recall(`${title.key}.hull`) !== "off",
-    off: { codec: new Set(), size: new Set(), run: new Set() }, choose: () => {}, watchers: [],
+    off: { codec: new Set(), size: new Set(), run: new Set() }, choose: () => {}, show: () => {}, watchers: [],
   };
   for (const item of JSON.parse(recall(`${title.key}.off`) ?? "[]")) state.off[item[0]]?.add(item[1]);
   const pooling = $(".pooling", root);

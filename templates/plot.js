@@ -159,7 +159,7 @@ const setUpPointing = (chart) => {
   element.addEventListener("click", (event) => {
     const found = chart.both && !chart.dragged && nearest(chart, event);
     chart.dragged = false;
-    if (found) chart.pick(found.dataset.key, event.shiftKey);
+    if (found) chart.show(found.dataset.key, event.shiftKey);
   });
   element.addEventListener("focusin", (event) => { if (event.target.matches(".pt:focus-visible")) pointTo(chart, event.target); });
   element.addEventListener("focusout", () => pointTo(chart, null));
@@ -228,7 +228,7 @@ const setUpKeys = (chart) => chart.element.addEventListener("keydown", (event) =
   event.preventDefault();
 });
 
-// A chart is { element, draw(size, zoom) -> { markup, scales, rows }, height(width), title(), legend(), pick(key, against) } and
+// A chart is { element, draw(size, zoom) -> { markup, scales, rows }, height(width), title(), legend(), pick(key, against), show(key, against) } and
 // ``both``: whether it has points and zooms in both directions.
 const livePlot = (chart) => {
   const { element } = chart;

@@ -58,10 +58,7 @@ const setUpRungs = (title, root, state, showFrames) => {
   section.addEventListener("click", (event) => {
     const row = event.target.closest("tr.rung");
     if (event.target.matches(".open")) openRow(row, event.target.getAttribute("aria-expanded") !== "true");
-    if (event.target.matches(".plot-frames")) {
-      state.choose(row.id, event.shiftKey);
-      goTo($(".frames", root).id);
-    }
+    if (event.target.matches(".plot-frames")) state.show(row.id, event.shiftKey);
   });
   all.addEventListener("click", () => {
     const open = all.textContent.startsWith("Open");
@@ -73,6 +70,10 @@ const setUpRungs = (title, root, state, showFrames) => {
     mark(key);
     remember(`${title.key}.rung`, key);
     showFrames(key, against);
+  };
+  state.show = (key, against) => {
+    state.choose(key, against);
+    goTo($(".frames", root).id);
   };
   mark(recall(`${title.key}.rung`));
   setUpSorting($(".grid", section), `${title.key}.sort`);

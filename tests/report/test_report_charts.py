@@ -66,6 +66,7 @@ def test_pointing_tells_the_rung_and_clicking_chooses_it(opened: Chromium) -> No
     opened.wait("document.querySelector('tr.rung.on') !== null")
     assert opened.run("document.querySelector('.pick-a').value === document.querySelectorAll('tr.rung')[5].id")
     assert "t0.rung=t0A5" in opened.run("location.hash")
+    opened.wait("Math.abs(document.querySelector('.frames').getBoundingClientRect().top) < 200")
 
 
 def test_points_are_reached_and_chosen_by_keyboard(opened: Chromium) -> None:
