@@ -17,6 +17,8 @@ from vqa_cli.analysis.policy import default_policy
 from vqa_cli.document import Run
 from vqa_cli.framepackets import FramePackets, write_packets
 from vqa_cli.report.compare_page import render_comparison, write_comparison
+from vqa_cli.report.comparedstills import compared_stills
+from vqa_cli.report.comparison import compare_runs
 from vqa_cli.report.html import write_report
 from vqa_cli.report.stills import Pictures, make_album
 from vqa_cli.stills import RungStills, SourceStills, Stills
@@ -275,6 +277,25 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     album = make_album(dict(sides), folder)
     write_comparison(one, two, verdict, "vmaf", folder / "page.html", (frames_one, frames_two), album=album)
     return folder / "page.html"
+
+
+def test_rungs_that_lost_nothing_are_not_among_those_that_lost_most(tmp_path: Path) -> None:
+    (one, frames_one), (dearer, frames_two) = make_run(frames=120), make_run(frames=120, rate_factor=1.06)
+    rungs = tuple(
+        a if a.encoder == "libx265" else b for a, b in zip(one.sources[0].rungs, dearer.sources[0].rungs, strict=True)
+    )
+    two = dearer.model_copy(update={"sources": (dearer.sources[0].model_copy(update={"rungs": rungs}),)})
+    both = (frames_one, {key: frames_one[key] if "libx265" in key[1] else frames_two[key] for key in frames_two})
+    sides = {"A": pictures(one, frames_one, tmp_path / "a"), "B": pictures(two, both[1], tmp_path / "b")}
+    album = make_album(dict(sides), tmp_path)
+    page = compare_runs(one, two, judge(one, two, default_policy("vmaf")), "vmaf", both)
+    found = compared_stills(page.sources[0], page.primary, album, both)
+    assert found is not None
+    told = [pair["text"] for pair in found["pairs"]]
+    assert told
+    assert all(text.startswith("libx264") and "loses 0.0" not in text for text in told)
+    pictured = [rung["label"] for key, rung in found["rungs"].items() if key in found["stills"]["pictures"]]
+    assert any("libx265" in name for name in pictured)
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (1024, True), (390, False)])
