@@ -304,6 +304,8 @@ def test_a_comparison_shows_the_rungs_that_lost_most(browser: Chromium, compared
     browser.open(compared, width=width, dark=dark)
     browser.run("document.querySelector('.both').scrollIntoView({behavior: 'instant'})")
     browser.wait("document.querySelector('.stage img')?.naturalWidth === 640")
+    label = browser.run("document.querySelector('.both').getAttribute('aria-label')")
+    assert label == "Pictures of the rungs of clip.mp4 that lost most"  # of several sources, each its own
     names = browser.run("[...document.querySelectorAll('.who')].map(w => w.textContent)")
     assert [name.split(":")[0] for name in names] == ["baseline", "candidate"]
     assert names[0].split(": ")[1] == names[1].split(": ")[1]
