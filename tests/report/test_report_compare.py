@@ -129,6 +129,16 @@ def test_settings_that_differ_are_all_that_is_told(base: Run, worse: Run) -> Non
     ]
 
 
+def test_options_that_differ_read_as_they_are_typed(base: Run) -> None:
+    codecs = tuple(
+        codec.model_copy(update={"extra": ("-qcomp", "0.65", "-x264-params", "a=1:b c")})
+        for codec in base.settings.codecs
+    )
+    other = base.model_copy(update={"settings": base.settings.model_copy(update={"codecs": codecs})})
+    (first, _) = compared(base, other).changed
+    assert (first.what, first.baseline, first.candidate) == ("libx264 extra", "–", "-qcomp 0.65 -x264-params 'a=1:b c'")
+
+
 def test_a_metric_of_another_model_is_left_out_and_said(base: Run) -> None:
     assert base.model is not None
     other = base.model_copy(update={"model": replace(base.model, sha256="9" * 64)})

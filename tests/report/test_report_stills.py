@@ -279,6 +279,20 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "page.html"
 
 
+def test_paper_has_the_pictures_that_were_looked_at_and_no_empty_heading(browser: Chromium, compared: Path) -> None:
+    shown = "getComputedStyle(document.querySelector('.both')).display"
+    browser.open(compared, height=200)
+    assert browser.run("document.querySelector('.both .pictured').childElementCount") == 0
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    assert browser.run(shown) == "none"
+    browser.send("Emulation.setEmulatedMedia", media="")
+    browser.run("document.querySelector('.both').scrollIntoView({behavior: 'instant'})")
+    browser.wait("document.querySelector('.stage img')?.naturalWidth === 640")
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    assert browser.run(shown) == "block"
+    browser.send("Emulation.setEmulatedMedia", media="")
+
+
 def test_rungs_that_lost_nothing_are_not_among_those_that_lost_most(tmp_path: Path) -> None:
     (one, frames_one), (dearer, frames_two) = make_run(frames=120), make_run(frames=120, rate_factor=1.06)
     rungs = tuple(

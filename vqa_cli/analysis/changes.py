@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -44,10 +45,15 @@ def _codecs(one: tuple[CodecSettings, ...], two: tuple[CodecSettings, ...]) -> I
     for name in dict.fromkeys([*sides[0], *sides[1]]):
         mine, theirs = (side.get(name, []) for side in sides)
         if len(mine) == len(theirs) == 1:
-            a, b = mine[0].model_dump(exclude={"encoder"}), theirs[0].model_dump(exclude={"encoder"})
+            a, b = _fields(mine[0]), _fields(theirs[0])
             yield from ((f"{name} {field.replace('_', ' ')}", a[field], b[field]) for field in a)
         else:
             yield name, _presets(mine), _presets(theirs)
+
+
+def _fields(codec: CodecSettings) -> dict[str, Any]:
+    """More options of an encoder as they are typed: its other lists are numbers."""
+    return codec.model_dump(exclude={"encoder"}) | {"extra": shlex.join(codec.extra) or None}
 
 
 def _presets(codecs: list[CodecSettings]) -> str | None:
