@@ -77,6 +77,9 @@ const setUpPictures = (title, section, { picks, seek }) => {
   const place = () => {
     const { width } = pane();
     stage.style.height = `${Math.round((width / stills.width) * stills.height)}px`;
+    // Paper is narrower than the window, and nobody tells a script in time.
+    stage.classList.toggle("fit", state.zoom === "fit");
+    stage.style.setProperty("--shape", `${(state.mode === "side" ? 2 : 1) * stills.width}/${stills.height}`);
     const [room, s] = [pane(), factor()];
     state.x = held(state.x, room.width, stills.width * s);
     state.y = held(state.y, room.height, stills.height * s);
