@@ -40,5 +40,5 @@ for (const box of $$(".code")) addCopy(box);
 for (const panel of $$(".panel")) setUpComparison(panel);
 for (const section of $$(".both")) whenNear(section, () => setUpBoth(section));
 for (const table of $$(".compared")) setUpSorting(table, `${table.closest("article").id}.sort`);
-if (recall("at")) goTo(recall("at"), "instant");
+if (recall("at")) goTo(recall("at"));
 document.documentElement.dataset.ready = "yes";

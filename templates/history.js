@@ -110,5 +110,5 @@ setUpTheme();
 setUpAddress();
 setUpTrends();
 for (const table of $$(".sortable")) setUpSorting(table, "runs.sort");
-if (recall("at")) goTo(recall("at"), "instant");
+if (recall("at")) goTo(recall("at"));
 document.documentElement.dataset.ready = "yes";

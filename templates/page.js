@@ -56,10 +56,26 @@ const remember = (name, value) => {
   history.replaceState(null, "", written);
 };
 
-const goTo = (id, behavior = "auto") => {
+// Sections are drawn when they come near, and are then of another height: the target is held until they rest or the reader moves.
+const HELD_MS = 800;
+const hold = (target) => {
+  const end = performance.now() + HELD_MS, moves = ["wheel", "touchstart", "pointerdown", "keydown"];
+  let held = true;
+  const letGo = () => { held = false; moves.forEach((move) => removeEventListener(move, letGo, true)); };
+  moves.forEach((move) => addEventListener(move, letGo, { capture: true, passive: true }));
+  const again = () => {
+    if (!held) return;
+    target.scrollIntoView({ behavior: "instant" });
+    if (performance.now() < end) requestAnimationFrame(again); else letGo();
+  };
+  requestAnimationFrame(again);
+};
+
+const goTo = (id) => {
   const target = document.getElementById(id);
   if (!target) return;
-  target.scrollIntoView({ behavior });
+  target.scrollIntoView({ behavior: "instant" });
+  hold(target);
   if (!target.matches("a, button, input, select, [tabindex]")) target.tabIndex = -1;
   target.focus({ preventScroll: true });
 };

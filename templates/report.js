@@ -60,5 +60,5 @@ for (const root of $$("article.title")) {
   const kept = [...address.keys()].some((name) => name.startsWith(`${root.id}.`));
   if (kept || $$("article.title").length === 1) setUpTitle(root); else whenNear(root, () => setUpTitle(root));
 }
-if (recall("at")) goTo(recall("at"), "instant");
+if (recall("at")) goTo(recall("at"));
 document.documentElement.dataset.ready = "yes";
