@@ -1,7 +1,7 @@
 """What a 1280x720 frame costs ``vsfa-lite`` and libvmaf, in CPU time, on this machine.
 
     python benchmarks/frame.py [clip.mp4]     # noise by default
-    ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/frame.py --cpuflags -avx512
+    ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/frame.py --cpuflags=-avx512
 
 ``libvmaf`` is what a rung's measurement runs for VMAF: two decodes and the metric, on one thread. ``vsfa-lite`` is the network on
 decoded frames. Each is the difference of two lengths, so that starts are in neither; the smallest of ``--rounds``.

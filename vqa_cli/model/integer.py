@@ -87,6 +87,7 @@ class IntegerBackbone(CellBackbone):
     """The network as it ships. :mod:`training.lite.integers` makes one of a :class:`vqa_cli.model.lite.LiteBackbone`."""
 
     arithmetic = INT8
+    cpu_batch_px = 8 * 960 * 540
 
     def __init__(self, *args: Any, **config: Any) -> None:
         super().__init__(*args, **config)
