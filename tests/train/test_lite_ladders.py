@@ -122,6 +122,14 @@ def test_a_ladder_is_made_once_judged_once_and_damage_is_named(media: Path) -> N
 
 
 @pytest.mark.ffmpeg
+def test_encodes_of_a_slow_source_gain_no_frame(media: Path) -> None:
+    make_clip(media / "a.mp4", size="256x144", rate="12", seconds=1.25)
+    assert not next(make_ladders(media, media / "data", "choosing")).failed
+    (ladder,) = read_ladders(media / "data")
+    assert {len(encode.frames) for encode in ladder.encodes} == {12}
+
+
+@pytest.mark.ffmpeg
 def test_rates_and_labels_are_those_of_vqa_ladder(media: Path, vqa: Vqa) -> None:
     data = media / "data"
     assert not next(make_ladders(media, data, "choosing")).failed

@@ -148,7 +148,8 @@ class Mill:
             graph.append(f"[s{index}]{scale},split={len(own)}{ends}")
             for number, rung in enumerate(own):
                 outputs += ["-map", f"[s{index}_{number}]", *_coding(rung), rung.file]
-        self._run("-i", "reference.mkv", "-filter_complex", ";".join(graph), *outputs, cwd=folder)
+        # Read at this rate, or the last frame of a slow clip lasts for two.
+        self._run("-r", str(RATE), "-i", "reference.mkv", "-filter_complex", ";".join(graph), *outputs, cwd=folder)
 
     def _measure(self, shot: Shot, files: list[str], folder: Path, *, raw: bool = False) -> list[tuple[float, ...]]:
         """VMAF of the frames of each file (``raw``: as yuv420p in the size of the source), measured all at once."""
