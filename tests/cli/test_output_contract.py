@@ -164,13 +164,13 @@ def test_baselines_fit(vqa: Vqa, runs: Path) -> None:
 def test_the_steps_of_a_history_fit(vqa: Vqa, tmp_path: Path) -> None:
     from test_history import entries
 
-    for entry in entries(12, step=11):
+    for entry in entries(12, step=10):
         add_entry(tmp_path / "vqa-history", entry)
     done = vqa("history", "regressions", "--format", "json", cwd=tmp_path)
     told = fits("history-regressions", done.stdout)
     assert done.returncode == 1, done.stderr
     assert told["runs"] == 12 and told["new"] == told["regressions"] == len(told["steps"]) > 0
-    assert all(step["after"]["label"] == "change 11" and step["worse"] for step in told["steps"])
+    assert all(step["after"]["label"] == "change 10" and step["worse"] for step in told["steps"])
     assert {step["figure"] for step in told["steps"]} == {"BD-rate"}
 
 

@@ -168,8 +168,9 @@ def test_a_search_counts_its_source_once(vqa: Vqa, clip: Path, counted: tuple[Pa
         "--format", "json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    calls = [line for line in log.read_text().splitlines() if "clip.mp4" in line]
+    calls = log.read_text().splitlines()
     trials = json.loads(done.stdout)["trials"]
     assert len(trials) > 2
-    assert sum("c:v libx264" in line for line in calls) == sum("rawvideo" in line for line in calls) == len(trials)
+    assert sum("c:v libx264" in line for line in calls) == sum(line.endswith("pipe:1") for line in calls) == len(trials)
+    assert sum("clip.mp4" in line and "reference.mkv" in line for line in calls) == 1
     assert sum("-f null" in line for line in decodes(log)) == 1
