@@ -172,7 +172,7 @@ def test_a_search_counts_its_source_once(vqa: Vqa, clip: Path, counted: tuple[Pa
     of_clip = [line for line in calls if "clip.mp4" in line]
     trials = json.loads(done.stdout)["trials"]
     assert len(trials) > 2
-    encodes, measured = sum("c:v libx264" in line for line in of_clip), sum(line.endswith("pipe:1") for line in calls)
+    encodes, measured = sum("c:v libx264" in line for line in of_clip), sum("psnr=stats_file" in line for line in calls)
     assert encodes == measured == len(trials)
     assert sum("reference.mkv" in line for line in of_clip) == 1
     assert sum("-f null" in line for line in decodes(log)) == 1
