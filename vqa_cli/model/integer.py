@@ -45,6 +45,8 @@ class IntegerConv(nn.Module):
         self.register_buffer("scale", torch.ones(after))
         self.register_buffer("bias", torch.zeros(after))
         self.stride, self.padding = stride, padding
+        # As oneDNN takes it: stride, padding, dilation, groups.
+        self._geometry = ([stride] * 2, [padding] * 2, [1, 1], 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, before, rows, cols) uint8 -> (n, after, rows, cols) uint8."""
@@ -59,17 +61,27 @@ class IntegerConv(nn.Module):
         return told.round_().clamp_(0, LEVELS).to(torch.uint8)
 
     def _native(self, x: Tensor) -> Tensor:
-        stride, padding, one = [self.stride] * 2, [self.padding] * 2, [1, 1]
         out: Tensor = torch.ops.onednn.qconv_pointwise(
-            x, 1.0, 0, self._packed, self.scale, self._zeros, self.bias, stride, padding, one, 1,
-            1.0, 0, torch.uint8, "relu", [], "",
-        )  # fmt: skip
+            x,
+            1.0,
+            0,
+            self._packed,
+            self.scale,
+            self._zeros,
+            self.bias,
+            *self._geometry,
+            1.0,
+            0,
+            torch.uint8,
+            "relu",
+            [],
+            "",
+        )
         return out
 
     @cached_property
     def _packed(self) -> Tensor:
-        stride, padding, one = [self.stride] * 2, [self.padding] * 2, [1, 1]
-        packed: Tensor = torch.ops.onednn.qconv_prepack(self.kernel, self.scale, 1.0, 0, stride, padding, one, 1, None)
+        packed: Tensor = torch.ops.onednn.qconv_prepack(self.kernel, self.scale, 1.0, 0, *self._geometry, None)
         return packed
 
     @cached_property
@@ -97,14 +109,9 @@ class IntegerBackbone(CellBackbone):
         self.steps: Tensor
         self.register_buffer("steps", torch.ones(self.dim))
 
-    def pooled(self, x: Tensor) -> list[Tensor]:
+    def pooled(self, x: Tensor) -> Tensor:
         """See :class:`vqa_cli.model.lite.CellBackbone`."""
-        pooled: list[Tensor] = []
-        for index, block in enumerate(self.blocks):
-            x = block(x)
-            if index in self.taps:
-                pooled += _mean_and_deviation(x)
-        return [part * step for part, step in zip(pooled, self.steps.split([p.shape[1] for p in pooled]), strict=True)]
+        return super().pooled(x) * self.steps
 
     def tiles(self, frames: Tensor, before: Tensor | None, frame_format: FrameFormat) -> Tensor:
         """(n * tiles, 1 + rows + 1, 1 + cols + 1, channels) uint8."""
@@ -143,21 +150,3 @@ def _limited(frames: Tensor, frame_format: FrameFormat) -> Tensor:
     table = torch.stack([luma, chroma]).round().to(torch.uint8).to(frames.device)
     height = frame_format.height
     return torch.cat([table[0][frames[:, :height].long()], table[1][frames[:, height:].long()]], dim=1)
-
-
-def _mean_and_deviation(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Spatial mean and unbiased deviation of (n, channels, rows, cols) bytes, each (n, channels) float32."""
-    count = x.shape[2] * x.shape[3]
-    positions = x.permute(0, 2, 3, 1).flatten(1, 2)
-    if x.device.type == "cpu":  # one after another, what lies between stays in the cache
-        means, squares = zip(*(_moments(tile) for tile in positions), strict=True)
-        mean, square = torch.stack(means), torch.stack(squares)
-    else:
-        values = positions.float()
-        mean, square = values.mean(dim=1), values.square().mean(dim=1)
-    return mean, ((square - mean.square()).clamp_min(0.0) * (count / max(1, count - 1))).sqrt()
-
-
-def _moments(tile: Tensor) -> tuple[Tensor, Tensor]:
-    values = tile.float()
-    return values.mean(dim=0), values.square().mean(dim=0)

@@ -55,6 +55,8 @@ class CellBackbone(Backbone):
             what comes back in each second, third or fourth frame (B frames, dropped frames) is seen as often as it is there.
     """
 
+    blocks: nn.ModuleList
+
     def __init__(
         self,
         widths: Sequence[int] = (32, 48, 64, 96, 128, 192, 192),
@@ -100,16 +102,21 @@ class CellBackbone(Backbone):
     def judge(self, frames: Tensor, before: Tensor, frame_format: FrameFormat) -> Tensor:
         """Features of frames that are not consecutive, each with the one before it; shapes as in :meth:`forward`."""
         tiles = self.tiles(frames, before if self.looks_back else None, frame_format)
-        features = torch.cat(self.pooled(tiles.permute(0, 3, 1, 2)), dim=1)
+        features = self.pooled(tiles.permute(0, 3, 1, 2))
         return features.reshape(len(frames), -1, self.dim).mean(dim=1)
 
     def tiles(self, frames: Tensor, before: Tensor | None, frame_format: FrameFormat) -> Tensor:
         """(n * tiles, rows, cols, channels): what the first block sees of each tile."""
         raise NotImplementedError
 
-    def pooled(self, x: Tensor) -> list[Tensor]:
-        """Mean and deviation of each tapped map, in turn, each (n, channels); ``x`` is (n, channels, rows, cols)."""
-        raise NotImplementedError
+    def pooled(self, x: Tensor) -> Tensor:
+        """Means and deviations of each tapped map in turn, (n, dim); ``x`` is (n, channels, rows, cols)."""
+        pooled: list[Tensor] = []
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in self.taps:
+                pooled += MeanAndDeviation.apply(x)
+        return torch.cat(pooled, dim=1)
 
     def places(self, rows: int, cols: int) -> list[tuple[slice, slice]]:
         """Where the tiles of so many cells are: equal ones that overlap by a few cells where they do not fit the frame."""
@@ -123,15 +130,6 @@ class LiteBackbone(CellBackbone):
     def __init__(self, *args: Any, **config: Any) -> None:
         super().__init__(*args, **config)
         self.blocks = nn.ModuleList(_Block(*shape) for shape in self.shapes)
-
-    def pooled(self, x: Tensor) -> list[Tensor]:
-        """See :class:`CellBackbone`."""
-        pooled: list[Tensor] = []
-        for index, block in enumerate(self.blocks):
-            x = block(x)
-            if index in self.taps:
-                pooled += _MeanAndDeviation.apply(x)
-        return pooled
 
     def tiles(self, frames: Tensor, before: Tensor | None, frame_format: FrameFormat) -> Tensor:
         """See :class:`CellBackbone`."""
@@ -203,7 +201,7 @@ def _whole(plane: Tensor, step: int) -> Tensor:
     return cut if cut.shape[2] == width and width % step == 0 else cut.contiguous()
 
 
-class _MeanAndDeviation(torch.autograd.Function):
+class MeanAndDeviation(torch.autograd.Function):
     """Spatial mean and unbiased deviation of (n, channels, rows, cols), each (n, channels) float32.
 
     On a CPU from sums of values and squares along the outer axis, several times faster than ``torch.std_mean`` on
