@@ -118,10 +118,9 @@ def load_scorer(
 
 
 def _arithmetic(name: str, parts: _Parts, wanted: str, device: torch.device) -> str:
-    from vqa_cli.model.device import pick_precision, refuse_precision
+    from vqa_cli.model.device import pick_precision
 
     if (own := parts.backbone.arithmetic) is None:
-        refuse_precision(wanted, device)
         if wanted == "mixed" and parts.identity.pixels.layout != "rgb24":
             raise UsageError("mixed precision is for ResNet models", hint="use --precision bf16 or fp32")
         return pick_precision(wanted, device, parts.close)
