@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,12 +52,11 @@ class PreparedSources:
             InputError: the source is gone or has changed since it was looked at, or changed before the block ended.
             ToolError: preparing it failed.
         """
-        original = Path(source.path)
         if not source.prepare:
-            with _unchanged(source, original):
+            with _unchanged(source) as original:
                 yield original
             return
-        with self._copy(source, source.prepare, _unchanged(source, original), original) as folder:
+        with self._copy(source, source.prepare, _unchanged(source)) as folder:
             yield folder / PREPARED
 
     @contextmanager
@@ -69,7 +68,7 @@ class PreparedSources:
         """
         made = self._key(source, viewing.reference) in self._copies
         if viewing.reference and (made or self._has_room(viewing.reference_bytes)):
-            with self.path(source) as path, self._copy(source, viewing.reference, nullcontext(), path) as folder:
+            with self._copy(source, viewing.reference, self.path(source)) as folder:
                 yield folder / REFERENCE
         else:
             with self.path(source) as path:
@@ -83,14 +82,14 @@ class PreparedSources:
         return "\0".join((source.sha256, source.preparation, *argv))
 
     @contextmanager
-    def _copy(self, source: SourceRef, argv: Argv, guard: AbstractContextManager[None], path: Path) -> Iterator[Path]:
-        """The folder with what ``argv`` writes of the file; ``guard`` is about its making."""
+    def _copy(self, source: SourceRef, argv: Argv, opened: AbstractContextManager[Path]) -> Iterator[Path]:
+        """The folder with what ``argv`` writes of a file, which is opened where that is not there yet."""
         copy = self._enter(self._key(source, argv))
         try:
             with copy.lock:
                 if not copy.made:
-                    filled = fill(argv, {FFMPEG: self._ffmpeg.path, SOURCE: path})
-                    with guard:
+                    with opened as path:
+                        filled = fill(argv, {FFMPEG: self._ffmpeg.path, SOURCE: path})
                         self._runner.run(filled, cwd=copy.folder, on_line=lambda line: line.startswith("frame="))
                     copy.made = True
             yield copy.folder
@@ -117,12 +116,13 @@ class PreparedSources:
 
 
 @contextmanager
-def _unchanged(source: SourceRef, path: Path) -> Iterator[None]:
-    """What is measured in this block is remembered as that of the file which was looked at."""
+def _unchanged(source: SourceRef) -> Iterator[Path]:
+    """The source's own file: what is measured in this block is remembered as that of the file which was looked at."""
+    path = Path(source.path)
     before = _state(path)
     if before[0] != source.size_bytes:
         raise _changed(path)
-    yield
+    yield path
     if _state(path) != before:
         raise _changed(path)
 

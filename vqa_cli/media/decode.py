@@ -152,6 +152,7 @@ def build_reference_argv(
     return (*argv[:1], *GLOBAL, *PROGRESS, *argv[1:], "-y")
 
 
+# Of what Matroska holds without compression.
 _RAW_DEPTH = 8
 # Depths that every comparison filter and libvmaf take.
 _DEPTHS = {8: "yuv420p", 10: "yuv420p10le", 12: "yuv420p12le", 16: "yuv420p16le"}
