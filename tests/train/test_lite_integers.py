@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from training.lite.integers import Sample, convert, integers
-from training.lite.weights import FLOATING
+from training.lite.weights import FLOATING, read_floating
 from vqa_cli.errors import InputError, ModelError
-from vqa_cli.model.checkpoint import below, load_model
+from vqa_cli.model.checkpoint import load_model
 from vqa_cli.model.integer import KERNEL_MOST
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.registry import lite_path
@@ -42,9 +42,7 @@ def samples(*seeds: int) -> list[Sample]:
 
 @pytest.fixture(scope="module")
 def trained() -> LiteBackbone:
-    card, tensors, _ = load_model(FLOATING)
-    network = LiteBackbone(**card.backbone_config)
-    network.load_state_dict({name: value.float() for name, value in below(tensors, "backbone.").items()})
+    _, network, _, _ = read_floating(FLOATING)
     return network.fold().requires_grad_(False)
 
 

@@ -21,11 +21,12 @@ from training.lite.ladders import read_ladders
 from training.lite.mill import PATIENCE_S, shown
 from training.lite.rounding import Moments, round_kernel
 from training.lite.shots import Part
-from vqa_cli.errors import InputError, ModelError
+from training.lite.weights import read_floating
+from vqa_cli.errors import InputError
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
-from vqa_cli.model.card import LITE, LITE_INTEGERS, Card
-from vqa_cli.model.checkpoint import below, load_model, save_model
+from vqa_cli.model.card import LITE_INTEGERS, Card
+from vqa_cli.model.checkpoint import save_model
 from vqa_cli.model.integer import KERNEL_MOST, LEVELS, MIDDLE, IntegerBackbone, IntegerConv
 from vqa_cli.model.lite import CELL_CHANNELS, CHANGE_GAIN, LUMAS, CellBackbone, LiteBackbone
 from vqa_cli.values import FrameFormat, Size
@@ -55,11 +56,7 @@ def integers(model: Path, data: Path, out: Path, *parts: Part) -> Card:
         InputError: no ladders.
         ModelError: no model file, or not one in floating point.
     """
-    card, tensors, sha256 = load_model(model)
-    if card.backbone != LITE:
-        raise ModelError(f"no network in floating point: {model}")
-    network = LiteBackbone(**card.backbone_config)
-    network.load_state_dict({name: value.float() for name, value in below(tensors, "backbone.").items()})
+    card, network, head, sha256 = read_floating(model)
     samples = list(draw_samples(data, *parts))
     if not samples:
         raise InputError(f"no ladders: {data}", hint="make them with `python -m training.lite ladders`")
@@ -67,7 +64,7 @@ def integers(model: Path, data: Path, out: Path, *parts: Part) -> Card:
     record = {**card.training, "integers": {"of": sha256, "frames": sum(len(sample.now) for sample in samples)}}
     changed = card.model_copy(update={"backbone": LITE_INTEGERS, "training": record, "metrics": {}, "interval": None})
     kept = {f"backbone.{name}": value for name, value in found.state_dict().items()}
-    save_model(out, changed, kept | {f"head.{name}": value for name, value in below(tensors, "head.").items()})
+    save_model(out, changed, kept | {f"head.{name}": value for name, value in head.items()})
     return changed
 
 

@@ -23,11 +23,12 @@ from training.lite.ladders import read_ladders
 from training.lite.lessons import Lesson, View, glimpse, load_lesson, whole
 from training.lite.mill import PATIENCE_S
 from training.lite.sights import sights_path, write_sights
-from vqa_cli.errors import InputError, ModelError
+from training.lite.weights import read_floating
+from vqa_cli.errors import InputError
 from vqa_cli.media.binaries import find_ffmpeg
 from vqa_cli.media.process import Runner
-from vqa_cli.model.card import LITE, Card
-from vqa_cli.model.checkpoint import below, load_model, save_model
+from vqa_cli.model.card import Card
+from vqa_cli.model.checkpoint import save_model
 from vqa_cli.model.lite import LiteBackbone
 from vqa_cli.model.pooling import pool_batch
 from vqa_cli.model.vsfa import VsfaHead
@@ -105,14 +106,10 @@ def read(path: Path, settings: TeachSettings) -> tuple[Card, Model]:
     Raises:
         ModelError: no model file, or one in integers.
     """
-    card, tensors, _ = load_model(path)
-    if card.backbone != LITE:
-        raise ModelError(f"no network in floating point: {path}", hint="teach it before `integers`")
-    backbone = LiteBackbone(**card.backbone_config)
-    backbone.load_state_dict({name: value.float() for name, value in below(tensors, "backbone.").items()})
+    card, backbone, tensors, _ = read_floating(path)
     backbone.blocks = nn.ModuleList(_Steady(*block.children()) for block in backbone.blocks)
     head = VsfaHead(**card.head_config)
-    head.load_state_dict(below(tensors, "head."))
+    head.load_state_dict(tensors)
     if settings.hidden:
         torch.manual_seed(settings.seed)
         config = {"dim": head.dim, "reduced": settings.reduced, "hidden": settings.hidden}
