@@ -78,7 +78,8 @@ def carry_out(command: click.Command, name: str, args: list[str], interrupts: _I
         return done.exit_code
     except (Exception, KeyboardInterrupt) as caught:
         err: BaseException = caught
-        if interrupts is not None and interrupts.heard and not _tells_of_interrupt(err):
+        # Libraries make errors of their own of an interrupt that reaches them: pydantic where it builds a validator.
+        if interrupts is not None and interrupts.heard and not _says_interrupted(err):
             err = KeyboardInterrupt()
         failure = _failure(err, name, args, ctx)
         if failure.trace or os.environ.get("VQA_DEBUG") == "1":
@@ -87,8 +88,8 @@ def carry_out(command: click.Command, name: str, args: list[str], interrupts: _I
         return failure.code
 
 
-def _tells_of_interrupt(err: BaseException) -> bool:
-    """Libraries make errors of their own of an interrupt that reaches them: pydantic where it builds a validator."""
+def _says_interrupted(err: BaseException) -> bool:
+    """Whether it is ours, and says what the interrupt left behind."""
     return isinstance(err, VqaError) and err.exit_code == ExitCode.INTERRUPTED
 
 
