@@ -26,6 +26,7 @@ def accuracy() -> ModuleType:
     spec = importlib.util.spec_from_file_location("accuracy", SCRIPT)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(SCRIPT.parent))  # where the script's own imports are
     sys.modules["accuracy"] = module
     spec.loader.exec_module(module)
     return module
