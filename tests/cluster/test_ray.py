@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +93,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [make_clip(folder / f"{name}.mp4", size="192x108", rate=rate) for name, rate in (("a", "25"), ("b", "30"))]
 
 
-def settings(*crf: int, **changes: object) -> LadderSettings:
-    codec = {"encoder": "libx264", "preset": "ultrafast", "crf": crf or (20, 30)}
+def settings(*crf: int, speed: str = "ultrafast", **changes: object) -> LadderSettings:
+    codec = {"encoder": "libx264", "preset": speed, "crf": crf or (20, 30)}
     base = {"display": 108, "heights": [72, 108], "codecs": [codec], "metrics": ["psnr"], "threads": 1}
     return LadderSettings.model_validate(base | changes)
 
@@ -160,6 +162,27 @@ def test_what_ran_on_a_node_that_dies_runs_again_elsewhere(nodes: Nodes, place: 
     )  # fmt: skip
 
 
+# Ray kills the programs of a process that it ends before it ends the process, whose last word is that they failed.
+@pytest.mark.parametrize("words", [["-crf 17"], ["psnr.log", "crf17"]], ids=["encoding", "measuring"])
+def test_what_a_program_did_that_is_killed_is_done_again(place: RayCluster, tmp_path: Path, words: list[str]) -> None:
+    clip = make_clip(tmp_path / "long.mp4", size="192x108", rate="25", seconds=8)
+
+    def kill() -> bool:
+        for number in programs("ffmpeg", *words):
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+                return True
+        return False
+
+    job = LadderJob([clip], settings(17, speed="veryslow"), None, place=place)
+    with ThreadPoolExecutor() as pool:
+        killer = pool.submit(wait_for, kill, pause_s=0.001)
+        outcome = run_ladder(job)
+        killer.result()
+    assert [rung.status for rung in outcome.run.sources[0].rungs] == ["ok"] * 2
+    assert same(outcome.run) == same(run_ladder(LadderJob([clip], job.settings, None)).run)
+
+
 def test_a_node_with_another_ffmpeg_is_refused_by_name(
     nodes: Nodes, place: RayCluster, clips: list[Path], tmp_path: Path
 ) -> None:
@@ -211,27 +234,29 @@ def test_a_killed_driver_and_an_interrupted_one_leave_no_encoder_and_resume(node
 
     code, lines = run_until(signal.SIGKILL, lambda line: line.startswith("["), 2)
     assert code == -signal.SIGKILL, lines
-    wait_for(lambda: not encoders(clip))
+    wait_for(lambda: not programs("ffmpeg", str(clip)))
     code, lines = run_until(signal.SIGINT, lambda line: line.startswith("[") and "(from the cache)" not in line, 2)
     assert code == 130, lines
     assert lines[-1] == "error: interrupted; what was finished is in the cache"
     assert sum("(from the cache)" in line for line in lines) >= 2
-    assert not encoders(clip)
+    assert not programs("ffmpeg", str(clip))
 
 
-def encoders(clip: Path) -> list[str]:
-    """Programs that run with this clip in their command line."""
-    lines = []
+def programs(*words: str) -> list[int]:
+    """Process numbers of those with all these words in their command line."""
+    found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-    return [line for line in lines if str(clip) in line and "ffmpeg" in line]
+        if all(word in line for word in words):
+            found.append(int(path.parent.name))
+    return found
 
 
-def wait_for(come: Callable[[], bool]) -> None:
+def wait_for(come: Callable[[], bool], *, pause_s: float = 0.1) -> None:
     until = time.monotonic() + PATIENCE_S
     while not come():
         assert time.monotonic() < until
-        time.sleep(0.1)
+        time.sleep(pause_s)

@@ -13,7 +13,7 @@ import pytest
 from conftest import PATIENCE_S
 
 from vqa_cli.errors import ToolError
-from vqa_cli.media.process import TAIL_BYTES, Interrupted, Runner
+from vqa_cli.media.process import TAIL_BYTES, Failed, Interrupted, Killed, Runner
 
 
 def python(code: str) -> list[str]:
@@ -34,6 +34,14 @@ def test_failure_carries_the_cause_and_not_the_last_word() -> None:
         )
     assert error.value.detail == "the cause"
     assert "exit code 3" in error.value.message
+
+
+def test_a_program_killed_from_outside_is_told_from_one_that_failed() -> None:
+    with Runner() as runner, pytest.raises(Killed, match="killed from outside: sh"):
+        runner.run(["sh", "-c", "kill -9 $$"])
+    with Runner() as runner, pytest.raises(Failed, match="exit code -11") as error:
+        runner.run(["sh", "-c", "kill -11 $$"])
+    assert not isinstance(error.value, Killed)
 
 
 def test_what_an_encoder_says_is_the_same_each_time() -> None:

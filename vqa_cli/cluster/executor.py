@@ -12,7 +12,7 @@ from vqa_cli.cluster import work
 from vqa_cli.cluster.arrivals import Arrivals, nowhere
 from vqa_cli.cluster.crew import Crew, Member
 from vqa_cli.cluster.looks import Looks
-from vqa_cli.cluster.travel import Made, Outfit, Unfit, seal
+from vqa_cli.cluster.travel import Lost, Made, Outfit, Unfit, seal
 from vqa_cli.errors import ToolError
 from vqa_cli.ladder.executor import OnNote, OnProgress
 from vqa_cli.ladder.job import LadderJob
@@ -177,9 +177,13 @@ class RayExecutor:
         flight = self._refs.pop(ref)
         try:
             came = self._ray.get(ref)
-            outcome = None if isinstance(came, Unfit | Made) else self._outcome(flight, came)
+            outcome = None if isinstance(came, Unfit | Lost | Made) else self._outcome(flight, came)
         except self._ray.exceptions.RayError as err:
-            yield from self._lost(flight, err)
+            self._raise_if_ours(err)
+            yield from self._lost(flight, type(err).__name__)
+            return
+        if isinstance(came, Lost):
+            yield from self._lost(flight, came.reason)
             return
         if flight.member is not None:
             flight.member.busy = False
@@ -192,8 +196,8 @@ class RayExecutor:
         elif outcome is not None:
             yield self._end(flight, outcome)
 
-    def _lost(self, flight: _Flight, err: Exception) -> Iterator[Outcome]:
-        """What to do about a task whose node or process died; an error in our own code is none of that."""
+    def _raise_if_ours(self, err: Exception) -> None:
+        """Raise what is no loss of a node: that Ray has died here, or an error in our own code."""
         if isinstance(err, self._ray.exceptions.LocalRayletDiedError):
             raise ToolError(
                 "Ray has died on this machine", hint="start it again; the same command then goes on"
@@ -201,11 +205,14 @@ class RayExecutor:
         of_ours = isinstance(err, self._ray.exceptions.RayTaskError)
         if of_ours and not isinstance(getattr(err, "cause", None), self._ray.exceptions.RayError):
             raise err
+
+    def _lost(self, flight: _Flight, why: str) -> Iterator[Outcome]:
+        """What to do about a task whose node or process died."""
         if flight.member is not None:
             self._crew.drop(flight.member)
         flight.losses += 1
         if flight.losses > LOSSES:
-            reason = f"lost {flight.losses} times with its node or its process: {type(err).__name__}"
+            reason = f"lost {flight.losses} times with its node or its process: {why}"
             yield self._end(flight, failed(flight.task, ToolError(reason)))
         else:
             flight.again_at = time.monotonic() + _REST_S * flight.losses

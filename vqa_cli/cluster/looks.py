@@ -8,7 +8,7 @@ from typing import Any
 
 from vqa_cli.cluster import work
 from vqa_cli.cluster.crew import Crew
-from vqa_cli.cluster.travel import Sealed, Unfit
+from vqa_cli.cluster.travel import Lost, Sealed, Unfit
 from vqa_cli.errors import InputError, ToolError, VqaError
 from vqa_cli.measure.source import Source
 from vqa_cli.values import Treatment
@@ -65,7 +65,7 @@ class Looks:
     def _wait(self, path: Path, treatment: Treatment) -> Source:
         for _ in range(_TRIES):
             try:
-                came: Source | Unfit | VqaError = self._ray.get(self._ahead[path, treatment])
+                came: Source | Unfit | Lost | VqaError = self._ray.get(self._ahead[path, treatment])
                 del self._ahead[path, treatment]
             except self._ray.exceptions.RayTaskError:
                 raise
@@ -77,8 +77,9 @@ class Looks:
                 return came
             if isinstance(came, VqaError):
                 raise came
-            self._crew.refuse(came)
-            if self._crew.hopeless(str(path)):
-                raise InputError(f"no node sees it: {path}", detail=f"{came.node.name}: {came.reason}")
+            if isinstance(came, Unfit):
+                self._crew.refuse(came)
+                if self._crew.hopeless(str(path)):
+                    raise InputError(f"no node sees it: {path}", detail=f"{came.node.name}: {came.reason}")
             self._begin(path, treatment)
         raise ToolError(f"no node could look at it, in {_TRIES} tries: {path}")

@@ -78,6 +78,13 @@ class Unfit:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """A task whose program was killed: Ray kills the children of a process that it ends before it ends the process."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """A node that can take part; ``simd`` are its vector instructions, ``model`` the scorer that it has loaded."""
 

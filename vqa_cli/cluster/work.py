@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vqa_cli.cluster.station import Refused, Station, check_source, node_memory, station
-from vqa_cli.cluster.travel import Made, Node, Outfit, Parcel, Ready, Sealed, Unfit
+from vqa_cli.cluster.travel import Lost, Made, Node, Outfit, Parcel, Ready, Sealed, Unfit
 from vqa_cli.errors import StorageError, ToolError, VqaError
 from vqa_cli.ladder import steps
 from vqa_cli.ladder.execute import ENCODING, workplace
@@ -21,6 +21,7 @@ from vqa_cli.ladder.steps import Encoded, Judged
 from vqa_cli.ladder.task import LadderTask, RungTask, SourceTask
 from vqa_cli.machine import simd_level
 from vqa_cli.measure.source import Inspector, Source
+from vqa_cli.media.process import Killed
 from vqa_cli.store.inspections import Inspections
 from vqa_cli.values import ClipScore, Treatment
 
@@ -38,7 +39,9 @@ def here() -> Node:
     return Node(number, f"{host} ({address}, {number[:8]})")
 
 
-def encode(sealed: Sealed, task: RungTask, board: Any, number: int) -> tuple[Made | Unfit | Outcome, Parcel | None]:
+def encode(
+    sealed: Sealed, task: RungTask, board: Any, number: int
+) -> tuple[Made | Unfit | Lost | Outcome, Parcel | None]:
     """Encode a rung, and give the file into Ray's object store or the shared folder.
 
     Args:
@@ -55,7 +58,7 @@ def encode(sealed: Sealed, task: RungTask, board: Any, number: int) -> tuple[Mad
     return done if isinstance(done, tuple) else (done, None)
 
 
-def look(sealed: Sealed, path: Path, treatment: Treatment) -> Source | Unfit | VqaError:
+def look(sealed: Sealed, path: Path, treatment: Treatment) -> Source | Unfit | Lost | VqaError:
     """Look at a source whole. What is found is remembered on this node."""
     node = here()
     try:
@@ -68,7 +71,7 @@ def look(sealed: Sealed, path: Path, treatment: Treatment) -> Source | Unfit | V
     except StorageError as err:
         return Unfit(node, err.message)
     except VqaError as err:
-        return err
+        return _lost(err) or err
 
 
 class Measurer:
@@ -86,7 +89,7 @@ class Measurer:
         except Refused as refused:
             return refused.unfit
 
-    def measure(self, task: RungTask, parcel: Parcel) -> Judged | Unfit | Outcome:
+    def measure(self, task: RungTask, parcel: Parcel) -> Judged | Unfit | Lost | Outcome:
         """Decode an encode once, for the scorer and the metrics."""
 
         def work(at: Station) -> Judged:
@@ -97,10 +100,10 @@ class Measurer:
                 parcel.path.unlink(missing_ok=True)
             return judged
 
-        done: Judged | Unfit | Outcome = _on_station(self._sealed, task, work, scoring=True)
+        done: Judged | Unfit | Lost | Outcome = _on_station(self._sealed, task, work, scoring=True)
         return done
 
-    def score(self, task: SourceTask) -> ClipScore | Unfit | Outcome:
+    def score(self, task: SourceTask) -> ClipScore | Unfit | Lost | Outcome:
         """Score a source itself."""
 
         def work(at: Station) -> ClipScore:
@@ -108,7 +111,7 @@ class Measurer:
             with workplace(at.site.scratch) as folder:
                 return steps.score_source(task, at.site, folder)
 
-        done: ClipScore | Unfit | Outcome = _on_station(self._sealed, task, work, scoring=True)
+        done: ClipScore | Unfit | Lost | Outcome = _on_station(self._sealed, task, work, scoring=True)
         return done
 
 
@@ -141,7 +144,15 @@ def _on_station(sealed: Sealed, task: LadderTask, work: Callable[[Station], Any]
     except OSError as err:
         return Unfit(node, f"{err.strerror or err}: {err.filename}" if err.filename else str(err))
     except VqaError as err:
-        return failed(task, err)
+        return _lost(err) or failed(task, err)
+
+
+def _lost(err: VqaError) -> Lost | None:
+    """Whether it failed because a program was killed, whatever was made of that on the way."""
+    cause: BaseException | None = err
+    while cause is not None and not isinstance(cause, Killed):
+        cause = cause.__cause__ or cause.__context__
+    return None if cause is None else Lost(err.line)
 
 
 def _teller(board: Any, number: int) -> Callable[[float], None]:

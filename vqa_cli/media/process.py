@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -51,6 +52,10 @@ class Failed(ToolError):
     """A program ended with another exit ``code`` than 0."""
 
     code: int = 1
+
+
+class Killed(Failed):
+    """A program was killed, not by its runner: by the kernel for want of memory, or by what ends this process next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +245,11 @@ class Runner:
         if code != 0 and _DISK_FULL in child.stderr_tail:
             raise disk_full()
         if code != 0:
-            failed = Failed(f"exit code {code}: {Path(child.argv[0]).name}", detail=_reason(child.stderr_tail) or None)
+            name, detail = Path(child.argv[0]).name, _reason(child.stderr_tail) or None
+            if code == -signal.SIGKILL:
+                failed: Failed = Killed(f"killed from outside: {name}", detail=detail, hint="is there memory enough?")
+            else:
+                failed = Failed(f"exit code {code}: {name}", detail=detail)
             failed.code = code
             raise failed
 
