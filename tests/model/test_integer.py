@@ -50,7 +50,7 @@ def literally(block: IntegerConv, x: torch.Tensor, padding: int) -> torch.Tensor
 @pytest.mark.parametrize(("before", "after", "stride", "padding"), [(40, 32, 1, 0), (32, 48, 2, 1), (7, 5, 1, 1)])
 def test_a_block_is_what_integers_say(before: int, after: int, stride: int, padding: int) -> None:
     torch.manual_seed(1)
-    block = IntegerConv(before, after, stride, padding)
+    block = IntegerConv(before, after, stride, padding, (24, 44))
     # Bytes and kernels at their limits: where a CPU adds products in 16 bits, this is where it would overflow.
     block.kernel.copy_(torch.where(torch.rand(block.kernel.shape) < 0.7, KERNEL_MOST, -KERNEL_MOST))
     block.scale.uniform_(0.5, 1.5).mul_(128 / (before * 9 * KERNEL_MOST * 255 * 0.4))

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqa_cli.model.card import INT8
-from vqa_cli.model.lite import CellBackbone, byte_cells
+from vqa_cli.model.lite import CELL, CellBackbone, fill_cells
 from vqa_cli.values import FrameFormat
 
 # Without VNNI a CPU adds two products in 16 bits. Kernels of seven bits keep 255 * 63 * 2 within them.
@@ -33,13 +33,17 @@ class IntegerConv(nn.Module):
 
     ``kernel`` is (after, before, 3, 3) int8 of at most :data:`KERNEL_MOST`, ``scale`` and ``bias`` (after,) float32:
     a byte is ``scale * sum(kernel * bytes) + bias``, rounded to the nearest (a half to the even one) and kept within 0 to 255.
+
+    Args:
+        usual: rows and columns of most maps that come in. oneDNN orders kernels for a size; for another than that of the maps
+            it may order them anew for every call.
     """
 
     kernel: Tensor
     scale: Tensor
     bias: Tensor
 
-    def __init__(self, before: int, after: int, stride: int, padding: int) -> None:
+    def __init__(self, before: int, after: int, stride: int, padding: int, usual: tuple[int, int]) -> None:
         super().__init__()
         self.register_buffer("kernel", torch.zeros(after, before, 3, 3, dtype=torch.int8))
         self.register_buffer("scale", torch.ones(after))
@@ -47,6 +51,7 @@ class IntegerConv(nn.Module):
         self.stride, self.padding = stride, padding
         # As oneDNN takes it: stride, padding, dilation, groups.
         self._geometry = ([stride] * 2, [padding] * 2, [1, 1], 1)
+        self._usual = [1, before, *usual]
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, before, rows, cols) uint8 -> (n, after, rows, cols) uint8."""
@@ -81,7 +86,7 @@ class IntegerConv(nn.Module):
 
     @cached_property
     def _packed(self) -> Tensor:
-        packed: Tensor = torch.ops.onednn.qconv_prepack(self.kernel, self.scale, 1.0, 0, *self._geometry, None)
+        packed: Tensor = torch.ops.onednn.qconv_prepack(self.kernel, self.scale, 1.0, 0, *self._geometry, self._usual)
         return packed
 
     @cached_property
@@ -103,8 +108,14 @@ class IntegerBackbone(CellBackbone):
 
     def __init__(self, *args: Any, **config: Any) -> None:
         super().__init__(*args, **config)
-        # The first block's border is there already: beyond a tile there is grey, and no byte of zero.
-        self.blocks = nn.ModuleList(IntegerConv(*shape, padding=int(i > 0)) for i, shape in enumerate(self.shapes))
+        self.blocks = nn.ModuleList()
+        height, width = self.tile
+        for before, after, stride in self.shapes:
+            # The first block's border is there already: beyond a tile there is grey, and no byte of zero.
+            padding = int(len(self.blocks) > 0)
+            usual = (height, width) if padding else (height + 2, width + 2)
+            self.blocks.append(IntegerConv(before, after, stride, padding, usual))
+            height, width = -(-height // stride), -(-width // stride)
         # What one step of each feature is worth.
         self.steps: Tensor
         self.register_buffer("steps", torch.ones(self.dim))
@@ -121,14 +132,13 @@ class IntegerBackbone(CellBackbone):
             change = frames[:, : frame_format.height].to(torch.int16)
             change -= _limited(before, frame_format)[:, : frame_format.height]
             change = change.add_(MIDDLE).clamp_(0, LEVELS).to(torch.uint8)
-        cells = byte_cells(frames, frame_format, change)
-        count, rows, cols, channels = cells.shape
-        places = self.places(rows, cols)
+        places = self.places(frame_format.height // CELL, frame_format.width // CELL)
         height, width = places[0][0].stop, places[0][1].stop
-        shape = (count, len(places), height + 2, width + 2, channels)
-        x = torch.full(shape, MIDDLE, dtype=torch.uint8, device=cells.device)
-        for index, (down, across) in enumerate(places):
-            x[:, index, 1:-1, 1:-1] = cells[:, down, across]
+        shape = (len(frames), len(places), height + 2, width + 2, self.shapes[0][0])
+        x = torch.empty(shape, dtype=torch.uint8, device=frames.device)
+        for edge in (x[:, :, 0], x[:, :, -1], x[:, :, 1:-1, 0], x[:, :, 1:-1, -1]):
+            edge.fill_(MIDDLE)
+        fill_cells(x[:, :, 1:-1, 1:-1], places, frames, frame_format, change)
         return x.flatten(0, 1)
 
     def fold(self) -> Self:

@@ -26,6 +26,8 @@ CELL_CHANNELS = LUMAS + 2 * (CELL // 2) ** 2
 CHANGE_GAIN = 4.0
 _SILENT = 1e-12
 _LONGEST_HOLD = 15
+# Half a megabyte of them: less than a core's second cache.
+_CACHED_VALUES = 1 << 17
 
 
 class _Block(nn.Sequential):
@@ -166,7 +168,9 @@ def to_cells(frames: Tensor, frame_format: FrameFormat) -> Tensor:
 
     Rows and columns beyond the last whole cell are left out. Limited and full range come to the same scale.
     """
-    cells = byte_cells(frames, frame_format)
+    rows, cols = frame_format.height // CELL, frame_format.width // CELL
+    cells = torch.empty(len(frames), rows, cols, CELL_CHANNELS, dtype=torch.uint8, device=frames.device)
+    fill_cells(cells[:, None], [(slice(rows), slice(cols))], frames, frame_format)
     grey, reach, chroma_reach = (127.5, 127.5, 127.5) if frame_format.full_range else (125.5, 109.5, 112.0)
     chromas = CELL_CHANNELS - LUMAS
     middle = torch.tensor([grey] * LUMAS + [128.0] * chromas, device=frames.device)
@@ -174,24 +178,40 @@ def to_cells(frames: Tensor, frame_format: FrameFormat) -> Tensor:
     return torch.sub(cells, middle).mul_(scale)
 
 
-def byte_cells(frames: Tensor, frame_format: FrameFormat, change: Tensor | None = None) -> Tensor:
-    """The same as bytes, (n, height // 4, width // 4, channels): luma and chroma, and ``change``, which is shaped as luma is.
+def fill_cells(
+    tiles: Tensor,
+    places: Sequence[tuple[slice, slice]],
+    frames: Tensor,
+    frame_format: FrameFormat,
+    change: Tensor | None = None,
+) -> None:
+    """Write the same as bytes where it is wanted.
 
-    A cell's row of luma moves as one 4-byte word and its row of chroma as one of 2 bytes: three times as fast as single bytes.
+    A cell's row of luma moves as one 4-byte word and its row of chroma as one of 2 bytes, all of one row in turn: six times as
+    fast as single bytes.
+
+    Args:
+        tiles: (n, places, rows, cols, channels) uint8, to be filled: luma, chroma, and ``change``, which is shaped as luma is.
+        places: which cells of a frame each tile is.
     """
     height, width = frame_format.height, frame_format.width
-    rows, cols = height // CELL, width // CELL
     luma, chroma = frames[:, :height], frames[:, height:].reshape(len(frames), 2, height // 2, width // 2)
-    depth = CELL_CHANNELS if change is None else CELL_CHANNELS + LUMAS
-    cells = torch.empty(len(frames), rows, cols, depth, dtype=torch.uint8, device=frames.device)
-    for place, plane in ((slice(LUMAS), luma), (slice(CELL_CHANNELS, None), change)):
-        if plane is not None:
-            words = _whole(plane, CELL).view(torch.int32).unflatten(1, (rows, CELL))
-            cells[..., place].view(torch.int32).copy_(words.permute(0, 1, 3, 2))
+    words, pairs = tiles.view(torch.int32), tiles.view(torch.int16)
     half = CELL // 2
-    pairs = _whole(chroma.flatten(0, 1), half).view(torch.int16).unflatten(0, (-1, 2)).unflatten(2, (rows, half))
-    cells[..., LUMAS:CELL_CHANNELS].view(torch.int16).unflatten(-1, (2, half)).copy_(pairs.permute(0, 2, 4, 1, 3))
-    return cells
+    moves = _moves(words, 0, luma, CELL, torch.int32)
+    for plane in range(2):
+        moves += _moves(pairs, LUMAS // half + plane * half, chroma[:, plane], half, torch.int16)
+    if change is not None:
+        moves += _moves(words, CELL_CHANNELS // CELL, change, CELL, torch.int32)
+    for index, (down, across) in enumerate(places):
+        for to, row in moves:
+            to[:, index].copy_(row[:, down, across])
+
+
+def _moves(tiles: Tensor, first: int, plane: Tensor, step: int, word: torch.dtype) -> list[tuple[Tensor, Tensor]]:
+    """Where each of a cell's ``step`` rows of a plane goes, counted in words from ``first`` on, and that row of all cells."""
+    rows = _whole(plane, step).view(word)
+    return [(tiles[..., first + row], rows[:, row::step]) for row in range(step)]
 
 
 def _whole(plane: Tensor, step: int) -> Tensor:
@@ -205,15 +225,15 @@ class MeanAndDeviation(torch.autograd.Function):
     """Spatial mean and unbiased deviation of (n, channels, rows, cols), each (n, channels) float32.
 
     On a CPU from sums of values and squares along the outer axis, several times faster than ``torch.std_mean`` on
-    channels-last maps, and frame by frame, so that what lies between stays in the cache; so is the way back, where autograd's
-    own would go through memory five times. On a GPU all frames at once: there each call costs as much as a frame. The small
+    channels-last maps, and a few frames at a time, so that what lies between stays in the cache. The way back is made frame by
+    frame, where autograd's own would go through memory five times. On a GPU all frames at once: there each call costs as much as a frame. The small
     term keeps the gradient of a channel that is silent everywhere finite.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         count = x.shape[2] * x.shape[3]
-        variance, mean = (_spread_by_frame if x.device.type == "cpu" else _spread)(x.permute(0, 2, 3, 1).flatten(1, 2))
+        variance, mean = (_spread_in_parts if x.device.type == "cpu" else _spread)(x.permute(0, 2, 3, 1).flatten(1, 2))
         deviation = (variance * (count / max(1, count - 1)) + _SILENT).sqrt()
         ctx.save_for_backward(x, mean, deviation)
         return mean, deviation
@@ -240,12 +260,12 @@ def _spread(positions: Tensor) -> tuple[Tensor, Tensor]:
     return variance, mean
 
 
-def _spread_by_frame(positions: Tensor) -> tuple[Tensor, Tensor]:
-    """The same one frame after another, by sums of values and squares."""
+def _spread_in_parts(positions: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of a few frames after another, by sums of values and squares."""
     means, squares = [], []
-    for frame in positions:
-        values = frame.float()
-        means.append(values.mean(dim=0))
-        squares.append(values.square().mean(dim=0))
-    mean = torch.stack(means)
-    return (torch.stack(squares) - mean.square()).clamp_min(0.0), mean
+    for part in positions.split(max(1, _CACHED_VALUES // positions[0].numel())):
+        values = part.to(torch.float32, copy=True)
+        means.append(values.mean(dim=1))
+        squares.append(values.square_().mean(dim=1))
+    mean = torch.cat(means)
+    return (torch.cat(squares) - mean.square()).clamp_min(0.0), mean
