@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -63,6 +64,7 @@ def run_command(command: click.Command, name: str, argv: list[str] | None = None
         _complain(_Failure(code, f"cannot write to standard output: {lost.strerror}"), as_json=False)
         # What was measured stays true: only an "all is well" is not.
         code = code or ExitCode.STORAGE
+    gc.freeze()  # or Python's last search for what goes in circles takes half a second where torch is loaded
     sys.exit(code)
 
 
