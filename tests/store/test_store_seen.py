@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -64,6 +65,18 @@ def test_another_pooling_of_what_was_seen_is_exact(tmp_path: Path) -> None:
     assert (found.raw, found.score, found.model) == (direct.raw, direct.score, direct.model)
     mean = seen.find(STREAM, load_scorer(device="cpu", pooling="mean"))
     assert mean is not None and mean.raw == pytest.approx(direct.frame_outputs.mean())
+
+
+def test_without_a_folder_the_last_few_clips_are_known() -> None:
+    seen, scorer = Seen(None), load_scorer(device="cpu")
+    streams = [replace(STREAM, content=f"{number:064x}") for number in range(40)]
+    direct = seen.score(streams[0], scorer, [FRAMES])
+    for stream in streams[1:]:
+        seen.remember(stream, direct)
+        found = seen.find(streams[0], scorer)
+        assert found is not None and found.score == direct.score
+    known = [stream for stream in streams if seen.find(stream, scorer) is not None]
+    assert streams[-1] in known and 2 < len(known) < 40
 
 
 def test_another_head_starts_from_the_features(tmp_path: Path) -> None:

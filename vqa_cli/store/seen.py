@@ -7,6 +7,7 @@ weights is exact) and the frame features in float16 (large, hence limited; anoth
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass, replace
@@ -22,6 +23,10 @@ from vqa_cli.values import ClipScore, FrameFormat, Scorer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+# Scores of as many clips as a few searches at a time go back to: 1.4 MB for each two hours at 25 fps.
+_LATEST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +61,14 @@ class Stream:
 
 
 class Seen:
-    """Frame scores and features below ``folder``; with ``None`` nothing is kept."""
+    """Frame scores and features below ``folder``; with ``None`` the last few scores, as long as this lives.
+
+    So a search without a cache does not show the model the source again at each step. Safe to use from several threads.
+    """
 
     def __init__(self, folder: Path | None, *, limit_bytes: int | None = FEATURES.limit_bytes) -> None:
+        self._latest: dict[str, NDArray[np.float64]] | None = {} if folder is None else None
+        self._lock = threading.Lock()
         self.scores = SCORES.entries(folder)
         self.features = replace(FEATURES, limit_bytes=limit_bytes).entries(folder)
 
@@ -88,7 +98,9 @@ class Seen:
             scores = stack.enter_context(self.scores.write(stream.key(model.sha256, model)))
             folder = stack.enter_context(self.features.write(stream.key(model.extractor, model)))
             if scores is None or folder is None:
-                return scorer.score(frames, stream.pixels, every=stream.every)
+                clip = scorer.score(frames, stream.pixels, every=stream.every)
+                self._keep(stream, clip)
+                return clip
             with (folder / "features.f16").open("wb") as file:
                 sink = _Sink(file)
                 clip = scorer.score(frames, stream.pixels, every=stream.every, sink=sink)
@@ -103,10 +115,24 @@ class Seen:
             StorageError: the folder cannot be written.
         """
         with self.scores.write(stream.key(clip.model.sha256, clip.model)) as entry:
-            if entry is not None:
+            if entry is None:
+                self._keep(stream, clip)
+            else:
                 np.save(entry / "outputs.npy", clip.frame_outputs)
 
+    def _keep(self, stream: Stream, clip: ClipScore) -> None:
+        if self._latest is not None:
+            with self._lock:
+                self._latest[stream.key(clip.model.sha256, clip.model)] = clip.frame_outputs
+                while len(self._latest) > _LATEST:
+                    del self._latest[next(iter(self._latest))]
+
     def _outputs(self, key: str) -> NDArray[np.float64] | None:
+        if self._latest is not None:
+            with self._lock:
+                if (kept := self._latest.pop(key, None)) is not None:
+                    self._latest[key] = kept  # the last one used stands last
+                return kept
         if (entry := self.scores.find(key)) is None:
             return None
         try:
