@@ -148,7 +148,7 @@ def _on_station(sealed: Sealed, task: LadderTask, work: Callable[[Station], Any]
 
 
 def _lost(err: VqaError) -> Lost | None:
-    """Whether it failed because a program was killed, whatever was made of that on the way."""
+    """That a program was killed, if that is why it failed, whatever was made of it on the way."""
     cause: BaseException | None = err
     while cause is not None and not isinstance(cause, Killed):
         cause = cause.__cause__ or cause.__context__
