@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,10 +32,27 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: as writing does; ``path`` is then as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:
-        staged = Path(folder, path.name)
+    with passing_folder(path.parent, ".new-") as folder:
+        staged = folder / path.name
         yield staged
         os.replace(staged, path)
+
+
+@contextmanager
+def passing_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A new folder that only this user can read, gone when the block ends.
+
+    It has its name before it is made: whenever an interrupt comes, it is known what to remove. Python's own has not.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder = parent / f"{prefix}{secrets.token_hex(8)}"
+    try:
+        folder.mkdir(mode=0o700)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,11 +6,12 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from vqa_cli.errors import StorageError
+from vqa_cli.files import passing_folder
 from vqa_cli.values import StrPath
 
 _PREFIX, _LOCK, _LOCK_BEFORE = "vqa-", ".lock", ".locking"
@@ -28,19 +29,19 @@ def scratch(parent: StrPath | None = None, *, alone: bool = True) -> Iterator[Pa
     Raises:
         StorageError: there is no room for temporary files.
     """
-    try:
-        made = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent, ignore_cleanup_errors=True)
-    except OSError as err:
-        what = "cannot make a temporary folder" if alone else f"cannot write the shared folder {parent}"
-        hint = "set TMPDIR" if alone else "name one that all machines see"
-        raise StorageError(what, detail=err.strerror, hint=hint) from err
-    with made as name:
-        folder = Path(name)
-        with _locked(folder):
-            for left in folder.parent.glob(f"{_PREFIX}*/{_LOCK}"):
-                if alone and left.parent != folder:
-                    sweep(left)
-            yield folder
+    with ExitStack() as stack:
+        try:
+            where = Path(parent or tempfile.gettempdir()).absolute()
+            folder = stack.enter_context(passing_folder(where, _PREFIX))
+        except OSError as err:
+            what = "cannot make a temporary folder" if alone else f"cannot write the shared folder {parent}"
+            hint = "set TMPDIR" if alone else "name one that all machines see"
+            raise StorageError(what, detail=err.strerror, hint=hint) from err
+        stack.enter_context(_locked(folder))
+        for left in folder.parent.glob(f"{_PREFIX}*/{_LOCK}"):
+            if alone and left.parent != folder:
+                sweep(left)
+        yield folder
 
 
 @contextmanager

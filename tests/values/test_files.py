@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from itertools import count
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,3 +99,37 @@ def test_documents_with_a_byte_order_mark_are_read_and_endless_nesting_is_refuse
     (tmp_path / "deep.toml").write_text("a = " + "[" * 100_000)
     with pytest.raises(UsageError, match=r"not a TOML file: .*deep\.toml"):
         read_policy(tmp_path / "deep.toml")
+
+
+def test_an_interrupt_while_a_file_is_begun_leaves_nothing(tmp_path: Path) -> None:
+    for number in count(1):
+        begun = interrupted_at(number, tmp_path / "a.txt")
+        assert [path.name for path in tmp_path.iterdir()] == (["a.txt"] if begun else [])
+        if begun:
+            break
+    assert number > 5
+
+
+def interrupted_at(number: int, path: Path) -> bool:
+    """Begin to write a file, with an interrupt before that line of Python of those which do it; whether there were fewer."""
+    lines = 0
+
+    def trace(frame: FrameType, event: str, arg: object) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        if lines == number:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    try:
+        sys.settrace(trace)
+        with replacing(path) as staged:
+            sys.settrace(before)
+            staged.write_text("whole")
+            return True
+    except KeyboardInterrupt:
+        return False
+    finally:
+        sys.settrace(before)

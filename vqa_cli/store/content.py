@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from vqa_cli._version import MEASUREMENT
 from vqa_cli.errors import StorageError
+from vqa_cli.files import passing_folder
 
 _log = logging.getLogger(__name__)
 
@@ -95,8 +95,8 @@ class Entries:
         try:
             self._mark()
             entry.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=entry.parent, prefix=_STAGED) as staged:
-                filled = Path(staged, "entry")
+            with passing_folder(entry.parent, _STAGED) as staged:
+                filled = staged / "entry"
                 filled.mkdir()
                 yield filled
                 (filled / _SUMS).write_text(json.dumps(_sums(filled)), encoding="ascii")
