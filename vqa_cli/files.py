@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def passing_folder(parent: Path, prefix: str) -> Iterator[Path]:
+def passing_folder(parent: Path, prefix: str = "") -> Iterator[Path]:
     """A new folder that only this user can read, gone when the block ends.
 
     It has its name before it is made: whenever an interrupt comes, it is known what to remove. Python's own has not.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from importlib import import_module
@@ -14,9 +13,6 @@ from click.shell_completion import CompletionItem
 from vqa_cli._version import __version__
 from vqa_cli.cli.boundary import run_command
 from vqa_cli.cli.command import Group
-
-# Python's own 700 make a quarter of a second of `import torch`, and as much again of a ladder: what goes in circles is rare here.
-_OBJECTS_BETWEEN_SEARCHES = 50_000
 
 # name: (module below vqa_cli.cli, attribute, one line for `vqa --help`)
 COMMANDS = {
@@ -92,7 +88,6 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run ``vqa`` and exit with a documented code."""
-    gc.set_threshold(_OBJECTS_BETWEEN_SEARCHES)
     if argv is None and sys.getfilesystemencoding() == "ascii":
         _again_in_utf8()
     if instruction := os.environ.get("_VQA_COMPLETE"):  # a shell asks, by the script of `vqa completion`

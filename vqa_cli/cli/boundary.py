@@ -24,6 +24,8 @@ from vqa_cli.files import ROOM_HINT
 # Those that put what they have finished into the cache.
 _REMEMBER = frozenset({"ladder", "score", "search", "gate"})
 _AGAIN_S = 0.05
+# Python's own 700 make a quarter of a second of `import torch`, and as much again of a ladder: what goes in circles is rare here.
+_OBJECTS_BETWEEN_SEARCHES = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class _Interrupts:
 
 def run_command(command: click.Command, name: str, argv: list[str] | None = None) -> NoReturn:
     """Run a command and exit with a documented code."""
+    gc.set_threshold(_OBJECTS_BETWEEN_SEARCHES)
     streams = open_streams()
     # `timeout`, a container, a CI job or a terminal that is ended leaves nothing behind either.
     interrupts = _Interrupts()

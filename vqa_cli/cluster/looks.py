@@ -63,13 +63,15 @@ class Looks:
         self._ahead[path, treatment] = on.remote(self._sealed, path, treatment)
 
     def _wait(self, path: Path, treatment: Treatment) -> Source:
+        why = ""
         for _ in range(_TRIES):
             try:
                 came: Source | Unfit | Lost | VqaError = self._ray.get(self._ahead[path, treatment])
                 del self._ahead[path, treatment]
             except self._ray.exceptions.RayTaskError:
                 raise
-            except self._ray.exceptions.RayError:
+            except self._ray.exceptions.RayError as err:
+                why = type(err).__name__
                 self._crew.look()
                 self._begin(path, treatment)
                 continue
@@ -77,9 +79,10 @@ class Looks:
                 return came
             if isinstance(came, VqaError):
                 raise came
+            why = came.reason
             if isinstance(came, Unfit):
                 self._crew.refuse(came)
                 if self._crew.hopeless(str(path)):
                     raise InputError(f"no node sees it: {path}", detail=f"{came.node.name}: {came.reason}")
             self._begin(path, treatment)
-        raise ToolError(f"no node could look at it, in {_TRIES} tries: {path}")
+        raise ToolError(f"no node could look at it, in {_TRIES} tries: {path}", detail=why)

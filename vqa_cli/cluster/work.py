@@ -14,8 +14,9 @@ import numpy as np
 from vqa_cli.cluster.station import Refused, Station, check_source, node_memory, station
 from vqa_cli.cluster.travel import Lost, Made, Node, Outfit, Parcel, Ready, Sealed, Unfit
 from vqa_cli.errors import StorageError, ToolError, VqaError
+from vqa_cli.files import passing_folder
 from vqa_cli.ladder import steps
-from vqa_cli.ladder.execute import ENCODING, workplace
+from vqa_cli.ladder.execute import ENCODING
 from vqa_cli.ladder.outcome import Outcome, failed
 from vqa_cli.ladder.steps import Encoded, Judged
 from vqa_cli.ladder.task import LadderTask, RungTask, SourceTask
@@ -50,7 +51,7 @@ def encode(
 
     def work(at: Station) -> tuple[Made, Parcel]:
         check_source(at, task.source)
-        with workplace(at.site.scratch) as folder:
+        with passing_folder(at.site.scratch) as folder:
             encoded = steps.encode(task, at.site, folder, _teller(board, number))
             return Made(at.node, simd_level()), _pack(encoded, at.outfit)
 
@@ -62,7 +63,7 @@ def look(sealed: Sealed, path: Path, treatment: Treatment) -> Source | Unfit | L
     """Look at a source whole. What is found is remembered on this node."""
     node = here()
     try:
-        with station(sealed, node, scoring=False) as at, workplace(at.site.scratch) as folder:
+        with station(sealed, node, scoring=False) as at, passing_folder(at.site.scratch) as folder:
             if not os.access(path, os.R_OK):
                 return Unfit(node, f"{path} cannot be read there", str(path))
             return Inspector(at.site.runner, at.site.ffmpeg, folder, Inspections(node_memory())).look(path, treatment)
@@ -94,7 +95,7 @@ class Measurer:
 
         def work(at: Station) -> Judged:
             check_source(at, task.source)
-            with workplace(at.site.scratch) as folder:
+            with passing_folder(at.site.scratch) as folder:
                 judged = steps.measure(task, _unpack(parcel, folder), at.site)
             if parcel.path is not None and task.keep is None:
                 parcel.path.unlink(missing_ok=True)
@@ -108,7 +109,7 @@ class Measurer:
 
         def work(at: Station) -> ClipScore:
             check_source(at, task.source)
-            with workplace(at.site.scratch) as folder:
+            with passing_folder(at.site.scratch) as folder:
                 return steps.score_source(task, at.site, folder)
 
         done: ClipScore | Unfit | Lost | Outcome = _on_station(self._sealed, task, work, scoring=True)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from vqa_cli.errors import StorageError, VqaError
+from vqa_cli.files import passing_folder
 from vqa_cli.ladder import steps
 from vqa_cli.ladder.outcome import Outcome, RungOutcome, failed
 from vqa_cli.ladder.steps import OnShare, Site
@@ -28,7 +25,7 @@ def execute(task: LadderTask, site: Site, on_share: OnShare) -> Outcome:
     try:
         if (known := steps.recall(task, site)) is not None:
             return known
-        with workplace(site.scratch) as folder:
+        with passing_folder(site.scratch) as folder:
             if isinstance(task, SourceTask):
                 return steps.source_outcome(task, steps.score_source(task, site, folder))
             return _encode_and_measure(task, site, folder, on_share)
@@ -36,16 +33,6 @@ def execute(task: LadderTask, site: Site, on_share: OnShare) -> Outcome:
         raise
     except VqaError as err:
         return failed(task, err)
-
-
-@contextmanager
-def workplace(scratch: Path) -> Iterator[Path]:
-    """A folder of its own for a task, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(dir=scratch))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _encode_and_measure(task: RungTask, site: Site, folder: Path, on_share: OnShare) -> RungOutcome:

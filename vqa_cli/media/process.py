@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import threading
@@ -29,6 +28,8 @@ SILENCE_S = 300.0
 _GRACE_S = 5.0
 _STOP_S = 2.0
 _DISK_FULL = "No space left on device"
+# By SIGKILL, which Windows has not.
+_KILLED = -9
 # "[libx264 @ 0x559b68829c80]": where it lay in memory says nothing, and another run says something else.
 _ADDRESS = re.compile(r"(?<=\[)(\S+) @ 0x[0-9a-f]+(?=\])")
 # Becomes the program after asking Linux (prctl 1, PR_SET_PDEATHSIG) to kill it when whoever started it dies. Not done by a
@@ -246,7 +247,7 @@ class Runner:
             raise disk_full()
         if code != 0:
             name, detail = Path(child.argv[0]).name, _reason(child.stderr_tail) or None
-            if code == -signal.SIGKILL:
+            if code == _KILLED:
                 failed: Failed = Killed(f"killed from outside: {name}", detail=detail, hint="is there memory enough?")
             else:
                 failed = Failed(f"exit code {code}: {name}", detail=detail)

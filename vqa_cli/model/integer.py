@@ -67,21 +67,8 @@ class IntegerConv(nn.Module):
 
     def _native(self, x: Tensor) -> Tensor:
         out: Tensor = torch.ops.onednn.qconv_pointwise(
-            x,
-            1.0,
-            0,
-            self._packed,
-            self.scale,
-            self._zeros,
-            self.bias,
-            *self._geometry,
-            1.0,
-            0,
-            torch.uint8,
-            "relu",
-            [],
-            "",
-        )
+            x, 1.0, 0, self._packed, self.scale, self._zeros, self.bias, *self._geometry, 1.0, 0, torch.uint8, "relu", [], ""
+        )  # fmt: skip
         return out
 
     @cached_property

@@ -185,10 +185,10 @@ def fill_cells(
     frame_format: FrameFormat,
     change: Tensor | None = None,
 ) -> None:
-    """Write the same as bytes where it is wanted.
+    """Write the cells of frames as bytes, in tiles.
 
-    A cell's row of luma moves as one 4-byte word and its row of chroma as one of 2 bytes, all of one row in turn: six times as
-    fast as single bytes.
+    A cell's row of luma moves as one 4-byte word and its row of chroma as one of 2 bytes: three times as fast as single bytes.
+    All cells' first rows move, then all second ones: nearly twice as fast again as a cell after another.
 
     Args:
         tiles: (n, places, rows, cols, channels) uint8, to be filled: luma, chroma, and ``change``, which is shaped as luma is.
@@ -226,8 +226,8 @@ class MeanAndDeviation(torch.autograd.Function):
 
     On a CPU from sums of values and squares along the outer axis, several times faster than ``torch.std_mean`` on
     channels-last maps, and a few frames at a time, so that what lies between stays in the cache. The way back is made frame by
-    frame, where autograd's own would go through memory five times. On a GPU all frames at once: there each call costs as much as a frame. The small
-    term keeps the gradient of a channel that is silent everywhere finite.
+    frame, where autograd's own would go through memory five times. On a GPU all frames at once: there each call costs as much
+    as a frame. The small term keeps the gradient of a channel that is silent everywhere finite.
     """
 
     @staticmethod

@@ -67,7 +67,7 @@ class Seen:
     """
 
     def __init__(self, folder: Path | None, *, limit_bytes: int | None = FEATURES.limit_bytes) -> None:
-        self._latest: dict[str, NDArray[np.float64]] | None = {} if folder is None else None
+        self._latest: dict[str, NDArray[np.float64]] = {}
         self._lock = threading.Lock()
         self.scores = SCORES.entries(folder)
         self.features = replace(FEATURES, limit_bytes=limit_bytes).entries(folder)
@@ -121,20 +121,20 @@ class Seen:
                 np.save(entry / "outputs.npy", clip.frame_outputs)
 
     def _keep(self, stream: Stream, clip: ClipScore) -> None:
-        if self._latest is not None:
-            with self._lock:
-                self._latest[stream.key(clip.model.sha256, clip.model)] = clip.frame_outputs
-                while len(self._latest) > _LATEST:
-                    del self._latest[next(iter(self._latest))]
+        with self._lock:
+            self._latest[stream.key(clip.model.sha256, clip.model)] = clip.frame_outputs
+            while len(self._latest) > _LATEST:
+                del self._latest[next(iter(self._latest))]
+
+    def _kept(self, key: str) -> NDArray[np.float64] | None:
+        with self._lock:
+            if (outputs := self._latest.pop(key, None)) is not None:
+                self._latest[key] = outputs  # the last one used stands last
+            return outputs
 
     def _outputs(self, key: str) -> NDArray[np.float64] | None:
-        if self._latest is not None:
-            with self._lock:
-                if (kept := self._latest.pop(key, None)) is not None:
-                    self._latest[key] = kept  # the last one used stands last
-                return kept
         if (entry := self.scores.find(key)) is None:
-            return None
+            return self._kept(key)
         try:
             outputs: NDArray[np.float64] = np.load(entry / "outputs.npy")
             if len(outputs) and np.isfinite(outputs).all():
