@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Vqa
+from scipy import special
+from scipy.stats import qmc
 
 from vqa_cli.analysis.curves import Point
 from vqa_cli.analysis.explore import Aim, State, explore, untried
 from vqa_cli.analysis.ladders import Choice
 from vqa_cli.analysis.limits import default_audience, limits_of, metric_scale
+from vqa_cli.analysis.sobol import DIMENSIONS, normal_points, sobol
 from vqa_cli.analysis.surface import Dial, Seen, Setting, Title
 from vqa_cli.cli.explore import Ended, dial_of, ended_lines, scale_of
 from vqa_cli.media.encoders import ENCODERS
@@ -92,6 +95,13 @@ def test_encodes_narrow_the_surface_where_they_are() -> None:
     assert (after.spread() <= before.spread() + 1e-9).all()
     assert after.spread()[[4, 40]] == pytest.approx(0, abs=0.01)
     assert after.mean[4] == pytest.approx(math.log(seen[0].quality / (1 - seen[0].quality)), abs=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 64, 512])
+def test_points_are_those_of_scipy(count: int) -> None:
+    wanted = qmc.Sobol(DIMENSIONS, scramble=False).random(count)
+    assert np.array_equal(sobol(count, DIMENSIONS), wanted)
+    assert normal_points(count, 5) == pytest.approx(special.ndtri((wanted[:, :5] + 0.5 / count) % 1.0), abs=1e-12)
 
 
 def test_draws_are_as_uncertain_as_the_surface() -> None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vqa_cli.analysis.sobol import DIMENSIONS, normal_points
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -27,7 +29,7 @@ _LEAST_LOSS, _LEAST_WORTH = 0.004, 0.02
 _ALIKE_CRF, _ALIKE_SIZE = 0.8, 0.6
 _NUGGET = 1e-6
 # Directions in which a surface is uncertain that are told apart; the rest is too little to matter.
-_DIRECTIONS = 12
+_DIRECTIONS = DIMENSIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +91,12 @@ class Surface:
 
         They are the same ones on every machine: Sobol points, the first dimensions for what is least certain.
         """
-        from scipy.special import ndtri
-        from scipy.stats.qmc import Sobol
-
         values, vectors = np.linalg.eigh(self.covariance)
         values, vectors = values[::-1][:_DIRECTIONS], vectors[:, ::-1][:, :_DIRECTIONS]
         # Eigenvectors have no sign of their own.
         signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
         root = vectors * signs * np.sqrt(np.maximum(values, 0.0))
-        even = Sobol(root.shape[1], scramble=False).random(count)
-        found: Array = self.mean + ndtri((even + 0.5 / count) % 1.0) @ root.T
+        found: Array = self.mean + normal_points(count, root.shape[1]) @ root.T
         return found
 
 

@@ -54,6 +54,8 @@ class _Interrupts:
 def run_command(command: click.Command, name: str, argv: list[str] | None = None) -> NoReturn:
     """Run a command and exit with a documented code."""
     gc.set_threshold(_OBJECTS_BETWEEN_SEARCHES)
+    # NumPy's matrices are small here: its threads wait for each other at full speed, beside encodes, and split sums otherwise.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     streams = open_streams()
     # `timeout`, a container, a CI job or a terminal that is ended leaves nothing behind either.
     interrupts = _Interrupts()
