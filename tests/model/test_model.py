@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import pickle
@@ -550,8 +551,6 @@ def test_the_knee_keeps_scores_on_the_scale_and_in_order(raws: list[float]) -> N
 
 @pytest.mark.parametrize("hold", [2, 3])
 def test_one_frame_of_several_stands_for_all_and_its_place_moves_on(hold: int) -> None:
-    from vqa_cli.model.lite import LiteBackbone
-
     torch.manual_seed(0)
     shown = FrameFormat(96, 64)
     one, some = LiteBackbone(widths=(8, 8), halve=(False, True), taps=(0, 1)), None
@@ -567,11 +566,54 @@ def test_one_frame_of_several_stands_for_all_and_its_place_moves_on(hold: int) -
     torch.testing.assert_close(held, each[np.repeat(seen, hold)[:count]])
 
 
+@pytest.mark.parametrize("count", [1, 3, 4, 10, 24])
+def test_tiles_of_a_large_frame_take_turns(count: int) -> None:
+    """Half of them are those of one frame that is seen, half those of the next; each meets every place among the three."""
+    torch.manual_seed(0)
+    shape: dict[str, Any] = {"widths": (8, 8), "halve": (False, True), "taps": (0, 1), "tile": (32, 32)}
+    net, whole = LiteBackbone(**shape, hold=3, by_turns=6), LiteBackbone(**shape)
+    whole.load_state_dict(net.state_dict())
+    net, whole, shown, tile = net.fold(), whole.fold(), FrameFormat(96, 64), FrameFormat(32, 32)
+    clip = np.concatenate([frames(1), frames(count, seed=1)])
+    luma, chroma = clip[:, :64], clip[:, 64:].reshape(len(clip), 2, 32, 48)
+    expected = []
+    with torch.inference_mode():
+        for number in range(count):
+            ones = []
+            for down, across in itertools.product(range(2), range(3)):
+                begun = min(number // 6 * 6 + (down + across) % 2 * 3, count - 1)
+                at = min(begun + -(begun // 3) % 3, count - 1)
+                cut = np.concatenate([
+                    luma[at : at + 2, 32 * down :, 32 * across :][:, :32, :32].reshape(2, -1),
+                    chroma[at : at + 2, :, 16 * down :, 16 * across :][:, :, :16, :16].reshape(2, -1),
+                ], axis=1).reshape(2, *tile.shape)  # fmt: skip
+                ones.append(whole(torch.from_numpy(cut), tile))
+            expected.append(torch.cat(ones).mean(dim=0))
+        found = net(torch.from_numpy(clip), shown)
+    torch.testing.assert_close(found, torch.stack(expected))
+
+
+def test_frames_of_few_tiles_are_seen_whole() -> None:
+    shape: dict[str, Any] = {"widths": (8, 8), "halve": (False, True), "taps": (0, 1), "tile": (32, 32), "hold": 3}
+    net, whole = LiteBackbone(**shape, by_turns=7), LiteBackbone(**shape)
+    whole.load_state_dict(net.state_dict())
+    clip = torch.from_numpy(frames(9))
+    with torch.inference_mode():
+        found, expected = (each.fold()(clip, FrameFormat(96, 64)) for each in (net, whole))
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(("hold", "by_turns"), [(2, 8), (3, -1), (3, 1.5)])
+def test_turns_by_which_something_is_never_seen_are_refused(hold: int, by_turns: int) -> None:
+    with pytest.raises(ValueError, match=f"by_turns {by_turns} is no number of tiles, or hold {hold} is even"):
+        LiteBackbone(hold=hold, by_turns=by_turns)
+
+
+@pytest.mark.parametrize("shown", [FrameFormat(96, 64), FrameFormat(1408, 384)], ids=["one tile", "eight tiles"])
 @pytest.mark.parametrize("size", ["auto", 1, 4, 9, 20])
-def test_the_bundled_model_sees_the_same_frames_in_any_batches(size: int | Literal["auto"]) -> None:
-    """Which frame of three it sees goes by the frame's place in the clip, not in the batch."""
-    shown = FrameFormat(96, 64)
-    clip = np.concatenate([frames(5, seed=seed) for seed in range(9)])
+def test_the_bundled_model_sees_the_same_frames_in_any_batches(size: int | Literal["auto"], shown: FrameFormat) -> None:
+    """Which frame of three it sees, and which tiles of it, goes by the frame's place in the clip, not in the batch."""
+    clip = np.random.default_rng(0).integers(0, 256, (45, *shown.shape), dtype=np.uint8)
     whole = load_scorer(device="cpu", batch_size=len(clip) + 9).score([clip], shown)
     parts = [clip[at : at + 7] for at in range(0, len(clip), 7)]
     got = load_scorer(device="cpu", batch_size=size).score(parts, shown)

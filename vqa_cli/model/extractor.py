@@ -40,7 +40,8 @@ class FeatureExtractor:
             ModelError: memory does not hold one frame.
         """
         first = 0
-        for batch in rebatch(frames, lambda: self._batch(frame_format), self._backbone.looks_back, self._empty):
+        room = _reused() if self._device.type == "cpu" else self._empty
+        for batch in rebatch(frames, lambda: self._batch(frame_format), self._backbone.looks_back, room):
             yield self._forward(batch, frame_format, first)
             first += len(batch) - self._backbone.looks_back
 
@@ -53,16 +54,16 @@ class FeatureExtractor:
         except RuntimeError as err:
             if not is_out_of_memory(err):
                 raise
-            if len(frames) - self._backbone.looks_back <= self._backbone.hold:
+            if len(frames) - self._backbone.looks_back <= self._backbone.together(frame_format):
                 raise short_of_memory(f"one frame of {frame_format.width}x{frame_format.height}", self._device) from err
         torch.cuda.empty_cache()
-        half = self._whole((len(frames) - self._backbone.looks_back) // 2)
+        half = self._whole((len(frames) - self._backbone.looks_back) // 2, frame_format)
         self._memory_px = half * frame_format.width * frame_format.height
         one, other = frames[: half + self._backbone.looks_back], frames[half:]
         return torch.cat((self._forward(one, frame_format, first), self._forward(other, frame_format, first + half)))
 
     def _empty(self, shape: Sequence[int]) -> Tensor:
-        """Room for a batch. For a GPU it is page-locked, so that the copy of one batch and the filling of the next run beside
+        """Room for a batch, for a GPU page-locked, so that the copy of one batch and the filling of the next run beside
         the work on the one before; torch gives such memory out again only when its copy has ended.
         """
         return torch.empty(tuple(shape), dtype=torch.uint8, pin_memory=self._device.type == "cuda")
@@ -73,12 +74,25 @@ class FeatureExtractor:
             size = self._batch_size
         else:
             budget = self._backbone.cpu_batch_px if self._device.type == "cpu" else _GPU_BATCH_PX
-            size = max(1, budget * self._backbone.hold // pixels)
-        return self._whole(size if self._memory_px is None else min(size, self._memory_px // pixels))
+            size = max(1, budget * self._backbone.together(frame_format) // pixels)
+        return self._whole(size if self._memory_px is None else min(size, self._memory_px // pixels), frame_format)
 
-    def _whole(self, frames: int) -> int:
-        """As many frames as hold together, those of one that is seen at least."""
-        return max(1, frames // self._backbone.hold) * self._backbone.hold
+    def _whole(self, frames: int, frame_format: FrameFormat) -> int:
+        """So many frames, or what is computed together at least, without a part of that."""
+        together = self._backbone.together(frame_format)
+        return max(1, frames // together) * together
+
+
+def _reused() -> Callable[[Sequence[int]], Tensor]:
+    """The same room for each batch, which is done with when the next one comes: memory that is touched first costs most."""
+    rooms: list[Tensor] = []
+
+    def room(shape: Sequence[int]) -> Tensor:
+        if not rooms or rooms[0].shape != tuple(shape):
+            rooms[:] = [torch.empty(tuple(shape), dtype=torch.uint8)]
+        return rooms[0]
+
+    return room
 
 
 def rebatch(

@@ -10,6 +10,7 @@ scales by channel after M. Nagel et al., "Data-Free Quantization Through Weight 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqa_cli.model.card import INT8
-from vqa_cli.model.lite import CELL, CellBackbone, fill_cells
+from vqa_cli.model.lite import CellBackbone, Place, extent, fill_cells
 from vqa_cli.values import FrameFormat
 
 # Without VNNI a CPU adds two products in 16 bits. Kernels of seven bits keep 255 * 63 * 2 within them.
@@ -91,7 +92,7 @@ class IntegerBackbone(CellBackbone):
     """The network as it ships. :mod:`training.lite.integers` makes one of a :class:`vqa_cli.model.lite.LiteBackbone`."""
 
     arithmetic = INT8
-    cpu_batch_px = 8 * 960 * 540
+    cpu_batch_px = 4 * 960 * 540
 
     def __init__(self, *args: Any, **config: Any) -> None:
         super().__init__(*args, **config)
@@ -111,16 +112,15 @@ class IntegerBackbone(CellBackbone):
         """See :class:`vqa_cli.model.lite.CellBackbone`."""
         return super().pooled(x) * self.steps
 
-    def tiles(self, frames: Tensor, before: Tensor | None, frame_format: FrameFormat) -> Tensor:
-        """(n * tiles, 1 + rows + 1, 1 + cols + 1, channels) uint8."""
+    def cut(self, frames: Tensor, before: Tensor | None, frame_format: FrameFormat, places: Sequence[Place]) -> Tensor:
+        """(n * places, 1 + rows + 1, 1 + cols + 1, channels) uint8."""
         frames = _limited(frames, frame_format)
         change = None
         if before is not None:
             change = frames[:, : frame_format.height].to(torch.int16)
             change -= _limited(before, frame_format)[:, : frame_format.height]
             change = change.add_(MIDDLE).clamp_(0, LEVELS).to(torch.uint8)
-        places = self.places(frame_format.height // CELL, frame_format.width // CELL)
-        height, width = places[0][0].stop, places[0][1].stop
+        height, width = extent(places)
         shape = (len(frames), len(places), height + 2, width + 2, self.shapes[0][0])
         x = torch.empty(shape, dtype=torch.uint8, device=frames.device)
         for edge in (x[:, :, 0], x[:, :, -1], x[:, :, 1:-1, 0], x[:, :, 1:-1, -1]):

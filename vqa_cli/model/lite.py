@@ -24,6 +24,8 @@ LUMAS = CELL * CELL
 CELL_CHANNELS = LUMAS + 2 * (CELL // 2) ** 2
 # Changes between frames are small beside the frames themselves.
 CHANGE_GAIN = 4.0
+# Of a tile: its rows and columns of cells in the frame.
+Place = tuple[slice, slice]
 _SILENT = 1e-12
 _LONGEST_HOLD = 15
 # Half a megabyte of them: less than a core's second cache.
@@ -55,6 +57,9 @@ class CellBackbone(Backbone):
             larger maps, so that whole frames would look worse than their parts.
         hold: one frame of so many is seen, and stands for all of them. Which one it is moves on from one to the next, so that
             what comes back in each second, third or fourth frame (B frames, dropped frames) is seen as often as it is there.
+        by_turns: of a frame of so many tiles or more, every second tile is looked at (as the white squares of a chessboard), and
+            of the next frame that is seen the others; together they stand for both. 0 for never. With an even ``hold`` a tile
+            would never be seen in every second frame.
     """
 
     blocks: nn.ModuleList
@@ -67,15 +72,18 @@ class CellBackbone(Backbone):
         motion: bool = True,
         tile: Sequence[int] = (192, 352),
         hold: int = 1,
+        by_turns: int = 0,
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
             "widths": list(widths), "halve": list(halve), "taps": list(taps), "motion": motion,
-            "tile": list(tile), "hold": hold,
+            "tile": list(tile), "hold": hold, "by_turns": by_turns,
         }  # fmt: skip
         if not isinstance(hold, int) or not 1 <= hold <= _LONGEST_HOLD:
             raise ValueError(f"hold {hold!r} is no number of frames")
-        self.hold = hold
+        if not isinstance(by_turns, int) or by_turns < 0 or (by_turns and hold % 2 == 0):
+            raise ValueError(f"by_turns {by_turns!r} is no number of tiles, or hold {hold} is even")
+        self.hold, self.by_turns = hold, by_turns
         self.taps = frozenset(taps)
         self.looks_back = int(motion)
         self.tile = (tile[0] // CELL, tile[1] // CELL)
@@ -84,31 +92,66 @@ class CellBackbone(Backbone):
         # Of each block: channels before and after, and its stride.
         self.shapes = [(*pair, 2 if half else 1) for pair, half in zip(pairwise(widths_before), halve, strict=True)]
 
+    def together(self, frame_format: FrameFormat) -> int:
+        """See :class:`vqa_cli.model.backbone.Backbone`."""
+        return self.hold * len(self._turns(frame_format))
+
     def forward(self, frames: Tensor, frame_format: FrameFormat, first: int = 0) -> Tensor:
         """Features of consecutive frames.
 
         Args:
             frames: (looks_back + n, height * 3 // 2, width) uint8, planar yuv420p; the first of a clip is its own
                 predecessor.
-            first: a multiple of ``hold``.
+            first: a multiple of ``together(frame_format)``.
 
         Returns:
             (n, dim) float32: per tapped block the spatial mean and standard deviation of each channel, means over tiles.
         """
-        count = len(frames) - self.looks_back
-        starts = range(0, count, self.hold)
-        at = torch.tensor([min(start + -((first + start) // self.hold) % self.hold, count - 1) for start in starts])
-        features = self.judge(frames.index_select(0, at + self.looks_back), frames.index_select(0, at), frame_format)
-        return features.repeat_interleave(self.hold, dim=0)[:count]
+        count, turns = len(frames) - self.looks_back, self._turns(frame_format)
+        step = self.hold * len(turns)
+        summed = torch.zeros((), device=frames.device)
+        for turn, places in enumerate(turns):
+            starts = [min(start + turn * self.hold, count - 1) for start in range(0, count, step)]
+            at = torch.tensor([min(s + -((first + s) // self.hold) % self.hold, count - 1) for s in starts])
+            now, before = frames.index_select(0, at + self.looks_back), frames.index_select(0, at)
+            summed = summed + self._judge(now, before, frame_format, places).sum(dim=1)
+        features: Tensor = summed / sum(map(len, turns))
+        return features.repeat_interleave(step, dim=0)[:count]
 
     def judge(self, frames: Tensor, before: Tensor, frame_format: FrameFormat) -> Tensor:
-        """Features of frames that are not consecutive, each with the one before it; shapes as in :meth:`forward`."""
-        tiles = self.tiles(frames, before if self.looks_back else None, frame_format)
-        features = self.pooled(tiles.permute(0, 3, 1, 2))
-        return features.reshape(len(frames), -1, self.dim).mean(dim=1)
+        """Features of frames that are not consecutive, all tiles of each with the frame before; shapes as in :meth:`forward`."""
+        return self._judge(frames, before, frame_format, self._all_places(frame_format)).mean(dim=1)
+
+    def _judge(self, frames: Tensor, before: Tensor, frame_format: FrameFormat, places: Sequence[Place]) -> Tensor:
+        """(n, places, dim)."""
+        tiles = self.cut(frames, before if self.looks_back else None, frame_format, places)
+        return self.pooled(tiles.permute(0, 3, 1, 2)).reshape(len(frames), len(places), self.dim)
+
+    def _turns(self, frame_format: FrameFormat) -> list[list[Place]]:
+        """The tiles of a frame, in one part or in the two that take turns."""
+        rows = self._places(frame_format)
+        if not self.by_turns or len(rows) * len(rows[0]) < self.by_turns:
+            return [self._all_places(frame_format)]
+        return [
+            [place for down, row in enumerate(rows) for across, place in enumerate(row) if (down + across) % 2 == turn]
+            for turn in range(2)
+        ]
+
+    def _all_places(self, frame_format: FrameFormat) -> list[Place]:
+        return [place for row in self._places(frame_format) for place in row]
+
+    def _places(self, frame_format: FrameFormat) -> list[list[Place]]:
+        """Where the tiles of a frame are, in rows: equal ones that overlap by a few cells where they do not fit the frame."""
+        tops, height = _parts(frame_format.height // CELL, self.tile[0])
+        lefts, width = _parts(frame_format.width // CELL, self.tile[1])
+        return [[(slice(top, top + height), slice(left, left + width)) for left in lefts] for top in tops]
 
     def tiles(self, frames: Tensor, before: Tensor | None, frame_format: FrameFormat) -> Tensor:
-        """(n * tiles, rows, cols, channels): what the first block sees of each tile."""
+        """(n * tiles, rows, cols, channels): what the first block sees of all tiles."""
+        return self.cut(frames, before, frame_format, self._all_places(frame_format))
+
+    def cut(self, frames: Tensor, before: Tensor | None, frame_format: FrameFormat, places: Sequence[Place]) -> Tensor:
+        """The same of some tiles, (n * places, rows, cols, channels)."""
         raise NotImplementedError
 
     def pooled(self, x: Tensor) -> Tensor:
@@ -120,11 +163,6 @@ class CellBackbone(Backbone):
                 pooled += MeanAndDeviation.apply(x)
         return torch.cat(pooled, dim=1)
 
-    def places(self, rows: int, cols: int) -> list[tuple[slice, slice]]:
-        """Where the tiles of so many cells are: equal ones that overlap by a few cells where they do not fit the frame."""
-        (tops, height), (lefts, width) = _parts(rows, self.tile[0]), _parts(cols, self.tile[1])
-        return [(slice(top, top + height), slice(left, left + width)) for top in tops for left in lefts]
-
 
 class LiteBackbone(CellBackbone):
     """The network as it learns, in floating point."""
@@ -133,15 +171,12 @@ class LiteBackbone(CellBackbone):
         super().__init__(*args, **config)
         self.blocks = nn.ModuleList(_Block(*shape) for shape in self.shapes)
 
-    def tiles(self, frames: Tensor, before: Tensor | None, frame_format: FrameFormat) -> Tensor:
+    def cut(self, frames: Tensor, before: Tensor | None, frame_format: FrameFormat, places: Sequence[Place]) -> Tensor:
         """See :class:`CellBackbone`."""
         cells = to_cells(frames, frame_format)
         earlier = None if before is None else to_cells(before, frame_format)
-        count, rows, cols, _ = cells.shape
-        places = self.places(rows, cols)
-        height, width = places[0][0].stop, places[0][1].stop
-        dtype = next(self.parameters()).dtype
-        x = torch.empty(count, len(places), height, width, self.shapes[0][0], dtype=dtype, device=cells.device)
+        shape = (len(cells), len(places), *extent(places), self.shapes[0][0])
+        x = torch.empty(shape, dtype=next(self.parameters()).dtype, device=cells.device)
         for index, (down, across) in enumerate(places):
             now = cells[:, down, across]
             x[:, index, ..., :CELL_CHANNELS] = now
@@ -154,6 +189,12 @@ class LiteBackbone(CellBackbone):
         """Fold batch normalisation into the convolutions, for inference."""
         self.blocks = nn.ModuleList(b.fold() if isinstance(b, _Block) else b for b in self.eval().blocks)
         return self.to(memory_format=torch.channels_last)
+
+
+def extent(places: Sequence[Place]) -> tuple[int, int]:
+    """Rows and columns of each."""
+    down, across = places[0]
+    return down.stop - down.start, across.stop - across.start
 
 
 def _parts(length: int, wanted: int) -> tuple[list[int], int]:
@@ -180,7 +221,7 @@ def to_cells(frames: Tensor, frame_format: FrameFormat) -> Tensor:
 
 def fill_cells(
     tiles: Tensor,
-    places: Sequence[tuple[slice, slice]],
+    places: Sequence[Place],
     frames: Tensor,
     frame_format: FrameFormat,
     change: Tensor | None = None,
