@@ -228,6 +228,9 @@ class Scorer(Protocol):
     @property
     def identity(self) -> ModelIdentity: ...
 
+    def expect(self) -> None:
+        """Frames will be shown soon: begin what takes long before the first. Nothing need come of it."""
+
     def score(
         self,
         frames: Iterable[NDArray[np.uint8]] | Iterator[NDArray[np.uint8]],

@@ -145,6 +145,22 @@ def test_what_is_known_of_a_file_is_told_again(folder: Path, scorer: Scorer, tmp
     assert first.score.score == second.score.score
 
 
+def test_the_model_is_told_of_a_file_that_nobody_looked_at(
+    folder: Path, scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that it is loaded while the file is counted; one that is known may be scored already."""
+    told: list[Scorer] = []
+    monkeypatch.setattr(type(scorer), "expect", lambda self: told.append(self))
+    clip = folder / "clip.mp4"
+    for cache in (tmp_path, tmp_path, None):
+        score_file(clip, scorer=scorer, cache=cache)
+    assert told == [scorer, scorer]
+    for cache in (tmp_path, None):
+        with open_bench(LadderJob(clip, settings(), scorer, cache_dir=cache)) as bench:
+            bench.look(clip, settings())
+    assert told == [scorer] * 3
+
+
 def test_twelve_bits_are_compared_at_twelve(folder: Path) -> None:
     codec = {"encoder": "libx265", "preset": "ultrafast", "crf": [4], "pix_fmt": "yuv420p12le"}
     rung = only_rung(folder / "clip.mp4", codecs=[codec])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from vqa_cli.model.checkpoint import load_model, save_model
 from vqa_cli.model.deferred import DeferredScorer, defer
 from vqa_cli.model.load import load_scorer
 from vqa_cli.model.registry import LITE, lite_path
+from vqa_cli.model.scorer import StreamingScorer
 from vqa_cli.model.verdict import Calibration, Verdicts
+from vqa_cli.values import FrameFormat
 
 PLAIN: dict[str, Any] = {
     "device": "cpu", "precision": "auto", "batch_size": "auto", "model_dir": None, "backbone_weights": None,
@@ -44,6 +47,39 @@ def test_what_is_said_of_a_model_is_what_it_says_once_it_is_loaded(wanted: dict[
 )
 def test_what_the_file_alone_does_not_say_is_loaded(model: str, wanted: dict[str, Any]) -> None:
     assert defer(model, PLAIN | wanted, never) is None
+
+
+def test_what_is_expected_is_loaded_once_and_before_it_is_shown() -> None:
+    loads: list[threading.Thread] = []
+    done = threading.Event()
+
+    def load() -> StreamingScorer:
+        loads.append(threading.current_thread())
+        done.set()
+        return load_scorer(LITE, **PLAIN)
+
+    deferred = defer(LITE, PLAIN, load)
+    assert deferred is not None
+    for _ in range(3):
+        deferred.expect()
+    assert done.wait(60)
+    frames = np.full((3, 96, 96), 128, np.uint8)
+    assert (
+        deferred.score([frames], FrameFormat(96, 64)).score
+        == load_scorer(LITE, **PLAIN).score([frames], FrameFormat(96, 64)).score
+    )
+    assert len(loads) == 1 and loads[0] is not threading.current_thread()
+
+
+def test_what_goes_wrong_before_it_is_shown_is_said_then() -> None:
+    def load() -> StreamingScorer:
+        raise ModelError("no room")
+
+    deferred = defer(LITE, PLAIN, load)
+    assert deferred is not None
+    deferred.expect()
+    with pytest.raises(ModelError, match="no room"):
+        deferred.score_features(np.zeros((3, 8), np.float16))
 
 
 def test_a_file_that_changed_meanwhile_is_not_believed(tmp_path: Path) -> None:
@@ -98,14 +134,16 @@ def test_a_known_score_needs_no_torch(vqa: Vqa, clip: Path, tmp_path: Path) -> N
     assert vqa("score", clip, "--no-cache", env=without).returncode != 0, "the block on torch blocks nothing"
 
 
-@pytest.mark.parametrize(("key", "value"), [("tau", 10**400), ("hold", [1]), ("hold", 0), ("hold", "3")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("tau", 10**400), ("hold", [1]), ("hold", 0), ("hold", "3"), ("by_turns", -1), ("by_turns", "8")]
+)
 def test_windows_that_no_clip_has_are_refused(tmp_path: Path, key: str, value: object) -> None:
     card, tensors, _ = load_model(lite_path())
     path = tmp_path / "m.safetensors"
     save_model(path, card, tensors)
     text = card.model_dump()
-    if key == "hold":
-        text["backbone_config"]["hold"] = value
+    if key in text["backbone_config"]:
+        text["backbone_config"][key] = value
     else:
         text[key] = value
     path.write_bytes(save(load(path.read_bytes()), metadata={"card": json.dumps(text)}))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -77,6 +79,30 @@ def test_without_a_folder_the_last_few_clips_are_known() -> None:
         assert found is not None and found.score == direct.score
     known = [stream for stream in streams if seen.find(stream, scorer) is not None]
     assert streams[-1] in known and 2 < len(known) < 40
+
+
+def test_who_asks_for_the_same_waits_and_finds_it() -> None:
+    seen, scorer, made = Seen(None), load_scorer(device="cpu"), []
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        made.append("once more")
+        yield FRAMES
+
+    def ask(_: int) -> float:
+        with seen.alone(STREAM, scorer):
+            return (seen.find(STREAM, scorer) or seen.score(STREAM, scorer, frames())).score
+
+    with ThreadPoolExecutor(4) as pool:
+        scores = list(pool.map(ask, range(8)))
+    assert len(set(scores)) == len(made) == 1
+
+
+def test_who_waits_goes_on_when_the_first_fails() -> None:
+    seen, scorer = Seen(None), load_scorer(device="cpu")
+    with pytest.raises(InputError), seen.alone(STREAM, scorer):
+        seen.score(STREAM, scorer, [])
+    with seen.alone(STREAM, scorer):
+        assert seen.find(STREAM, scorer) is None
 
 
 def test_another_head_starts_from_the_features(tmp_path: Path) -> None:

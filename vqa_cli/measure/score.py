@@ -204,7 +204,7 @@ def open_scorer(
     """
     folder = optional_path(cache)
     with scratch() as workdir:
-        inspector = Inspector(runner, ffmpeg, workdir, Inspections(folder))
+        inspector = Inspector(runner, ffmpeg, workdir, Inspections(folder), scorer.expect)
         yield FileScorer(
             request, scorer, runner, ffmpeg, inspector, Seen(folder), hashed=folder is not None, on_share=on_share
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -109,12 +109,17 @@ class Source:
         return (MeasuredPart(start_s=start, duration_s=lasts, stands_for_s=stands),)
 
 
+def _ignored() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Inspector:
     """What looking at files needs: programs, a folder for logs, and what is known already.
 
     Attributes:
         known: what earlier calls told, by content.
+        on_unknown: called before a file of which nothing is known is decoded. Whoever shows it to a model has time until then.
         seen: what this one has looked at.
     """
 
@@ -122,6 +127,7 @@ class Inspector:
     ffmpeg: Ffmpeg
     workdir: Path
     known: Inspections
+    on_unknown: Callable[[], None] = _ignored
     seen: dict[tuple[Path, Treatment], Source] = field(default_factory=dict)
 
     def look(self, path: Path, treatment: Treatment) -> Source:
@@ -158,6 +164,7 @@ class Inspector:
         key = content_key("inspection", content, list(argv), self.ffmpeg.sha256, str(steady))
         if (known := self.known.find(key)) is not None:
             return known
+        self.on_unknown()
         log = self.workdir / _FIELDS_LOG
         log.unlink(missing_ok=True)
         paths = {FFMPEG: self.ffmpeg.path, SOURCE: view.path}

@@ -6,6 +6,7 @@ A :class:`Viewing` is a value: it says everything that decides a number. :func:`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,6 +135,13 @@ class Viewer:
     def known(self, viewing: Viewing, content: str) -> ClipScore | None:
         """The model's verdict on a file with this content, where nothing need be decoded for it."""
         return self.seen.find(viewing.stream(content, self.ffmpeg_sha256), self.scorer) if self.scorer else None
+
+    @contextmanager
+    def alone(self, viewing: Viewing, content: str) -> Iterator[None]:
+        """Whoever else wants the verdict on this content waits until this one is done, and then finds it."""
+        assert self.scorer is not None
+        with self.seen.alone(viewing.stream(content, self.ffmpeg_sha256), self.scorer):
+            yield
 
     def remember(self, viewing: Viewing, content: str, clip: ClipScore) -> None:
         """Keep a verdict on a file with this content that was reached on another machine.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ class DeferredScorer:
         self._verdicts, self._load = verdicts, load
         self._lock = threading.Lock()
         self._loaded: StreamingScorer | None = None
+        self._begun = False
 
     @property
     def identity(self) -> ModelIdentity:
@@ -42,6 +44,18 @@ class DeferredScorer:
     def order(self) -> ScorerOrder | None:
         """How the same is loaded elsewhere."""
         return self._network().order
+
+    def expect(self) -> None:
+        """See :class:`vqa_cli.values.Scorer`: loads in a thread of its own. What goes wrong there is said when a frame is shown."""
+        with self._lock:
+            begun, self._begun = self._begun or self._loaded is not None, True
+        if not begun:
+            # No daemon: torch that is torn down while it loads ends the program in a crash.
+            threading.Thread(target=self._try).start()
+
+    def _try(self) -> None:
+        with contextlib.suppress(Exception):
+            self._network()
 
     def score(
         self,

@@ -51,6 +51,9 @@ class StreamingScorer:
     def identity(self) -> ModelIdentity:
         return self._verdicts.identity
 
+    def expect(self) -> None:
+        """See :class:`vqa_cli.values.Scorer`; everything is loaded."""
+
     def score(
         self,
         frames: Iterable[NDArray[np.uint8]] | Iterator[NDArray[np.uint8]],

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -68,6 +68,7 @@ class Seen:
 
     def __init__(self, folder: Path | None, *, limit_bytes: int | None = FEATURES.limit_bytes) -> None:
         self._latest: dict[str, NDArray[np.float64]] = {}
+        self._turns: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         self.scores = SCORES.entries(folder)
         self.features = replace(FEATURES, limit_bytes=limit_bytes).entries(folder)
@@ -84,6 +85,14 @@ class Seen:
             return scorer.pool(outputs, every=stream.every)
         features = self._features(stream.key(model.extractor, model))
         return None if features is None else scorer.score_features(features, every=stream.every)
+
+    @contextmanager
+    def alone(self, stream: Stream, scorer: Scorer) -> Iterator[None]:
+        """Whoever else asks for this stream here waits until this one is done with it, and then finds it."""
+        with self._lock:
+            turn = self._turns.setdefault(stream.key(scorer.identity.sha256, scorer.identity), threading.Lock())
+        with turn:
+            yield
 
     def score(self, stream: Stream, scorer: Scorer, frames: Iterable[NDArray[np.uint8]]) -> ClipScore:
         """Show the frames to the model and remember what it made of them.

@@ -189,6 +189,9 @@ class _Tap:
         self.identity = identity
         self._network = network
 
+    def expect(self) -> None:
+        """It is loaded."""
+
     def score(
         self,
         frames: Iterable[NDArray[np.uint8]],
