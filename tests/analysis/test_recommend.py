@@ -24,7 +24,7 @@ from vqa_cli.analysis.audience import LogUniform, measured
 from vqa_cli.analysis.between import between
 from vqa_cli.analysis.curves import Point
 from vqa_cli.analysis.limits import best_of, scale_of
-from vqa_cli.analysis.optimum import Rules, affordable_ladder, best_ladder, expected, worth_of
+from vqa_cli.analysis.optimum import Rules, affordable_ladder, best_ladder, expected, gains_of
 from vqa_cli.analysis.recommend import recommend
 from vqa_cli.settings import Constraints
 
@@ -68,7 +68,7 @@ def test_no_ladder_is_better(
 ) -> None:
     points = [point(float(r), float(q), h) for r, q, h in sorted(given_points)]
     rules = Rules(rungs, step, least, most, growing)
-    best = best_ladder(worth_of(points, AUDIENCE, rules, 0.0), rungs)
+    best = best_ladder(gains_of(points, AUDIENCE, 0.0).under(rules), rungs)
     assert best is not None and len(best.chosen) <= rungs
     chosen = [points[j] for j in best.chosen]
     assert all(follows(a, b, rules) for a, b in itertools.pairwise(chosen))
@@ -85,7 +85,7 @@ def test_no_ladder_is_better(
 def test_no_ladder_that_the_budget_allows_is_better(given_points: list[tuple[int, int, int]], rungs: int) -> None:
     points = [point(float(r), float(q), cpu_s=float(c)) for r, q, c in sorted(given_points)]
     rules, times, budget = Rules(rungs), np.array([p.cpu_s for p in points]), 50.0
-    best = affordable_ladder(worth_of(points, AUDIENCE, rules, 0.0), rungs, times, budget)
+    best = affordable_ladder(gains_of(points, AUDIENCE, 0.0).under(rules), rungs, times, budget)
     assert best is not None and times[list(best.chosen)].sum() <= budget
     cheap = [s for k in range(1, rungs + 1) for s in itertools.combinations(points, k) if sum(p.cpu_s for p in s) <= 50]
     rising = [s for s in cheap if all(a.quality < b.quality for a, b in itertools.pairwise(s))]
@@ -94,7 +94,7 @@ def test_no_ladder_that_the_budget_allows_is_better(given_points: list[tuple[int
 
 def test_a_budget_that_pays_no_rung_has_no_ladder() -> None:
     points = [point(100, 50, cpu_s=9.0), point(200, 60, cpu_s=8.0)]
-    worth = worth_of(points, AUDIENCE, Rules(2), 0.0)
+    worth = gains_of(points, AUDIENCE, 0.0).under(Rules(2))
     assert affordable_ladder(worth, 2, np.array([9.0, 8.0]), 7.9) is None
 
 

@@ -143,6 +143,11 @@ class _View:
         span = aim.scale.span
         seen = [Seen(s, math.log(p.kbps), (p.quality - aim.scale.floor) / span) for s, p in self._measured.items()]
         self._rates, self._odds = self._title.rates(seen), self._title.odds(seen)
+        # Of the grid, in its order: what was measured, or else what a rung is called.
+        self._known = [
+            (setting, self._measured.get(setting), f"{setting.height}p_crf{setting.crf:g}", f"crf {setting.crf:g}")
+            for setting in self._title.grid
+        ]
         self._audience = aim.audience or default_audience(self.points(), aim.scale)
 
     def points(self) -> list[Point]:
@@ -153,12 +158,12 @@ class _View:
         scale = self._aim.scale
         qualities = scale.floor + scale.span * quality_of(odds)
         return [
-            self._measured.get(setting)
-            or Point(
-                f"{setting.height}p_crf{setting.crf:g}", math.exp(rate), float(quality), setting.height, "", 0.0,
-                crf=setting.crf, setting=f"crf {setting.crf:g}", measured=False,
+            known or Point(
+                name, rate, quality, setting.height, "", 0.0, crf=setting.crf, setting=label, measured=False
             )
-            for setting, rate, quality in zip(self._title.grid, log_rates, qualities, strict=True)
+            for (setting, known, name, label), rate, quality in zip(
+                self._known, map(math.exp, log_rates.tolist()), qualities.tolist(), strict=True
+            )
         ]  # fmt: skip
 
     def ladder(self, points: Sequence[Point]) -> list[Point]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vqa_cli.analysis.audience import Audience
 from vqa_cli.analysis.curves import Point
 from vqa_cli.analysis.limits import Limits, Scale, Sieve, at_most, sieves, under_ceiling
-from vqa_cli.analysis.optimum import Rules, Worth, affordable_ladder, expected, worth_of
+from vqa_cli.analysis.optimum import Gains, Rules, Worth, affordable_ladder, expected, gains_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Below this share of the scale a gain is not worth a word, nor a rung that nobody measured, nor rates far apart.
 _LITTLE = 0.0005
@@ -53,6 +58,16 @@ class Ladder:
     widening: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """Candidates by rising rate, of which ``gains``, ``unmeasured`` and ``cpu_s`` tell those up to the ceiling."""
+
+    points: Sequence[Point]
+    gains: Gains
+    unmeasured: NDArray[np.bool_]
+    cpu_s: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class Choice:
     """Everything that decides a ladder; candidates in any order."""
@@ -89,15 +104,25 @@ class Choice:
         return rungs
 
     def _solve(self, rules: Rules, without: Sieve | None = None, price: float = _LITTLE) -> list[Point]:
-        points = self.allowed(without)
+        field = self._field if without is None else self._field_of(self.allowed(without))
+        worth = field.gains.under(rules)
+        # Of two ladders that are as good the measured one is known to be.
+        prices = price * self.scale.span * field.unmeasured
+        priced = Worth(worth.first - prices, worth.added - prices[None, :])
+        best = affordable_ladder(priced, rules.rungs, field.cpu_s, rules.cpu_s)
+        return [field.points[j] for j in best.chosen] if best else []
+
+    @cached_property
+    def _field(self) -> _Field:
+        """All candidates, which are judged under one rule after another."""
+        return self._field_of(self.allowed())
+
+    def _field_of(self, points: Sequence[Point]) -> _Field:
         ceiling = self.limits.ceiling
         judged = points if ceiling is None else under_ceiling(points, ceiling)
-        worth = worth_of(judged, self.audience, rules, self.scale.floor)
-        # Of two ladders that are as good the measured one is known to be.
-        prices = price * self.scale.span * np.array([not p.measured for p in judged])
-        priced = Worth(worth.first - prices, worth.added - prices[None, :])
-        best = affordable_ladder(priced, rules.rungs, np.array([p.cpu_s for p in judged]), rules.cpu_s)
-        return [points[j] for j in best.chosen] if best else []
+        gains = gains_of(judged, self.audience, self.scale.floor)
+        unmeasured, cpu_s = np.array([not p.measured for p in judged]), np.array([p.cpu_s for p in judged])
+        return _Field(points, gains, unmeasured, cpu_s)
 
     def value(self, rungs: Sequence[Point]) -> float:
         """What viewers get of rungs by rising rate, where what is beyond the ceiling does not count."""

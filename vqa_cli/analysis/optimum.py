@@ -79,8 +79,9 @@ def best_ladder(worth: Worth, rungs: int) -> Best | None:
     best = _ending(total, before)
     while best is not None and len(before) + 1 < rungs:
         longer = total[:, None] + worth.added
-        before.append(longer.argmax(axis=0))
-        total = longer.max(axis=0)
+        came = longer.argmax(axis=0)
+        before.append(came)
+        total = longer[came, np.arange(len(came))]
         found = _ending(total, before)
         if found is None:
             break
@@ -149,19 +150,40 @@ def _within(total: NDArray[np.float64], before: Sequence[NDArray[np.intp]], part
     return Best(float(last.max()), tuple(reversed(chosen)))
 
 
-def worth_of(points: Sequence[Point], audience: Audience, rules: Rules, floor: float) -> Worth:
+@dataclass(frozen=True, slots=True)
+class Gains:
+    """What the points of one title add before any rule holds, so that several rules can be tried.
+
+    Attributes:
+        first: see :class:`Worth`.
+        gains: of quality from one point to another, shape (n, n), and ``added`` what viewers get of it.
+        log_rates, heights: of the points, shape (n,).
+    """
+
+    first: NDArray[np.float64]
+    gains: NDArray[np.float64]
+    added: NDArray[np.float64]
+    log_rates: NDArray[np.float64]
+    heights: NDArray[np.int_]
+
+    def under(self, rules: Rules) -> Worth:
+        """What they add where the rules hold."""
+        allowed = permitted(self.log_rates, self.heights, rules) & (self.gains > 0)
+        allowed &= self.gains >= rules.min_step
+        return Worth(self.first, np.where(allowed, self.added, -np.inf))
+
+
+def gains_of(points: Sequence[Point], audience: Audience, floor: float) -> Gains:
     """What the points of one title add, to an audience whose viewers without a rung see ``floor``.
 
     Args:
         points: by rising rate.
     """
-    rates = np.array([p.kbps for p in points])
     quality = np.array([p.quality for p in points])
     shares = np.array([audience.share(p.kbps) for p in points])
     gains = quality[None, :] - quality[:, None]
-    allowed = permitted(np.log(rates), np.array([p.height for p in points]), rules) & (gains > 0)
-    allowed &= gains >= rules.min_step
-    return Worth(floor + (quality - floor) * shares, np.where(allowed, gains * shares[None, :], -np.inf))
+    log_rates, heights = np.log(np.array([p.kbps for p in points])), np.array([p.height for p in points])
+    return Gains(floor + (quality - floor) * shares, gains, gains * shares[None, :], log_rates, heights)
 
 
 def permitted(log_rates: NDArray[np.float64], heights: NDArray[np.int_], rules: Rules) -> NDArray[np.bool_]:
