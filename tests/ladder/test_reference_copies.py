@@ -13,7 +13,9 @@ from conftest import make_clip
 import vqa_cli.ladder.prepared
 from vqa_cli.ladder.job import LadderJob
 from vqa_cli.ladder.pipeline import run_ladder
+from vqa_cli.measure.score import ScoreRequest, score_file
 from vqa_cli.media.process import Runner
+from vqa_cli.model.load import load_scorer
 from vqa_cli.settings import CodecSettings, LadderSettings
 
 pytestmark = pytest.mark.ffmpeg
@@ -25,15 +27,15 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("clips")
 
 
-def ladder(clip: Path, folder: Path, **settings: Any) -> list[Any]:
-    """What was measured of each rung."""
+def ladder(clip: Path, folder: Path, model: str | None = None, **settings: Any) -> list[Any]:
+    """What was measured of each rung, and the model's word on the source."""
     codec = CodecSettings(encoder="libx264", preset="ultrafast", crf=(24, 36))
     wanted = LadderSettings(codecs=(codec,), heights=(72,), metrics=METRICS, **settings)
-    run = run_ladder(LadderJob(clip, wanted, None, scratch=folder)).run
-    return [
-        json.loads(rung.model_dump_json(include={"fidelity", "measure_argv", "status"}))
-        for rung in run.sources[0].rungs
-    ]
+    scorer = load_scorer(model, device="cpu") if model else None
+    run = run_ladder(LadderJob(clip, wanted, scorer, scratch=folder)).run
+    told = {"fidelity", "measure_argv", "status"}
+    rungs = [json.loads(rung.model_dump_json(include=told)) for rung in run.sources[0].rungs]
+    return [run.sources[0].score, *rungs]
 
 
 @pytest.fixture
@@ -65,9 +67,10 @@ def test_figures_are_those_of_the_source_itself(
     args: tuple[str, ...], display: int, made: int,
 ) -> None:  # fmt: skip
     clip = make_clip(clips / f"{'_'.join(args)}.mkv", size="256x144", seconds=2, args=("-c:v", "libx264", *args))
-    once = ladder(clip, tmp_path, display=display)
+    score, *once = ladder(clip, tmp_path, "vsfa-lite", display=display)
     assert copies["reference"] == made
     monkeypatch.setattr(vqa_cli.ladder.prepared, "_MOST_BYTES", 0)
-    assert ladder(clip, tmp_path, display=display) == once
+    assert ladder(clip, tmp_path, "vsfa-lite", display=display) == [score, *once]
     assert copies["reference"] == made
     assert [rung["status"] for rung in once] == ["ok", "ok"]
+    assert score is not None and score.score == score_file(clip, ScoreRequest(at=display)).score.score

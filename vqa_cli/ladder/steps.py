@@ -94,11 +94,12 @@ def recall(task: LadderTask, site: Site) -> Outcome | None:
 
 def score_source(task: SourceTask, site: Site, folder: Path) -> ClipScore:
     """The model's verdict on the source itself; its logs go into ``folder``. Searches that begin together ask for it once."""
-    with site.viewer.alone(task.viewing, task.content), site.sources.path(task.source) as path:
+    with site.viewer.alone(task.viewing, task.content):
         if (known := site.viewer.known(task.viewing, task.content)) is not None:
             return known
-        argv = fill(task.viewing.argv, {FFMPEG: site.ffmpeg.path, SOURCE: path})
-        clip = site.viewer.view(task.viewing, argv, task.content, folder).clip
+        with site.sources.reference(task.source, task.viewing) as path:
+            argv = fill(task.viewing.argv, {FFMPEG: site.ffmpeg.path, SOURCE: path})
+            clip = site.viewer.view(task.viewing, argv, task.content, folder).clip
     assert clip is not None  # there are no such tasks without a scorer
     return clip
 

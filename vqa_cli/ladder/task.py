@@ -7,7 +7,7 @@ of a command line, and nothing that one machine has. :mod:`vqa_cli.ladder.execut
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -149,11 +149,21 @@ def source_ref(source: Source, number: int, name: str, piece: int = 0) -> Source
 def plan_tasks(source: Source, ref: SourceRef, plan: LadderPlan, on: Conditions) -> Iterator[LadderTask]:
     """The source itself, then its rungs, large pictures first, so that no worker begins the longest when others are done."""
     order = measure_order(plan.display, on.settings)
+    rungs = [
+        _rung_task(source, ref, rung, order, on)
+        for rung in sorted(plan.rungs, key=lambda rung: -rung.order.size.width * rung.order.size.height)
+        if rung.order.encoder.name in on.libraries
+    ]
     if on.scored:
-        yield SourceTask(ref, plan_viewing(source.ready_view, order, on.wish, source.frames))
-    for rung in sorted(plan.rungs, key=lambda rung: -rung.order.size.width * rung.order.size.height):
-        if rung.order.encoder.name in on.libraries:
-            yield _rung_task(source, ref, rung, order, on)
+        viewing = plan_viewing(source.ready_view, order, on.wish, source.frames)
+        yield SourceTask(ref, replace(viewing, reference=_shared_reference(viewing, rungs)))
+    yield from rungs
+
+
+def _shared_reference(viewing: Viewing, rungs: Sequence[RungTask]) -> Argv:
+    """What writes the copy that rungs are compared with, where the model may see the source in it: RGB is made otherwise."""
+    written = (rung.viewing.reference for rung in rungs if viewing.pixels.layout == "yuv420p")
+    return next(filter(None, written), ())
 
 
 def skipped_rungs(plan: LadderPlan, on: Conditions) -> Iterator[RungResult]:
