@@ -155,10 +155,6 @@ def test_the_model_is_told_of_a_file_that_nobody_looked_at(
     for cache in (tmp_path, tmp_path, None):
         score_file(clip, scorer=scorer, cache=cache)
     assert told == [scorer, scorer]
-    for cache in (tmp_path, None):
-        with open_bench(LadderJob(clip, settings(), scorer, cache_dir=cache)) as bench:
-            bench.look(clip, settings())
-    assert told == [scorer] * 3
 
 
 def test_twelve_bits_are_compared_at_twelve(folder: Path) -> None:

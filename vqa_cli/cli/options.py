@@ -236,6 +236,10 @@ def load_chosen_scorer(
 
     Warnings tell of installed weights that are not what their name says, those that the user named being what they are; and
     of a model that will be shown each ``every``-th frame while it learnt from others (``None``: it is shown its own).
+
+    Args:
+        threads: of a large network that works beside encodes. One that comes with its file has one there: its operators are so
+            small that waiting for a second thread costs more than that does.
     """
     if model == "none":
         return None
@@ -243,7 +247,8 @@ def load_chosen_scorer(
 
     keep_large_blocks()  # now, before there are threads: the network may be loaded late
     wanted = {name: options[name] for name in _MODEL_NAMES}
-    scorer = defer(model, wanted, lambda: _load(model, wanted, threads)) or _load(model, wanted, threads)
+    small = None if threads is None else 1
+    scorer = defer(model, wanted, lambda: _load(model, wanted, small)) or _load(model, wanted, threads)
     _warn(scorer.identity, options, every)
     return scorer
 

@@ -138,10 +138,8 @@ def open_bench(job: LadderJob) -> Iterator[Bench]:
             runner, ffmpeg, encoding, job.scorer, Rungs(cache, machine=simd_level()), Seen(cache), workdir, sources,
             Attic(workdir) if job.stills else None,
         )  # fmt: skip
+        inspector = Inspector(runner, ffmpeg, workdir, Inspections(cache))
         with job.place.open(job, site) as executor:
-            # Where another machine looks at the source, another one scores it too.
-            expect = (site.scorer.expect,) if site.scorer and executor.look is None else ()
-            inspector = Inspector(runner, ffmpeg, workdir, Inspections(cache), *expect)
             yield Bench(job, site, executor, checks, inspector)
 
 
