@@ -67,6 +67,9 @@ class Watcher:
         """It is shown frames; what is done with features it need not know."""
         return cast(Scorer, self)
 
+    def expect(self) -> None:
+        """It is ready."""
+
     def score(self, frames: Iterable[np.ndarray], frame_format: FrameFormat, **options: object) -> ClipScore:
         assert frame_format.layout == self.identity.pixels.layout
         self.shown = np.concatenate(list(frames)).reshape(FRAMES, -1, 3)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from vqa_cli.errors import ToolError, UsageError
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, check_encoder
@@ -85,10 +86,11 @@ def check_encoders(
     """
     for codec in settings.codecs:  # what can be refused without running anything
         parse_extra(find_encoder(codec.encoder).name, codec.extra)
-    checks = {}
-    for codec in settings.codecs:
-        check = _check_codec(runner, ffmpeg, find_encoder(codec.encoder), codec)
-        checks[check.encoder] = check
+    with ThreadPoolExecutor(max(1, len(settings.codecs))) as pool:
+        found = pool.map(
+            lambda codec: _check_codec(runner, ffmpeg, find_encoder(codec.encoder), codec), settings.codecs
+        )
+    checks = {check.encoder: check for check in found}
     broken = [check for check in checks.values() if not check.works]
     if broken and (not skip_missing or len(broken) == len(checks)):
         raise ToolError(
