@@ -1,6 +1,6 @@
 """``python -m vqa_cli``."""
 
-from vqa_cli.cli import main
+from vqa_cli.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()

@@ -484,3 +484,37 @@ def test_a_small_encode_is_judged_at_the_references_size(vqa: Vqa, clip: Path, m
     done = vqa("score", short, "--reference", clip)
     assert done.returncode == 3
     assert done.stderr.startswith(f"error: frames do not match: {short} has 40, reference {clip} has 60")
+
+
+LOADED = """
+import atexit, sys
+import vqa_cli.cli
+
+def ended(argv=None):
+    sys.modules["torch"] = sys
+    atexit.register(print, "done by others", flush=True)
+    print("said", end=" ")  # and left in the buffer
+    sys.exit({code})
+
+vqa_cli.cli.main = ended
+vqa_cli.cli.program()
+"""
+
+
+@pytest.mark.parametrize("code", [0, 8])
+def test_a_program_that_ends_early_has_said_and_done_everything(code: int) -> None:
+    """Python's own end of the program is left out where torch is loaded; nothing else is."""
+    unending = "class Unending:\n    def __del__(self): print('taken apart')\nkept = Unending()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", unending + LOADED.replace("{code}", str(code))],
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (code, "said done by others\n", "")
+
+
+@pytest.mark.ffmpeg
+def test_the_program_itself_with_a_network_gives_its_code_and_words(clip: Path, tmp_path: Path) -> None:
+    argv = [str(Path(sys.executable).with_name("vqa")), "score", "--no-cache", str(clip), str(tmp_path / "none.mp4")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 8
+    assert "clip.mp4  " in done.stdout and done.stdout.count("\n") == 3 and "[2/2] FAILED: no such file" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from importlib import import_module
@@ -11,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from vqa_cli._version import __version__
-from vqa_cli.cli.boundary import run_command
+from vqa_cli.cli.boundary import Ending, run_command
 from vqa_cli.cli.command import Group
 
 # name: (module below vqa_cli.cli, attribute, one line for `vqa --help`)
@@ -95,6 +96,17 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
         sys.exit(shell_complete(cli, {}, "vqa", "_VQA_COMPLETE", instruction))
     run_command(cli, "vqa", argv)
+
+
+def program() -> NoReturn:
+    """``vqa`` as a program of its own: as :func:`main`, and gone as soon as everything is done."""
+    ending = Ending()
+    atexit.register(ending.now)  # the first one registered is the last one called
+    try:
+        main()
+    except SystemExit as done:
+        ending.code = done.code if isinstance(done.code, int) else None
+        raise
 
 
 def _again_in_utf8() -> NoReturn:
