@@ -112,7 +112,8 @@ class CellBackbone(Backbone):
         summed = torch.zeros((), device=frames.device)
         for turn, places in enumerate(turns):
             starts = [min(start + turn * self.hold, count - 1) for start in range(0, count, step)]
-            at = torch.tensor([min(s + -((first + s) // self.hold) % self.hold, count - 1) for s in starts])
+            seen = [min(s + -((first + s) // self.hold) % self.hold, count - 1) for s in starts]
+            at = torch.tensor(seen, device=frames.device)
             now, before = frames.index_select(0, at + self.looks_back), frames.index_select(0, at)
             summed = summed + self._judge(now, before, frame_format, places).sum(dim=1)
         features: Tensor = summed / sum(map(len, turns))
