@@ -1,10 +1,10 @@
 """A ladder against what people write themselves: a loop over rungs with ffmpeg and ffmpeg-quality-metrics.
 
-    python benchmarks/loop.py CLIP [--preset mobile] [--seconds 4]
+    python benchmarks/loop.py CLIP [--preset mobile] [--seconds 4] [--rounds 3]
 
 In one run, without a cache and without pictures: the loop (ffmpeg with its own number of threads, then VMAF, PSNR and SSIM by the
-package of that name, in an environment of its own), `vqa ladder --model none`, `vqa ladder`, and `vqa ladder --explore`. Prints wall
-and CPU seconds of each, and ratios.
+package of that name, in an environment of its own), `vqa ladder --model none`, `vqa ladder`, and `vqa ladder --explore`, by turns. Prints
+wall and CPU seconds of each, and ratios of the shortest of each.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("--preset", default="mobile")
     parser.add_argument("--seconds", type=float, help="the first so many alone")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--tool", type=Path, help="an ffmpeg-quality-metrics that is installed already")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -55,10 +56,14 @@ def main() -> None:
             "none",
             "-q",
         ]
-        whole = _timed("vqa ladder", lambda: _run([*ladder, "-o", str(folder / "a")]))
-        bare = _timed("vqa ladder --model none", lambda: _run([*ladder, "--model", "none", "-o", str(folder / "b")]))
-        found = _timed("vqa ladder --explore", lambda: _run([*ladder, "--explore", "-o", str(folder / "c")]))
-        loop = _timed("the loop", lambda: _loop(clip, args.preset, tool, folder))
+        ways: dict[str, Callable[[], None]] = {
+            "vqa ladder --model none": lambda: _run([*ladder, "--model", "none", "-o", str(folder / "b")]),
+            "vqa ladder": lambda: _run([*ladder, "-o", str(folder / "a")]),
+            "vqa ladder --explore": lambda: _run([*ladder, "--explore", "-o", str(folder / "c")]),
+            "the loop": lambda: _loop(clip, args.preset, tool, folder),
+        }
+        rounds = [[_timed(name, way) for name, way in ways.items()] for _ in range(args.rounds)]
+        bare, whole, found, loop = map(min, zip(*rounds, strict=True))
     print(f"with the model against without: {whole / bare:.2f}")
     print(f"against the loop: {whole / loop:.2f}, without the model {bare / loop:.2f}, --explore {found / loop:.2f}")
 
