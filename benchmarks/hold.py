@@ -11,7 +11,6 @@ each: CPU time of a 1280x720 frame of noise in one thread, agreement with VMAF, 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from training.lite.judging import judge, rungs_of
 from training.lite.ladders import read_ladders
 from training.lite.shots import Part
 from vqa_cli.api.measuring import score_files
+from vqa_cli.document import read_run
 from vqa_cli.measure.score import ScoreRequest
 from vqa_cli.model.checkpoint import load_model, save_model
 from vqa_cli.model.load import load_scorer
@@ -63,16 +63,15 @@ def _of_ladders(data: Path, scorer: Scorer, part: Part) -> Iterator[Rung]:
 
 def _of_runs(folders: list[Path], scorer: Scorer) -> Iterator[Rung]:
     for folder in folders:
-        (source,) = json.loads((folder / "run.json").read_text(encoding="utf-8"))["sources"]
+        (source,) = read_run(folder).sources
         files = {path.stem: path for path in (folder / "encodes").rglob("*.*")}
-        rungs = [rung for rung in source["rungs"] if rung["status"] == "ok"]
-        shown = ScoreRequest(at=(source["display_width"], source["display_height"]))
-        scores = [
-            result.score.score for _, result in score_files([files[r["id"]] for r in rungs], shown, scorer=scorer)
-        ]
-        for rung, score in zip(rungs, scores, strict=True):
-            vmaf, kbps = rung["fidelity"]["vmaf"]["pooled"]["mean"], rung["encode"]["bitrate_kbps"]
-            yield Rung(folder.name, folder.name, True, rung["encoder"], rung["height"], kbps, vmaf, score)
+        shown = ScoreRequest(at=(source.display_width, source.display_height))
+        for rung in source.rungs:
+            vmaf = rung.quality("vmaf")
+            if rung.encode is not None and vmaf is not None:
+                ((_, found),) = score_files([files[rung.id]], shown, scorer=scorer)
+                kbps, score = rung.encode.bitrate_kbps, found.score.score
+                yield Rung(folder.name, folder.name, True, rung.encoder, rung.height, kbps, vmaf, score)
 
 
 def _agreement(rungs: list[Rung]) -> str:

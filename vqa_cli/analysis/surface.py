@@ -28,8 +28,6 @@ _LEAST_LOSS, _LEAST_WORTH = 0.004, 0.02
 # How far the rest of a surface is alike: in tens of CRF, and in octaves of the size.
 _ALIKE_CRF, _ALIKE_SIZE = 0.8, 0.6
 _NUGGET = 1e-6
-# Directions in which a surface is uncertain that are told apart; the rest is too little to matter.
-_DIRECTIONS = DIMENSIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,8 @@ class Surface:
         They are the same ones on every machine: Sobol points, the first dimensions for what is least certain.
         """
         values, vectors = np.linalg.eigh(self.covariance)
-        values, vectors = values[::-1][:_DIRECTIONS], vectors[:, ::-1][:, :_DIRECTIONS]
+        # So many directions in which it is uncertain are told apart; the rest is too little to matter.
+        values, vectors = values[::-1][:DIMENSIONS], vectors[:, ::-1][:, :DIMENSIONS]
         # Eigenvectors have no sign of their own.
         signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
         root = vectors * signs * np.sqrt(np.maximum(values, 0.0))

@@ -12,7 +12,7 @@ from vqa_cli.cli import suggest
 from vqa_cli.cli.console import note
 from vqa_cli.cli.weights import with_weights
 from vqa_cli.metrics import metric_names
-from vqa_cli.model.memory import keep_large_blocks, prepare_process
+from vqa_cli.model.memory import prepare_process
 from vqa_cli.settings import parse_kbps
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -245,7 +245,6 @@ def load_chosen_scorer(
         return None
     from vqa_cli.model.deferred import defer
 
-    keep_large_blocks()  # now, before there are threads: the network may be loaded late
     wanted = {name: options[name] for name in _MODEL_NAMES}
     small = None if threads is None else 1
     scorer = defer(model, wanted, lambda: _load(model, wanted, small)) or _load(model, wanted, threads)

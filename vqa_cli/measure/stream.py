@@ -6,7 +6,7 @@ A :class:`Viewing` is a value: it says everything that decides a number. :func:`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,12 +136,10 @@ class Viewer:
         """The model's verdict on a file with this content, where nothing need be decoded for it."""
         return self.seen.find(viewing.stream(content, self.ffmpeg_sha256), self.scorer) if self.scorer else None
 
-    @contextmanager
-    def alone(self, viewing: Viewing, content: str) -> Iterator[None]:
+    def alone(self, viewing: Viewing, content: str) -> AbstractContextManager[None]:
         """Whoever else wants the verdict on this content waits until this one is done, and then finds it."""
         assert self.scorer is not None
-        with self.seen.alone(viewing.stream(content, self.ffmpeg_sha256), self.scorer):
-            yield
+        return self.seen.alone(viewing.stream(content, self.ffmpeg_sha256), self.scorer)
 
     def remember(self, viewing: Viewing, content: str, clip: ClipScore) -> None:
         """Keep a verdict on a file with this content that was reached on another machine.
