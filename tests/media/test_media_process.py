@@ -145,7 +145,18 @@ def test_pipe_reads_whole_blocks_and_reports_failure() -> None:
             pipe.finish()
 
 
+@pytest.fixture(params=["of util-linux", "another", "none"])
+def setpriv(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's own setpriv, one that knows no signal of a parent's death (as BusyBox), or none."""
+    if request.param == "another":
+        (tmp_path / "setpriv").write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / "setpriv").chmod(0o755)
+    if request.param != "of util-linux":
+        monkeypatch.setenv("PATH", str(tmp_path))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+@pytest.mark.usefixtures("setpriv")
 def test_a_bound_program_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     child = f"import os, time; open({str(tmp_path / 'new')!r}, 'w').write(str(os.getpid())); "
     child += f"os.rename({str(tmp_path / 'new')!r}, {str(tmp_path / 'pid')!r}); time.sleep({PATIENCE_S})"
@@ -159,6 +170,7 @@ def test_a_bound_program_ends_with_a_parent_that_is_killed(tmp_path: Path) -> No
     wait_for(lambda: not alive(pid))
 
 
+@pytest.mark.usefixtures("setpriv")
 def test_a_bound_program_gives_output_and_exit_code() -> None:
     with Runner(bound=True) as runner:
         assert runner.run(python("print('out')")).stdout == "out\n"
