@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from vqa_cli.document import RungResult, SourceResult
 from vqa_cli.errors import InputError
 from vqa_cli.identity import PixelWish
 from vqa_cli.ladder.job import LadderJob, open_bench
+from vqa_cli.ladder.pieces import Cutting
 from vqa_cli.ladder.pipeline import run_ladder, run_on
 from vqa_cli.ladder.plan import plan_ladder
 from vqa_cli.ladder.task import Conditions, RungTask, plan_tasks, source_ref
 from vqa_cli.measure.filescore import FileScore
+from vqa_cli.measure.part import Part
 from vqa_cli.measure.score import ScoreRequest, score_file
 from vqa_cli.model.load import load_scorer
 from vqa_cli.settings import LadderSettings
@@ -26,6 +29,7 @@ from vqa_cli.values import Scorer
 pytestmark = pytest.mark.ffmpeg
 
 SIZE = "192x108"
+TORN = Path(__file__).with_name("torn.mp4")
 
 
 @pytest.fixture(scope="module")
@@ -123,17 +127,63 @@ def test_a_variable_rate_is_scored_as_a_ladder_scores_its_source(folder: Path, s
     assert ours.notes == theirs.source.preparation != ()
 
 
-def test_damage_that_costs_no_frame_is_told_by_all_alike(folder: Path, scorer: Scorer) -> None:
-    damaged = folder / "damaged.mp4"
-    data = bytearray((folder / "clip.mp4").read_bytes())
-    for at in range(len(data) // 3, len(data) // 2, 499):
+def damaged(path: Path, step: int) -> Path:
+    """The file with a byte changed every so often in its second third, the first of it among them."""
+    data = bytearray(path.read_bytes())
+    for at in range(len(data) // 3, 2 * len(data) // 3, step):
         data[at] ^= 0x5A
-    damaged.write_bytes(data)
-    ours = score_file(damaged, scorer=scorer)
+    other = path.with_stem(f"{path.stem}-damaged")
+    other.write_bytes(data)
+    return other
+
+
+def refusals(path: Path, scorer: Scorer) -> set[str]:
+    """What each way to look at a file says of one that cannot be used."""
+    told = set()
+    part = Cutting(part=Part(duration_s=0.9))
+    for look in (
+        lambda: score_file(path, scorer=scorer),
+        lambda: only_source(path),
+        lambda: run_ladder(LadderJob(path, settings(), None, cutting=part)),
+    ):
+        with pytest.raises(InputError) as refused:
+            look()
+        told.add(refused.value.message)
+    return told
+
+
+def test_pictures_that_a_decoder_made_up_are_refused_by_all_alike(folder: Path, scorer: Scorer) -> None:
+    path = damaged(folder / "clip.mp4", 499)
+    (message,) = refusals(path, scorer)
+    assert message == f"damaged: the decoder made up parts of its pictures: {path}"
+    with pytest.raises(InputError, match=re.escape(message)):
+        score_file(path, ScoreRequest(start_s=0.2), scorer=scorer)
+
+
+def test_pictures_that_differ_from_decode_to_decode_are_refused_by_all_alike(folder: Path, scorer: Scorer) -> None:
+    """Ten bytes of an HEVC stream are changed: its decoder leaves what was in memory where it cannot read."""
+    for message in refusals(TORN, scorer):
+        assert re.fullmatch(
+            r"damaged: from frame \d+ on its pictures come out differently each time: .*torn.mp4", message
+        )
+
+
+def test_what_one_decode_makes_of_a_damaged_file_can_be_kept(folder: Path, scorer: Scorer) -> None:
+    """As the refusal says."""
+    path = damaged(folder / "clip.mp4", 499)
+    ffmpeg("-i", path, "-c:v", "ffv1", folder / "kept.mkv")
+    assert score_file(folder / "kept.mkv", scorer=scorer).notes == ()
+
+
+def test_damage_that_costs_no_frame_is_told_by_all_alike(folder: Path, scorer: Scorer) -> None:
+    """FFV1 puts what was there before in a part that cannot be read, each time the same."""
+    ffmpeg("-i", folder / "clip.mp4", "-c:v", "ffv1", "-slicecrc", "1", folder / "ffv1.mkv")
+    path = damaged(folder / "ffv1.mkv", 10**9)
+    ours = score_file(path, scorer=scorer)
     (note,) = ours.notes
     assert note.startswith("the decoder complained: ")
     # Each decoder of a process has an address of its own in its log.
-    assert [text.split("]", 1)[-1] for text in only_source(damaged).source.notes] == [note.split("]", 1)[-1]]
+    assert [text.split("]", 1)[-1] for text in only_source(path).source.notes] == [note.split("]", 1)[-1]]
 
 
 def test_what_is_known_of_a_file_is_told_again(folder: Path, scorer: Scorer, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from math import ceil
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from vqa_cli.errors import InputError
 from vqa_cli.files import file_sha256
 from vqa_cli.measure.source import Inspector, Source, header_only
 from vqa_cli.media.binaries import Ffmpeg
-from vqa_cli.media.decode import build_count_argv
-from vqa_cli.media.encode import count_frames
+from vqa_cli.media.counting import COMPLAINED, Counted, count_frames, damaged, find_damage
+from vqa_cli.media.decode import build_count_argv, build_sums_argv
 from vqa_cli.media.grain import ADDED, carries_grain
 from vqa_cli.media.probe import check_unchanged, packet_rates
 from vqa_cli.media.process import Runner
@@ -123,20 +124,29 @@ def look_at_part(inspector: Inspector, path: Path, treatment: Treatment, part: P
     assert counted.steps.span is not None
     first, frames = counted.steps.span
     (piece,) = pieces(runner, ffmpeg, source, [Span(first, frames, frames)])
-    count, complaint = _counted(inspector, piece)
-    if count != frames and piece.view.seek is not None:
+    found, damage = _decoded(inspector, piece)
+    if (found.frames != frames or damage) and piece.view.seek is not None:
+        # From its beginning: what was decoded may refer to what lies before the key frame.
         piece = counted
-        count, complaint = _counted(inspector, piece)
+        found, damage = _decoded(inspector, piece)
     check_unchanged(source.info)
-    if count < 2 or (count < frames and complaint):
-        raise InputError(f"damaged: {count} of {frames} frames of the part can be decoded: {path}", detail=complaint)
-    notes = (*((f"the decoder complained: {complaint}",) if complaint else ()), *_grain(source))
-    return replace(piece, info=replace(piece.info, frames=count), notes=(*source.notes, *notes))
+    complaint = found.complaint
+    if found.frames < 2 or (found.frames < frames and complaint):
+        raise InputError(
+            f"damaged: {found.frames} of {frames} frames of the part can be decoded: {path}", detail=complaint
+        )
+    if damage:
+        raise damaged(path, damage, complaint)
+    notes = (*((COMPLAINED + complaint,) if complaint else ()), *_grain(source))
+    return replace(piece, info=replace(piece.info, frames=found.frames), notes=(*source.notes, *notes))
 
 
-def _counted(inspector: Inspector, piece: Source) -> tuple[int, str | None]:
-    argv = build_count_argv(inspector.ffmpeg.path, piece.view)
-    return count_frames(inspector.runner, argv, piece.info, cwd=inspector.workdir)
+def _decoded(inspector: Inspector, piece: Source) -> tuple[Counted, str | None]:
+    """What a decode of the piece tells, and what is wrong with its pictures."""
+    runner, program, cwd = inspector.runner, inspector.ffmpeg.path, inspector.workdir
+    counted = count_frames(runner, build_count_argv(program, piece.view), piece.info, cwd=cwd)
+    again = partial(build_sums_argv, program, piece.view)
+    return counted, find_damage(runner, again, piece.info, counted, cwd=cwd)
 
 
 def _grain(source: Source) -> tuple[str, ...]:

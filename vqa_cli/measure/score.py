@@ -22,6 +22,7 @@ from vqa_cli.measure.source import Inspector, Source, header_only
 from vqa_cli.measure.stream import Viewed, Viewer, Viewing, plan_comparison, plan_viewing
 from vqa_cli.measure.template import ENCODE, FFMPEG, SOURCE, fill
 from vqa_cli.media.binaries import Ffmpeg
+from vqa_cli.media.counting import COMPLAINED
 from vqa_cli.media.decode import MeasureOrder
 from vqa_cli.media.fidelity import Fidelity
 from vqa_cli.media.process import Runner
@@ -275,10 +276,9 @@ def _differ_in_shape(a: Size, b: Size) -> bool:
 
 def _remarks(source: Source, reference: Source | None, viewed: Viewed) -> tuple[str, ...]:
     notes = list(source.remarks)
-    if viewed.complaint and not any(
-        viewed.complaint.split("]")[-1] in text for text in source.notes
-    ):  # else a look at the whole has told it
-        notes.append(f"the decoder complained: {viewed.complaint}")
+    # Else a look at the whole has told it; which complaint is the first may differ from decode to decode.
+    if viewed.complaint and not any(text.startswith(COMPLAINED) for text in source.notes):
+        notes.append(COMPLAINED + viewed.complaint)
     if reference is not None:
         notes += [f"reference: {text}" for text in reference.remarks]
         ours, theirs = source.view.fps, reference.view.fps

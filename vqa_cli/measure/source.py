@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from vqa_cli.document import MeasuredPart, SourceInfo
@@ -13,9 +14,9 @@ from vqa_cli.files import file_sha256
 from vqa_cli.measure.template import FFMPEG, SOURCE, fill
 from vqa_cli.measure.treatment import describe, plan_preparation, prepared_view
 from vqa_cli.media.binaries import Ffmpeg
-from vqa_cli.media.decode import build_count_argv, build_inspect_argv, build_prepare_argv
+from vqa_cli.media.counting import AGAIN, COMPLAINED, WHOLE, count_frames, damaged, find_damage
+from vqa_cli.media.decode import build_count_argv, build_inspect_argv, build_prepare_argv, build_sums_argv
 from vqa_cli.media.delivery import probe_source
-from vqa_cli.media.encode import count_frames
 from vqa_cli.media.grain import ADDED, carries_grain
 from vqa_cli.media.graph import Seek, SourceView
 from vqa_cli.media.probe import check_unchanged
@@ -161,18 +162,22 @@ class Inspector:
         view = SourceView.of(info)
         argv = build_inspect_argv(FFMPEG, replace(view, path=SOURCE), _FIELDS_LOG)
         steady = info.steady_fps if info.vfr and treatment.steady else None
-        key = content_key("inspection", content, list(argv), self.ffmpeg.sha256, str(steady))
+        key = content_key("inspection", content, list(argv), self.ffmpeg.sha256, str(steady), list(AGAIN))
         if (known := self.known.find(key)) is not None:
             return known
         self.on_unknown()
         log = self.workdir / _FIELDS_LOG
         log.unlink(missing_ok=True)
         paths = {FFMPEG: self.ffmpeg.path, SOURCE: view.path}
-        frames, complaint = count_frames(self.runner, fill(argv, paths), info, cwd=self.workdir)
+        counted = count_frames(self.runner, fill(argv, paths), info, cwd=self.workdir)
+        again = partial(build_sums_argv, self.ffmpeg.path, view)
         first = _LOGGED.search(log.read_text(encoding="utf-8")) if log.exists() else None
-        prepared = self._at_constant_rate(info) if steady else frames
         found = Inspection(
-            frames=frames, prepared=prepared, interlaced_from=int(first[1]) if first else None, complaint=complaint
+            frames=counted.frames,
+            prepared=self._at_constant_rate(info) if steady else counted.frames,
+            interlaced_from=int(first[1]) if first else None,
+            complaint=counted.complaint,
+            damage=find_damage(self.runner, again, info, counted, cwd=self.workdir),
         )
         self.known.write(key, found)
         return found
@@ -180,7 +185,7 @@ class Inspector:
     def _at_constant_rate(self, info: MediaInfo) -> int:
         """Frames after a variable rate was made constant."""
         view = prepared_view(info, plan_preparation(info, Treatment(tonemap=True, deinterlace=True)))
-        return count_frames(self.runner, build_count_argv(self.ffmpeg.path, view), info, cwd=self.workdir)[0]
+        return count_frames(self.runner, build_count_argv(self.ffmpeg.path, view), info, cwd=self.workdir).frames
 
 
 def header_only(runner: Runner, ffmpeg: Ffmpeg, path: Path, treatment: Treatment) -> Source:
@@ -204,8 +209,10 @@ def _check_whole(info: MediaInfo, found: Inspection) -> None:
         raise InputError(
             f"damaged: {found.frames} of {info.frames} frames can be decoded: {info.path}",
             detail=found.complaint,
-            hint="cut the damaged part away, or give the original file",
+            hint=WHOLE,
         )
+    if found.damage:
+        raise damaged(info.path, found.damage, found.complaint)
 
 
 def _lost(info: MediaInfo, treatment: Treatment) -> Iterator[str]:
@@ -220,5 +227,5 @@ def _notes(info: MediaInfo, found: Inspection) -> tuple[str, ...]:
     if found.interlaced_from is not None and not info.interlaced:
         notes.append(f"interlaced from frame {found.interlaced_from} on")
     if found.complaint:
-        notes.append(f"the decoder complained: {found.complaint}")
+        notes.append(COMPLAINED + found.complaint)
     return tuple(notes)

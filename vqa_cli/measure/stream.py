@@ -15,6 +15,7 @@ from vqa_cli.errors import InputError
 from vqa_cli.identity import PixelWish
 from vqa_cli.measure.template import ENCODE, FFMPEG, SOURCE, Argv
 from vqa_cli.media.changes import refuse_logged_change
+from vqa_cli.media.counting import MADE_UP, damaged, first_complaint, made_up
 from vqa_cli.media.decode import (
     MeasureOrder,
     build_frames_argv,
@@ -22,7 +23,6 @@ from vqa_cli.media.decode import (
     build_reference_argv,
     compared_depth,
 )
-from vqa_cli.media.encode import first_complaint
 from vqa_cli.media.fidelity import Fidelity, read_logs
 from vqa_cli.media.frames import FrameStream, frame_format, open_frames
 from vqa_cli.media.graph import SourceView
@@ -193,3 +193,5 @@ def _whole(frames: FrameStream, what: str, info: MediaInfo | None) -> Iterator[N
     if info is not None:
         refuse_logged_change(info, frames.log)
         check_unchanged(info)
+        if made_up(frames.log):
+            raise damaged(info.path, MADE_UP, first_complaint(frames.log))

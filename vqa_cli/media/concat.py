@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vqa_cli.errors import ToolError
 from vqa_cli.files import replacing
+from vqa_cli.media.counting import count_frames
 from vqa_cli.media.decode import build_count_argv
-from vqa_cli.media.encode import count_frames
 from vqa_cli.media.graph import GLOBAL, PROGRESS, SourceView
 from vqa_cli.media.probe import probe
 from vqa_cli.media.process import Runner
@@ -43,6 +43,8 @@ def join_files(runner: Runner, ffmpeg: Path, parts: Sequence[Path], output: Path
         argv = build_concat_argv(ffmpeg, _LIST, str(staged.absolute()))
         runner.run(argv, cwd=folder, on_line=lambda line: line.startswith("out_time_us="))
         info = probe(staged)
-        played, complaint = count_frames(runner, build_count_argv(ffmpeg, SourceView.of(info)), info)
-        if played != frames or complaint:
-            raise ToolError(f"segments do not join: {played} of {frames} frames play: {output.name}", detail=complaint)
+        played = count_frames(runner, build_count_argv(ffmpeg, SourceView.of(info)), info)
+        if played.frames != frames or played.complaint:
+            raise ToolError(
+                f"segments do not join: {played.frames} of {frames} frames play: {output.name}", detail=played.complaint
+            )

@@ -122,6 +122,12 @@ def build_inspect_argv(ffmpeg: Path, source: SourceView, log: str) -> tuple[str,
     return (*argv[:at], "-filter_complex", graph, "-map", "[all]", *argv[at + 2 :])
 
 
+def build_sums_argv(ffmpeg: Path, source: SourceView, threads: int) -> tuple[str, ...]:
+    """As :func:`build_count_argv`, by so many threads, and with a line for each frame that ends with its checksum."""
+    argv = compile_argv(ffmpeg, prepared(source, threads=threads).output("-", f="framecrc", fps_mode="passthrough"))
+    return (*argv[:1], *GLOBAL, *argv[1:])
+
+
 def build_prepare_argv(ffmpeg: Path, source: SourceView, output: str) -> tuple[str, ...]:
     """Write the source with its steps carried out, losslessly (FFV1), so that encodes and reference share its frames.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,17 +15,14 @@ from vqa_cli.document import EncodeResult
 from vqa_cli.errors import ToolError
 from vqa_cli.files import file_sha256
 from vqa_cli.machine import simd_used
-from vqa_cli.media.changes import refuse_logged_change
 from vqa_cli.media.probe import packet_rates
-from vqa_cli.media.process import Failed, Runner
+from vqa_cli.media.process import Runner
 from vqa_cli.media.quantisers import logging_quantisers
 from vqa_cli.series import segment_means
-from vqa_cli.values import MediaInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_OF_OUTPUT = re.compile(r"^\[(?:rawvideo|null|out#\S*|vost#\S*) @")
 _CPU = re.compile(r"bench: utime=([\d.]+)s stime=([\d.]+)s")
 
 
@@ -108,47 +105,6 @@ def peak_kbps(times: NDArray[np.float64], sizes: NDArray[np.int64], duration_s: 
 def _segment_rates(sizes: NDArray[np.int64], fps: Fraction) -> tuple[float, ...]:
     """kb/s of each one-second window; ``sizes`` in bytes, in order of presentation."""
     return segment_means(sizes.astype(np.float64) * 8 * float(fps) / 1000, fps)
-
-
-# What ffmpeg ends with where it decoded all it could, and that was less than a third: the file's fault and not its own.
-_TOO_MANY_ERRORS = 69
-
-
-def count_frames(
-    runner: Runner, argv: Sequence[str], info: MediaInfo, *, cwd: Path | None = None
-) -> tuple[int, str | None]:
-    """Run a null decode (``build_count_argv``): frames that come out, and the decoder's first complaint if any.
-
-    Raises:
-        InputError: the picture changes in mid-file.
-    """
-    frames = 0
-
-    def on_line(line: str) -> bool:
-        nonlocal frames
-        key, _, value = line.partition("=")
-        if key != "frame" or not value.strip().isdigit():
-            return False
-        frames = int(value)
-        return True
-
-    try:
-        done = runner.run(argv, cwd=cwd, on_line=on_line)
-    except Failed as err:
-        if err.code != _TOO_MANY_ERRORS:
-            raise
-        return frames, err.detail or "more than two frames of three cannot be decoded"
-    refuse_logged_change(info, done.stderr)
-    return frames, first_complaint(done.stderr)
-
-
-def first_complaint(log: str) -> str | None:
-    """The decoder's first error in a log, which need not have ended it.
-
-    What our own output says of timestamps is no word on the file: frames are numbered anew, and none is lost.
-    """
-    complaints = (line for line in log.splitlines() if "[error]" in line and not _OF_OUTPUT.search(line))
-    return next((line.replace("[error] ", "") for line in complaints), None)
 
 
 def _watch(job: EncodeJob, index: int, on_frames: Callable[[float], None] | None) -> Callable[[str], bool]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from vqa_cli.errors import InputError, StorageError, ToolError, VqaError
 from vqa_cli.media.binaries import Ffmpeg
+from vqa_cli.media.counting import count_frames
 from vqa_cli.media.decode import build_count_argv
-from vqa_cli.media.encode import count_frames
 from vqa_cli.media.graph import GLOBAL, PROGRESS, SourceView
 from vqa_cli.media.objects import copy_object, is_object
 from vqa_cli.media.opening import referring_format
@@ -83,7 +83,7 @@ def _joined(runner: Runner, ffmpeg: Ffmpeg, given: tuple[str | None, str], targe
     _run(runner, argv, frames, shown, address)
     try:
         info = probe(target)
-        copied = count_frames(runner, build_count_argv(ffmpeg.path, SourceView.of(info)), info)[0]
+        copied = count_frames(runner, build_count_argv(ffmpeg.path, SourceView.of(info)), info).frames
     except VqaError as err:
         raise err.about(str(target), shown) from err
     if copied != frames.most:

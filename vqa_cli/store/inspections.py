@@ -14,7 +14,7 @@ class Inspection(BaseModel):
     """What a whole decode gives.
 
     ``frames`` is the number decoded; ``prepared`` that after a variable rate was made constant. ``interlaced_from`` is the
-    first interlaced frame, ``complaint`` the decoder's first error.
+    first interlaced frame, ``complaint`` the decoder's first sign of damage, ``damage`` what is wrong with pictures.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -23,6 +23,7 @@ class Inspection(BaseModel):
     prepared: int
     interlaced_from: int | None = None
     complaint: str | None = None
+    damage: str | None = None
 
 
 class Inspections(Records[Inspection]):
