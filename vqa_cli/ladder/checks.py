@@ -109,7 +109,8 @@ def _check_codec(runner: Runner, ffmpeg: Ffmpeg, encoder: Encoder, codec: CodecS
     if not bare.works:
         return bare
     extra = parse_extra(encoder.name, codec.extra)
-    listing = read_listing(runner, ffmpeg.path, encoder)
+    # VAAPI's speed is one of the options that all encoders have.
+    listing = read_listing(runner, ffmpeg.path, encoder, general=bool(extra) or encoder.hardware)
     check_names(encoder, listing, codec.preset, codec.tune, codec.pix_fmt)
     check_extra(encoder, listing, extra)
     if not extra and not codec.tune:

@@ -16,7 +16,7 @@ from vqa_cli.measure.source import Inspector, Source, header_only
 from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.counting import COMPLAINED, Counted, count_frames, damaged, find_damage
 from vqa_cli.media.decode import build_count_argv, build_sums_argv
-from vqa_cli.media.grain import ADDED, carries_grain
+from vqa_cli.media.grain import ADDED, adds_grain
 from vqa_cli.media.probe import check_unchanged, packet_rates
 from vqa_cli.media.process import Runner
 from vqa_cli.media.seeking import find_seek, trusted_index
@@ -150,4 +150,4 @@ def _decoded(inspector: Inspector, piece: Source) -> tuple[Counted, str | None]:
 
 
 def _grain(source: Source) -> tuple[str, ...]:
-    return (ADDED,) if carries_grain(source.info.path, source.info.stream_index) else ()
+    return (ADDED,) if adds_grain(source.info) else ()

@@ -17,7 +17,7 @@ from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.counting import AGAIN, COMPLAINED, WHOLE, count_frames, damaged, find_damage
 from vqa_cli.media.decode import build_count_argv, build_inspect_argv, build_prepare_argv, build_sums_argv
 from vqa_cli.media.delivery import probe_source
-from vqa_cli.media.grain import ADDED, carries_grain
+from vqa_cli.media.grain import ADDED, adds_grain
 from vqa_cli.media.graph import Seek, SourceView
 from vqa_cli.media.probe import check_unchanged
 from vqa_cli.media.process import Runner
@@ -152,7 +152,7 @@ class Inspector:
         notes = (
             *_lost(info, treatment),
             *_notes(info, found),
-            *((ADDED,) if carries_grain(path, info.stream_index) else ()),
+            *((ADDED,) if adds_grain(info) else ()),
         )
         info = replace(info, interlaced=info.interlaced or found.interlaced_from is not None)
         view = prepared_view(info, plan_preparation(info, treatment))

@@ -7,6 +7,7 @@ from pathlib import Path
 from vqa_cli.errors import InputError
 from vqa_cli.media.extra import Pairs, nested
 from vqa_cli.media.opening import open_media
+from vqa_cli.values import MediaInfo
 
 # What is said of a rung, and of a file.
 SYNTHESISED = "film grain is synthesised: decoded with grain on, and full-reference metrics fall because no grain equals the source's"
@@ -36,6 +37,11 @@ def _above_zero(text: str) -> bool:
         return float(text) > 0
     except ValueError:
         return True
+
+
+def adds_grain(info: MediaInfo) -> bool:
+    """Whether a file's decoder adds grain to it; files of other codecs than AV1 are not opened for that."""
+    return info.codec in _DECODERS and carries_grain(info.path, info.stream_index)
 
 
 def carries_grain(path: Path, stream_index: int) -> bool:

@@ -55,14 +55,18 @@ class Listing:
     pix_fmts: tuple[str, ...]
 
 
-def read_listing(runner: Runner, ffmpeg: Path, encoder: Encoder) -> Listing:
-    """Ask ffmpeg for an encoder's options, those included that all encoders have."""
+def read_listing(runner: Runner, ffmpeg: Path, encoder: Encoder, *, general: bool = False) -> Listing:
+    """Ask ffmpeg for an encoder's options, with ``general`` for those that all encoders have too."""
     own = runner.run([str(ffmpeg), "-hide_banner", "-h", f"encoder={encoder.name}"]).stdout
-    full = runner.run([str(ffmpeg), "-hide_banner", "-h", "full"]).stdout
-    _, _, generic = full.partition("AVCodecContext AVOptions:\n")
     formats = _FORMATS.search(own)
-    options = parse_options(generic.partition("\n\n")[0]) | parse_options(own)
+    options = (_general(runner, ffmpeg) if general else {}) | parse_options(own)
     return Listing(options, tuple(formats[1].split()) if formats else ())
+
+
+def _general(runner: Runner, ffmpeg: Path) -> dict[str, Option]:
+    full = runner.run([str(ffmpeg), "-hide_banner", "-h", "full"]).stdout
+    _, _, general = full.partition("AVCodecContext AVOptions:\n")
+    return parse_options(general.partition("\n\n")[0])
 
 
 def parse_options(text: str) -> dict[str, Option]:
