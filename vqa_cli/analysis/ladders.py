@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,13 @@ class _Field:
     gains: Gains
     unmeasured: NDArray[np.bool_]
     cpu_s: NDArray[np.float64]
+    _worths: dict[Rules, Worth] = field(default_factory=dict)
+
+    def worth(self, rules: Rules) -> Worth:
+        """What candidates add under these rules, worked out once: several prices are tried under the same."""
+        if rules not in self._worths:
+            self._worths[rules] = self.gains.under(rules)
+        return self._worths[rules]
 
 
 @dataclass(frozen=True)
@@ -104,13 +111,14 @@ class Choice:
         return rungs
 
     def _solve(self, rules: Rules, without: Sieve | None = None, price: float = _LITTLE) -> list[Point]:
-        field = self._field if without is None else self._field_of(self.allowed(without))
-        worth = field.gains.under(rules)
-        # Of two ladders that are as good the measured one is known to be.
-        prices = price * self.scale.span * field.unmeasured
-        priced = Worth(worth.first - prices, worth.added - prices[None, :])
-        best = affordable_ladder(priced, rules.rungs, field.cpu_s, rules.cpu_s)
-        return [field.points[j] for j in best.chosen] if best else []
+        of = self._field if without is None else self._field_of(self.allowed(without))
+        worth = of.worth(rules)
+        if price:
+            # Of two ladders that are as good the measured one is known to be.
+            prices = price * self.scale.span * of.unmeasured
+            worth = Worth(worth.first - prices, worth.added - prices[None, :])
+        best = affordable_ladder(worth, rules.rungs, of.cpu_s, rules.cpu_s)
+        return [of.points[j] for j in best.chosen] if best else []
 
     @cached_property
     def _field(self) -> _Field:

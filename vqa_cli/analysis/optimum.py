@@ -10,6 +10,7 @@ Source: L. Toni et al., "Optimal selection of adaptive streaming representations
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -91,12 +92,15 @@ def best_ladder(worth: Worth, rungs: int) -> Best | None:
 
 def _ending(total: NDArray[np.float64], before: Sequence[NDArray[np.intp]]) -> Best | None:
     """The best ladder of exactly ``len(before) + 1`` rungs."""
-    if not total.size or total.max() == -np.inf:
+    if not total.size:
         return None
     chosen = [int(total.argmax())]
+    worth = float(total[chosen[0]])
+    if worth == -math.inf:
+        return None
     for came in reversed(before):
         chosen.append(int(came[chosen[-1]]))
-    return Best(float(total.max()), tuple(reversed(chosen)))
+    return Best(worth, tuple(reversed(chosen)))
 
 
 def affordable_ladder(worth: Worth, rungs: int, cpu_s: NDArray[np.float64], budget: float) -> Best | None:
@@ -190,7 +194,9 @@ def permitted(log_rates: NDArray[np.float64], heights: NDArray[np.int_], rules: 
     """Which candidate may follow on which as far as rates and sizes go, shape (n, n), the lower one first."""
     apart = log_rates[None, :] - log_rates[:, None]
     found: NDArray[np.bool_] = apart > 0
-    found &= (apart >= np.log(rules.min_ratio) - _EQUAL) & (apart <= np.log(rules.max_ratio) + _EQUAL)
+    found &= apart >= math.log(rules.min_ratio) - _EQUAL
+    if rules.max_ratio < math.inf:
+        found &= apart <= math.log(rules.max_ratio) + _EQUAL
     if rules.growing:
         found &= heights[None, :] >= heights[:, None]
     return found
