@@ -67,6 +67,7 @@ def decoding(*sums: str) -> Callable[[int], Sequence[str]]:
         (Counted(3, "[error]"), "hevc", "abc", None),
         (Counted(3, "[error]"), "hevc", "a??", "from frame 1 on its pictures come out differently each time"),
         (Counted(3), "vp8", "ab?", "from frame 2 on its pictures come out differently each time"),
+        (Counted(2, "[error]", made_up=True), "hevc", "a??", None),  # what is lost is told instead
         (Counted(3, "concealing", made_up=True), "h264", "abc", "the decoder made up parts of its pictures"),
     ],
 )

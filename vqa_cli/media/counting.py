@@ -92,7 +92,7 @@ def first_complaint(log: str) -> str | None:
 def find_damage(
     runner: Runner, again: Callable[[int], Sequence[str]], info: MediaInfo, counted: Counted, *, cwd: Path | None = None
 ) -> str | None:
-    """What is wrong with pictures of which none is lost; ``None`` where nothing is known to be.
+    """What is wrong with pictures of which none is lost; ``None`` where nothing is known to be, or frames are lost.
 
     Args:
         again: the command that decodes with so many threads (:func:`vqa_cli.media.decode.build_sums_argv`).
@@ -100,6 +100,8 @@ def find_damage(
     Raises:
         ToolError: ffmpeg failed.
     """
+    if counted.frames < info.frames and counted.complaint:
+        return None
     if counted.made_up:
         return MADE_UP
     if counted.complaint is None and info.codec not in _SILENT:
