@@ -25,7 +25,7 @@ from vqa_cli.analysis.compare import rate_points
 from vqa_cli.analysis.curves import Point
 from vqa_cli.analysis.explore import explore
 from vqa_cli.analysis.hull import envelope
-from vqa_cli.analysis.pchip import Pchip
+from vqa_cli.pchip import Pchip
 
 CRFS = (
     (20, 26, 30, 36),

@@ -24,12 +24,12 @@ from vqa_cli.analysis.compare import rate_points, run_curves, within
 from vqa_cli.analysis.curves import Point, curves, inversions
 from vqa_cli.analysis.gate import judge
 from vqa_cli.analysis.hull import HULL, codec_hulls, convex_hull, crossovers, envelope, undominated
-from vqa_cli.analysis.pchip import Pchip
 from vqa_cli.analysis.policy import MetricPolicy, Policy, default_policy, read_policy
 from vqa_cli.analysis.recommend import recommend
 from vqa_cli.analysis.spread import mean_interval
 from vqa_cli.document import Run
 from vqa_cli.errors import InputError, UsageError
+from vqa_cli.pchip import Pchip
 from vqa_cli.report.view import build_page
 from vqa_cli.settings import Constraints
 from vqa_cli.student import spearman, t_quantile

@@ -70,6 +70,20 @@ def test_a_model_whose_low_scores_are_good(drops: list[float], target: float) ->
     assert (found.best.point if found.best else None) == max(fits, default=None)
 
 
+@pytest.mark.parametrize("step", [5e-324, 1e-176, 1e-12])
+@pytest.mark.parametrize("target", [90.0, 0.0, -1e-12, -90.0])
+def test_qualities_that_hardly_differ(step: float, target: float) -> None:
+    """No slope between them is worth a guess, and some would be infinite."""
+
+    def quality(crf: float) -> float:
+        return -step * crf - (7.0 if crf > 40 else 0.0)
+
+    found, tried = run(quality, Goal(target), CRFS)
+    fits = [crf for crf in CRFS if quality(crf) >= target]
+    assert (found.best.point if found.best else None) == max(fits, default=None)
+    assert len(tried) <= most_encodes(52)
+
+
 @settings(max_examples=50)
 @given(st.floats(60, 97))
 def test_the_lowest_bitrate_that_reaches_the_target(target: float) -> None:

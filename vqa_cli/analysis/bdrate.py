@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vqa_cli.analysis.pchip import Pchip
 from vqa_cli.analysis.sparse import interval_95, standard_error
 from vqa_cli.metrics import METRICS
+from vqa_cli.pchip import Pchip
 
 Method = Literal["pchip", "akima", "cubic"]
 MIN_POINTS = 4

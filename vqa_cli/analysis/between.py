@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from vqa_cli.analysis.curves import Point
-from vqa_cli.analysis.pchip import Pchip
+from vqa_cli.pchip import Pchip
 
 _LEAST_POINTS = 3
 

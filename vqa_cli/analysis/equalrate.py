@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from vqa_cli.analysis.pchip import Pchip
+from vqa_cli.pchip import Pchip
 
 RateQuality = tuple[float, float]
 

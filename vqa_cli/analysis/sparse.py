@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from vqa_cli.analysis.pchip import Pchip
+from vqa_cli.pchip import Pchip
 
 # Standard error of a gap's mean log rate, as a share of the mean distance from the straight line.
 _BENT = 0.3

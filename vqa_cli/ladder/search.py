@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from vqa_cli.pchip import Pchip
+
 # Encodes that interpolation may cost beyond bisection, which alone takes log2 of the scale's length.
 _SLACK = 2
 # What is taken for the fall over a whole scale until two encodes say more: in nats of the odds, or in spans.
@@ -16,6 +18,7 @@ _FALL_NATS, _FALL_SPANS = 10.0, 0.75
 # Share of the bracket that the second encode keeps off its ends: they are slow (CRF 0 may be lossless) or bad.
 _MARGIN = 0.1
 _NOTHING = 0.002  # of the span: what analysis calls no inversion either
+_SAME = 1e-9  # of the fall: two worths nearer to each other say nothing of what lies beyond them
 _LEAST_LOSS, _LEAST_WORTH = 1e-4, 1e-2  # shares of the span; nearer to an end of it all counts as saturated
 
 
@@ -157,19 +160,12 @@ def _crossing(tried: dict[int, float], goal: Goal, good: int, bad: int, points: 
     if good >= 0 and goal.saturated(tried[good]):
         return (good + bad) / 2  # how far from there on it stays so, its value does not say
     if good >= 0 and bad < points:
-        if all(a > b for a, b in itertools.pairwise(worth)):
-            return _on_curve(worth, order, wanted)
+        if all(a - b > _SAME * goal.fall for a, b in itertools.pairwise(worth)):
+            return Pchip(worth[::-1], order[::-1])(wanted)
         left, right = order.index(good), order.index(bad)
     else:  # all on one side: the line through the two nearest to the goal goes on
         left, right = (0, 1) if good < 0 else (len(order) - 2, len(order) - 1)
-    if worth[left] <= worth[right]:
+    if worth[left] - worth[right] <= _SAME * goal.fall:
         return (good + bad) / 2
     slope = (worth[left] - worth[right]) / (order[right] - order[left])
     return order[left] + (worth[left] - wanted) / slope
-
-
-def _on_curve(worth: Sequence[float], order: Sequence[int], wanted: float) -> float:
-    """Where a monotone curve through all trials has the wanted worth."""
-    from scipy.interpolate import PchipInterpolator
-
-    return float(PchipInterpolator(worth[::-1], order[::-1])(wanted))

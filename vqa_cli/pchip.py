@@ -16,7 +16,7 @@ class Pchip:
     """A smooth curve through points that never overshoots them.
 
     Args:
-        x: strictly rising, two or more.
+        x: strictly rising, two or more, and no two of them so near that a slope between them is infinite.
         y: as many.
     """
 
