@@ -182,8 +182,8 @@ def test_damage_that_costs_no_frame_is_told_by_all_alike(folder: Path, scorer: S
     ours = score_file(path, scorer=scorer)
     (note,) = ours.notes
     assert note.startswith("the decoder complained: ")
-    # Each decoder of a process has an address of its own in its log.
-    assert [text.split("]", 1)[-1] for text in only_source(path).source.notes] == [note.split("]", 1)[-1]]
+    assert "@ 0x" not in note, "an address in memory, which each run has another of"
+    assert only_source(path).source.notes == (note,)
 
 
 def test_what_is_known_of_a_file_is_told_again(folder: Path, scorer: Scorer, tmp_path: Path) -> None:

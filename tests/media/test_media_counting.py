@@ -25,10 +25,10 @@ INFO = MediaInfo(
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("[hevc @ 0x1] [error] CABAC_MAX_BIN : 7", "[hevc @ 0x1] CABAC_MAX_BIN : 7"),
-        ("[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2] [warning] corrupt decoded frame", "[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2] corrupt decoded frame"),
-        ("[h264 @ 0x1] [info] concealing 9 DC, 9 AC, 9 MV errors in P frame", "[h264 @ 0x1] concealing 9 DC, 9 AC, 9 MV errors in P frame"),
-        ("[in#0/mpegts @ 0x1] [warning] Packet corrupt (stream = 0, dts = 9).", "[in#0/mpegts @ 0x1] Packet corrupt (stream = 0, dts = 9)."),
+        ("[hevc @ 0x1] [error] CABAC_MAX_BIN : 7", "[hevc] CABAC_MAX_BIN : 7"),
+        ("[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2] [warning] corrupt decoded frame", "[vist#0:0/h264] [dec:h264] corrupt decoded frame"),
+        ("[h264 @ 0x1] [info] concealing 9 DC, 9 AC, 9 MV errors in P frame", "[h264] concealing 9 DC, 9 AC, 9 MV errors in P frame"),
+        ("[in#0/mpegts @ 0x1] [warning] Packet corrupt (stream = 0, dts = 9).", "[in#0/mpegts] Packet corrupt (stream = 0, dts = 9)."),
         ("[null @ 0x1] [error] Application provided invalid, non monotonically increasing dts", None),
         ("[info] Stream mapping:", None),
         ("[h264 @ 0x1] [warning] deprecated pixel format used", None),

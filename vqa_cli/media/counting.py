@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vqa_cli.errors import InputError
 from vqa_cli.media.changes import refuse_logged_change
-from vqa_cli.media.process import Failed, Runner
+from vqa_cli.media.process import Failed, Runner, without_addresses
 from vqa_cli.values import MediaInfo
 
 # Threads with which a doubtful file is decoded again (benchmarks/damage.py says how many files are found by that).
@@ -86,7 +86,7 @@ def first_complaint(log: str) -> str | None:
     What our own output says of timestamps is no word on the file: frames are numbered anew, and none is lost.
     """
     signs = (line for line in log.splitlines() if any(s in line for s in _SIGNS) and not _OF_OUTPUT.search(line))
-    return next((_LEVEL.sub("", line) for line in signs), None)
+    return next((without_addresses(_LEVEL.sub("", line)) for line in signs), None)
 
 
 def find_damage(

@@ -315,4 +315,9 @@ def _reason(stderr: str) -> str:
     lines = [line.strip() for line in stderr.replace("\r", "\n").splitlines() if line.strip()]
     marked = [line for line in lines if "[error]" in line or "[fatal]" in line]
     line = (marked or lines[-1:] or [""])[0].replace("[error] ", "").replace("[fatal] ", "")
+    return without_addresses(line)
+
+
+def without_addresses(line: str) -> str:
+    """A line of ffmpeg's log that is the same in every run."""
     return _ADDRESS.sub(r"\1", line)
