@@ -73,7 +73,7 @@ def _found(runner: Runner, ffmpeg: Ffmpeg, whole: Path, codec: str, seed: int) -
     damaged.write_bytes(_damaged(whole.read_bytes(), random.Random(f"{codec} {seed}")))
     try:
         view = SourceView.of(probe(damaged))
-        decodes = {tuple(picture_sums(runner, build_sums_argv(ffmpeg.path, view, n), None)) for n in _THREADS}
+        decodes = {tuple(picture_sums(runner, build_sums_argv(ffmpeg.path, view, n))) for n in _THREADS}
     except InputError:
         return None, "lost"
     inspector = Inspector(runner, ffmpeg, damaged.parent, Inspections(None))

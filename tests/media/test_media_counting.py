@@ -5,21 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from fractions import Fraction
-from pathlib import Path
 
 import pytest
+from test_media_command import source
 
 from vqa_cli.media.counting import AGAIN, Counted, count_frames, find_damage, first_complaint
 from vqa_cli.media.process import Runner
-from vqa_cli.values import ColourTags, MediaInfo, Size
 
-SIZE = Size(64, 36)
-INFO = MediaInfo(
-    path=Path("x.mp4"), stream_index=0, container="mp4", codec="hevc", coded=SIZE, size=SIZE, fps=Fraction(25), frames=3,
-    duration_s=0.12, pix_fmt="yuv420p", bit_depth=8, colour=ColourTags("bt709", "bt709", "bt709", "tv"), rotation_deg=0,
-    sar=Fraction(1), interlaced=False, vfr=False, alpha=False, size_bytes=1, video_bytes=1,
-)  # fmt: skip
+INFO = source(codec="hevc", frames=3)
 
 
 @pytest.mark.parametrize(

@@ -111,14 +111,14 @@ class Choice:
         return rungs
 
     def _solve(self, rules: Rules, without: Sieve | None = None, price: float = _LITTLE) -> list[Point]:
-        of = self._field if without is None else self._field_of(self.allowed(without))
-        worth = of.worth(rules)
+        candidates = self._field if without is None else self._field_of(self.allowed(without))
+        worth = candidates.worth(rules)
         if price:
             # Of two ladders that are as good the measured one is known to be.
-            prices = price * self.scale.span * of.unmeasured
+            prices = price * self.scale.span * candidates.unmeasured
             worth = Worth(worth.first - prices, worth.added - prices[None, :])
-        best = affordable_ladder(worth, rules.rungs, of.cpu_s, rules.cpu_s)
-        return [of.points[j] for j in best.chosen] if best else []
+        best = affordable_ladder(worth, rules.rungs, candidates.cpu_s, rules.cpu_s)
+        return [candidates.points[j] for j in best.chosen] if best else []
 
     @cached_property
     def _field(self) -> _Field:

@@ -92,15 +92,21 @@ def best_ladder(worth: Worth, rungs: int) -> Best | None:
 
 def _ending(total: NDArray[np.float64], before: Sequence[NDArray[np.intp]]) -> Best | None:
     """The best ladder of exactly ``len(before) + 1`` rungs."""
-    if not total.size:
+    if (top := _top(total)) is None:
         return None
-    chosen = [int(total.argmax())]
-    worth = float(total[chosen[0]])
-    if worth == -math.inf:
-        return None
+    chosen = [top.chosen[0]]
     for came in reversed(before):
         chosen.append(int(came[chosen[-1]]))
-    return Best(worth, tuple(reversed(chosen)))
+    return Best(top.worth, tuple(reversed(chosen)))
+
+
+def _top(total: NDArray[np.float64]) -> Best | None:
+    """What is worth most, ``None`` where nothing is allowed."""
+    if not total.size:
+        return None
+    place = int(total.argmax())
+    worth = float(total[place])
+    return None if worth == -math.inf else Best(worth, (place,))
 
 
 def affordable_ladder(worth: Worth, rungs: int, cpu_s: NDArray[np.float64], budget: float) -> Best | None:
@@ -143,15 +149,14 @@ def _longer(
 
 def _within(total: NDArray[np.float64], before: Sequence[NDArray[np.intp]], parts: NDArray[np.int_]) -> Best | None:
     """The best affordable ladder of exactly ``len(before) + 1`` rungs."""
-    last = total[:, -1]
-    if not last.size or last.max() == -np.inf:
+    if (top := _top(total[:, -1])) is None:
         return None
-    chosen, left = [int(last.argmax())], _PARTS
+    chosen, left = [top.chosen[0]], _PARTS
     for came in reversed(before):
         j = chosen[-1]
         chosen.append(int(came[j, left]))
         left -= int(parts[j])
-    return Best(float(last.max()), tuple(reversed(chosen)))
+    return Best(top.worth, tuple(reversed(chosen)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ _TOO_MANY_ERRORS = 69
 COMPLAINED = "the decoder complained: "
 MADE_UP = "the decoder made up parts of its pictures"
 WHOLE = "cut the damaged part away, or give the original file"
-_MADE_UP = "corrupt decoded frame"
-_SIGNS = ("[error]", _MADE_UP, "concealing", "Skipping invalid undecodable NALU", "Packet corrupt")
+_FLAGGED = "corrupt decoded frame"
+_SIGNS = ("[error]", _FLAGGED, "concealing", "Skipping invalid undecodable NALU", "Packet corrupt")
 # VP8 has no syntax that could be violated: its decoder reads anything as some picture.
 _SILENT = frozenset({"vp8"})
 _OF_OUTPUT = re.compile(r"^\[(?:rawvideo|null|out#\S*|vost#\S*) @")
@@ -77,7 +77,7 @@ def count_frames(runner: Runner, argv: Sequence[str], info: MediaInfo, *, cwd: P
 
 def made_up(log: str) -> bool:
     """Whether a decoder says in its log that it made up parts of pictures."""
-    return _MADE_UP in log
+    return _FLAGGED in log
 
 
 def first_complaint(log: str) -> str | None:
@@ -106,7 +106,7 @@ def find_damage(
         return MADE_UP
     if counted.complaint is None and info.codec not in _SILENT:
         return None
-    decodes = [picture_sums(runner, again(threads), cwd) for threads in AGAIN]
+    decodes = [picture_sums(runner, again(threads), cwd=cwd) for threads in AGAIN]
     pictures = enumerate(zip_longest(*decodes))
     first = next((number for number, sums in pictures if len(set(sums)) > 1), None)
     return None if first is None else f"from frame {first} on its pictures come out differently each time"
@@ -120,7 +120,7 @@ def damaged(path: Path, what: str, complaint: str | None) -> InputError:
     )  # fmt: skip
 
 
-def picture_sums(runner: Runner, argv: Sequence[str], cwd: Path | None) -> list[str]:
+def picture_sums(runner: Runner, argv: Sequence[str], *, cwd: Path | None = None) -> list[str]:
     """Checksums of pictures, as far as they can be decoded.
 
     Args:
