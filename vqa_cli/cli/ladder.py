@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,6 +221,7 @@ def _run(paths: list[Path | Fetched], settings: LadderSettings, options: dict[st
         place=click.get_current_context().with_resource(place_of(options)),
         cutting=cutting,
         stills=_stills(options, folder),
+        on_unknown=_expect_report,
     )
     if options["catalogue"]:
         from vqa_cli.cli.catalogue import run_titles_of
@@ -250,6 +254,21 @@ def _gridded(job: LadderJob, options: dict[str, Any]) -> tuple[LadderOutcome, li
     finally:
         progress.close()
     return (confirm_ladder(job, outcome, quiet=options["quiet"]) if options["confirm"] else outcome), []
+
+
+def _expect_report() -> None:
+    """Load what the results are written with while ffmpeg counts the source: after the last rung nothing else is left to do."""
+    threading.Thread(target=_load_report, daemon=True).start()
+
+
+def _load_report() -> None:
+    # What cannot be loaded is said by whoever needs it.
+    with contextlib.suppress(Exception):
+        for name in ("pyarrow.parquet", "vqa_cli.cli.conclusion"):
+            importlib.import_module(name)
+        from vqa_cli.report.html import load_page
+
+        load_page()
 
 
 def _write_report(outcome: Any, path: Path, order: Any, *, link: bool) -> bool:

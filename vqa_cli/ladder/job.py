@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from vqa_cli.ladder.task import Conditions
 from vqa_cli.machine import simd_level
 from vqa_cli.measure.part import look_at_part
 from vqa_cli.measure.program import known_ffmpeg
-from vqa_cli.measure.source import Inspector, Source
+from vqa_cli.measure.source import Inspector, Source, unheard
 from vqa_cli.media.binaries import EncoderCheck, Ffmpeg, cpu_count, find_ffmpeg
 from vqa_cli.media.process import Runner
 from vqa_cli.scratch import scratch
@@ -52,6 +52,7 @@ class LadderJob:
         encode_ffmpeg: the program that encodes, where another one (``ffmpeg``) is to decode and measure: so two builds
             are compared by one yardstick, and one without libvmaf can still be judged.
         place: where rungs are carried out.
+        on_unknown: called before a source of which nothing is known is decoded for the first time, which keeps ffmpeg busy alone.
     """
 
     sources: Sequence[StrPath] | StrPath
@@ -69,6 +70,7 @@ class LadderJob:
     cutting: Cutting = WHOLE
     folders: Sequence[str] = ()
     stills: StillsOrder | None = None
+    on_unknown: Callable[[], None] = unheard
 
     def __post_init__(self) -> None:
         # One name is one source: else its letters would be sources.
@@ -138,7 +140,7 @@ def open_bench(job: LadderJob) -> Iterator[Bench]:
             runner, ffmpeg, encoding, job.scorer, Rungs(cache, machine=simd_level()), Seen(cache), workdir, sources,
             Attic(workdir) if job.stills else None,
         )  # fmt: skip
-        inspector = Inspector(runner, ffmpeg, workdir, Inspections(cache))
+        inspector = Inspector(runner, ffmpeg, workdir, Inspections(cache), job.on_unknown)
         with job.place.open(job, site) as executor:
             yield Bench(job, site, executor, checks, inspector)
 

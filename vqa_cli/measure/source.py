@@ -110,8 +110,8 @@ class Source:
         return (MeasuredPart(start_s=start, duration_s=lasts, stands_for_s=stands),)
 
 
-def _ignored() -> None:
-    pass
+def unheard() -> None:
+    """Where nobody wants to know."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Inspector:
     ffmpeg: Ffmpeg
     workdir: Path
     known: Inspections
-    on_unknown: Callable[[], None] = _ignored
+    on_unknown: Callable[[], None] = unheard
     seen: dict[tuple[Path, Treatment], Source] = field(default_factory=dict)
 
     def look(self, path: Path, treatment: Treatment) -> Source:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from vqa_cli.frametable import RunFrames
     from vqa_cli.report.pairs import Opening
 
+# The report's template, and those that it extends and imports.
+_PAGE = tuple(f"{name}.html.j2" for name in ("report", "base", "parts", "tables", "provenance", "common"))
 _SCRIPTS = ("page.js", "chart.js", "plot.js", "curves.js", "bits.js", "stills.js", "frames.js", "rungs.js")
 RATE_SIZE = Size(560, 330)
 _FRAME_SIZE = Size(1160, 260)
@@ -127,6 +129,12 @@ def _write(path: Path, parts: Iterable[bytes]) -> None:
             file.writelines(parts)
     except OSError as err:
         raise StorageError(f"cannot write report: {path}", detail=err.strerror) from err
+
+
+def load_page() -> None:
+    """Compile the page's templates ahead of :func:`write_report`."""
+    for name in _PAGE:
+        environment().get_template(name)
 
 
 @cache
