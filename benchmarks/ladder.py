@@ -53,9 +53,10 @@ def main() -> None:
         order = MeasureOrder(plan.display, settings.metrics, threads=settings.threads)
         for rung in plan.rungs:
             argv = build_encode_argv(ffmpeg.path, source.view, rung.order, f"{rung.id}.mp4")
-            done = run_encode(runner, EncodeJob(argv, work, work / f"{rung.id}.mp4", source.frames, source.view.fps))
+            output, size = work / f"{rung.id}.mp4", rung.order.size
+            done = run_encode(runner, EncodeJob(argv, work, output, size, source.frames, source.view.fps))
             encode_s += done.wall_s
-            coded = SourceView.of(probe(work / f"{rung.id}.mp4"))
+            coded = SourceView.of(probe(output))
             start = time.perf_counter()
             line = build_measure_argv(ffmpeg.path, coded, source.view, order)
             with open_frames(runner, line, pixels, expected=source.frames, what=rung.id, cwd=work) as stream:

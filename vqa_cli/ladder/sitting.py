@@ -97,7 +97,7 @@ def _encoded_again(sitting: Sitting, task: RungTask, sha256: str, folder: Path) 
     site = sitting.bench.site
     argv, _ = command_lines(task, site, sitting.path)
     output = folder / task.output
-    job = EncodeJob(argv, folder, output, task.source.frames, task.source.fps, quantisers=True)
+    job = EncodeJob(argv, folder, output, task.size, task.source.frames, task.source.fps, quantisers=True)
     made = run_encode(site.runner, job)
     if made.sha256 != sha256:
         raise ToolError("encoded again, it became another file than the one that was measured")

@@ -17,7 +17,7 @@ from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.counting import COMPLAINED, Counted, count_frames, damaged, find_damage
 from vqa_cli.media.decode import build_count_argv, build_sums_argv
 from vqa_cli.media.grain import ADDED, adds_grain
-from vqa_cli.media.probe import check_unchanged, packet_rates
+from vqa_cli.media.probe import check_unchanged, read_shown
 from vqa_cli.media.process import Runner
 from vqa_cli.media.seeking import find_seek, trusted_index
 from vqa_cli.values import Treatment
@@ -50,7 +50,7 @@ class Part:
         end = None if self.duration_s is None else start + Fraction(str(self.duration_s))
         if not info.vfr or clock.steps.constant_rate:
             return ceil(start * clock.view.fps), None if end is None else ceil(end * clock.view.fps)
-        times = packet_rates(info.path)[0].tolist()
+        times = read_shown(info.path).times_s.tolist()
         first, last = (None if t is None else bisect_left(times, times[0] + float(t)) for t in (start, end))
         return first or 0, last
 

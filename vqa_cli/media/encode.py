@@ -15,10 +15,11 @@ from vqa_cli.document import EncodeResult
 from vqa_cli.errors import ToolError
 from vqa_cli.files import file_sha256
 from vqa_cli.machine import simd_used
-from vqa_cli.media.probe import packet_rates
+from vqa_cli.media.probe import read_shown
 from vqa_cli.media.process import Runner
 from vqa_cli.media.quantisers import logging_quantisers
 from vqa_cli.series import segment_means
+from vqa_cli.values import Size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +29,7 @@ _CPU = re.compile(r"bench: utime=([\d.]+)s stime=([\d.]+)s")
 
 @dataclass(frozen=True, slots=True)
 class EncodeJob:
-    """Command lines to run in ``workdir``, and what must come out: ``frames`` frames at ``fps`` in ``output``.
+    """Command lines to run in ``workdir``, and what must come out: ``frames`` frames of ``size`` at ``fps`` in ``output``.
 
     With ``quantisers`` a log of each frame's lies in ``workdir`` afterwards.
     """
@@ -36,6 +37,7 @@ class EncodeJob:
     argv: tuple[tuple[str, ...], ...]
     workdir: Path
     output: Path
+    size: Size
     frames: int
     fps: Fraction
     quantisers: bool = False
@@ -48,7 +50,7 @@ def run_encode(runner: Runner, job: EncodeJob, on_frames: Callable[[float], None
         on_frames: hears the share of the work done, 0..1.
 
     Raises:
-        ToolError: the encoder failed, fell silent, or did not give one frame per source frame.
+        ToolError: the encoder failed, fell silent, or did not give one frame per source frame, or not of that size.
         Interrupted: the runner was closed.
     """
     wall_s = cpu_s = 0.0
@@ -57,10 +59,13 @@ def run_encode(runner: Runner, job: EncodeJob, on_frames: Callable[[float], None
         wall_s += done.wall_s
         match = _CPU.search(done.stderr)
         cpu_s += float(match[1]) + float(match[2]) if match else 0.0
-    times, sizes = packet_rates(job.output)
+    made = read_shown(job.output)
+    times, sizes = made.times_s, made.sizes
     count = len(sizes)
     if count != job.frames:
         raise ToolError(f"the encoder gave {count} of {job.frames} frames: {job.output.name}")
+    if made.size != job.size:
+        raise ToolError(f"the encoder made {made.size} instead of {job.size}: {job.output.name}")
     duration_s = float(job.frames / job.fps)
     video_bytes = int(sizes.sum())
     return EncodeResult(

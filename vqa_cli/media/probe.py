@@ -50,8 +50,22 @@ def probe(path: Path) -> MediaInfo:
     return check_usable(info)
 
 
-def packet_rates(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Presentation time in s and size in bytes of each video packet that is shown, in order of time.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a file shows, without a decode.
+
+    Attributes:
+        size: of the coded pictures.
+        times_s, sizes: presentation time in s and size in bytes of each packet that is shown, in order of time.
+    """
+
+    size: Size
+    times_s: NDArray[np.float64]
+    sizes: NDArray[np.int64]
+
+
+def read_shown(path: Path) -> Shown:
+    """The video stream of a file as its packets tell it.
 
     Raises:
         InputError: the file cannot be read.
@@ -59,9 +73,10 @@ def packet_rates(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     with open_media(path) as container:
         video = _choose(container, path)
         base, packets = video.stream.time_base, video.packets
+        size = Size(video.stream.codec_context.width, video.stream.codec_context.height)
     pts, sizes = np.array(packets.pts, dtype=np.int64), np.array(packets.sizes, dtype=np.int64)
     order = np.lexsort((sizes, pts))
-    return pts[order] * base.numerator / base.denominator, sizes[order]
+    return Shown(size, pts[order] * base.numerator / base.denominator, sizes[order])
 
 
 def check_unchanged(info: MediaInfo) -> None:
