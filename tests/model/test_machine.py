@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +61,23 @@ def test_what_an_encoder_says_counts_more_than_what_the_cpu_has(
 ) -> None:
     monkeypatch.setattr(machine, "simd_level", lambda: "ssse3")
     assert machine.simd_used(log) == used
+
+
+SCHEDULED = """
+import os, sys
+from vqa_cli.machine import prefer_throughput
+os.sched_setscheduler(0, int(sys.argv[1]), os.sched_param(0))
+prefer_throughput()
+os.execv(sys.executable, [sys.executable, "-c", "import os; print(os.sched_getscheduler(0))"])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's policies")
+@pytest.mark.parametrize(("before", "after"), [("OTHER", "BATCH"), ("IDLE", "IDLE")])
+def test_programs_let_each_other_finish_their_turn_unless_another_policy_was_chosen(before: str, after: str) -> None:
+    asked = str(getattr(os, f"SCHED_{before}"))
+    child = subprocess.run([sys.executable, "-c", SCHEDULED, asked], capture_output=True, text=True, check=True)
+    assert int(child.stdout) == getattr(os, f"SCHED_{after}")
 
 
 def made_on(simd: str, *, encoder: str = "libx264", said: str | None = None) -> Run:

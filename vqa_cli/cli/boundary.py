@@ -21,6 +21,7 @@ from vqa_cli.cli.console import emit, note
 from vqa_cli.cli.streams import open_streams
 from vqa_cli.errors import ExitCode, VqaError, first_line
 from vqa_cli.files import ROOM_HINT
+from vqa_cli.machine import prefer_throughput
 
 # Those that put what they have finished into the cache.
 _REMEMBER = frozenset({"ladder", "score", "search", "gate"})
@@ -75,6 +76,7 @@ class Ending:
 def run_command(command: click.Command, name: str, argv: list[str] | None = None) -> NoReturn:
     """Run a command and exit with a documented code."""
     gc.set_threshold(_OBJECTS_BETWEEN_SEARCHES)
+    prefer_throughput()
     # NumPy's matrices are small here: its threads wait for each other at full speed, beside encodes, and split sums otherwise.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     streams = open_streams()
