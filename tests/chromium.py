@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
+
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
 NO_AXE = "no axe-core: npm install --no-save axe-core"
@@ -28,7 +30,10 @@ def axe_script() -> str | None:
 
 
 class Chromium:
-    """One page. ``problems`` collects console errors, uncaught exceptions and requests that leave the disk."""
+    """One page; a test that opens it is skipped where there is no Chromium.
+
+    ``problems`` collects console errors, uncaught exceptions and requests that leave the disk.
+    """
 
     def __init__(self, profile: Path) -> None:
         self._profile = profile
@@ -36,13 +41,15 @@ class Chromium:
         self._next = 0
 
     def __enter__(self) -> Self:
+        if PROGRAM is None:
+            pytest.skip("no Chromium on this machine")
         their_in, self._out = os.pipe()
         self._in, their_out = os.pipe()
         # The protocol wants commands on descriptor 3 and answers on 4; dup2 in a shell avoids a preexec function.
         flags = "--headless=new --no-sandbox --disable-gpu --hide-scrollbars --remote-debugging-pipe --no-first-run"
         script = f'exec "$0" {flags} --user-data-dir="$1" about:blank 3<&{their_in} 4>&{their_out}'
         self._process = subprocess.Popen(
-            ["bash", "-c", script, str(PROGRAM), str(self._profile)],
+            ["bash", "-c", script, PROGRAM, str(self._profile)],
             pass_fds=(their_in, their_out),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

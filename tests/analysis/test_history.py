@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import NO_AXE, PROGRAM, Chromium, axe_script
+from chromium import NO_AXE, Chromium, axe_script
 from conftest import Vqa
 from report_runs import make_run
 
@@ -310,7 +310,6 @@ def test_any_two_runs_are_compared_by_their_commits(vqa: Vqa, tmp_path: Path, ke
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine")
 def test_the_site_works_in_a_browser(vqa: Vqa, tmp_path: Path, kept: Path) -> None:
     (kept / "runs" / "notes.txt").write_text("mine")
     done = vqa("history", "html", "--history", kept, "-o", tmp_path / "site")

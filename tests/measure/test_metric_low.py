@@ -106,6 +106,7 @@ def test_the_low_tail_of_its_frames_is_shown_as_no_statistic() -> None:
     assert title.findings.hulls["cambi", "mean"] == [] != title.findings.hulls["vmaf", "mean"]
 
 
+@pytest.mark.browser
 def test_the_worst_frame_of_the_page_is_the_highest(tmp_path: Path) -> None:
     run = banded()
     named = {(0, rung.id): n for n, rung in enumerate(run.sources[0].rungs)}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from chromium import NO_AXE, PROGRAM, Chromium, axe_script
+from chromium import NO_AXE, Chromium, axe_script
 from click.testing import CliRunner
 from report_runs import make_run
 
@@ -211,9 +211,6 @@ def test_the_gate_writes_the_same_page(folder: Path) -> None:
     assert '<span class="outcome fail">FAIL</span> Candidate against baseline' in page
 
 
-browser_only = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine")
-
-
 @pytest.fixture(scope="module")
 def page(base: Run, worse: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("compare") / "page.html"
@@ -222,7 +219,6 @@ def page(base: Run, worse: Run, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.mark.browser
-@browser_only
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (1024, True), (390, False)])
 def test_the_page_works_at_any_width(browser: Chromium, page: Path, width: int, dark: bool) -> None:
     browser.problems.clear()
@@ -243,7 +239,6 @@ def test_the_page_works_at_any_width(browser: Chromium, page: Path, width: int, 
 
 
 @pytest.mark.browser
-@browser_only
 def test_the_page_shuts_nobody_out(browser: Chromium, page: Path) -> None:
     browser.open(page)
     browser.run("document.querySelector('.panel').scrollIntoView({behavior: 'instant'})")
@@ -252,7 +247,6 @@ def test_the_page_shuts_nobody_out(browser: Chromium, page: Path) -> None:
 
 
 @pytest.mark.browser
-@browser_only
 def test_metrics_change_and_rungs_sort(browser: Chromium, page: Path) -> None:
     browser.open(page)
     browser.run("document.querySelector('.panel').scrollIntoView({behavior: 'instant'})")

@@ -23,7 +23,7 @@ from vqa_cli.document import Run
 from vqa_cli.errors import StorageError, UsageError, VqaError
 from vqa_cli.ladder.output import write_outcome
 from vqa_cli.ladder.pipeline import LadderOutcome
-from vqa_cli.report.html import render, script_json, write_file, write_report
+from vqa_cli.report.html import environment, load_page, render, script_json, write_file, write_report
 from vqa_cli.report.picture import picture
 
 VOID = {"meta", "input", "br", "link", "img", "hr", "line", "path", "rect", "circle"}
@@ -64,6 +64,17 @@ class Reader(HTMLParser):
             self.scripts[-1] = (attrs, text + data)
         elif self.open and self.open[-1] != "style":
             self.texts.append(data)
+
+
+def test_a_page_that_was_loaded_ahead_has_nothing_left_to_compile() -> None:
+    environment.cache_clear()
+    load_page()
+    cache = environment().cache
+    assert cache is not None
+    loaded = set(cache.keys())
+    run, frames = make_run()
+    render([run], [frames])
+    assert loaded and set(cache.keys()) == loaded
 
 
 def read(page: str) -> Reader:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from chromium import NO_AXE, PROGRAM, Chromium, axe_script
+from chromium import NO_AXE, Chromium, axe_script
 from report_runs import make_run
 
 from vqa_cli.report.html import write_report
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine")]
+pytestmark = pytest.mark.browser
 
 WIDTHS = (1440, 1024, 768, 390)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import NO_AXE, PROGRAM, Chromium, axe_script
+from chromium import NO_AXE, Chromium, axe_script
 from conftest import FFMPEG
 from report_runs import Frames, make_run
 
@@ -23,7 +23,7 @@ from vqa_cli.report.html import write_report
 from vqa_cli.report.stills import Pictures, make_album
 from vqa_cli.stills import RungStills, SourceStills, Stills
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine")]
+pytestmark = pytest.mark.browser
 
 
 def picture(path: Path, hue: int) -> None:
