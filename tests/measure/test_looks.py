@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from conftest import ffmpeg, make_clip
 
 from vqa_cli.document import RungResult, SourceResult
-from vqa_cli.errors import InputError
+from vqa_cli.errors import InputError, UsageError
 from vqa_cli.identity import PixelWish
 from vqa_cli.ladder.job import LadderJob, open_bench
 from vqa_cli.ladder.pieces import Cutting
@@ -22,8 +23,12 @@ from vqa_cli.ladder.task import Conditions, RungTask, plan_tasks, source_ref
 from vqa_cli.measure.filescore import FileScore
 from vqa_cli.measure.part import Part
 from vqa_cli.measure.score import ScoreRequest, score_file
+from vqa_cli.measure.source import Inspector
+from vqa_cli.media.binaries import find_ffmpeg
+from vqa_cli.media.process import Runner
 from vqa_cli.model.load import load_scorer
 from vqa_cli.settings import LadderSettings
+from vqa_cli.store.inspections import Inspections
 from vqa_cli.values import Scorer
 
 pytestmark = pytest.mark.ffmpeg
@@ -239,3 +244,32 @@ def test_sources_share_one_queue_and_keep_their_order(folder: Path) -> None:
         ["libx264_108p_crf30", "libx264_108p_crf40"]
     ] * 2
     assert list(outcome.frames) == [(n, f"libx264_108p_crf{crf}") for n in (0, 1) for crf in (30, 40)]
+
+
+def test_a_file_that_is_expected_is_looked_at_once(folder: Path, tmp_path: Path) -> None:
+    heard: list[bool] = []
+    treatment = settings().treatment
+    with Runner() as runner:
+        inspector = Inspector(runner, find_ffmpeg(runner), tmp_path, Inspections(None), lambda: heard.append(True))
+        inspector.expect(folder / "clip.mp4", treatment)
+        found = inspector.look(folder / "clip.mp4", treatment)
+        assert found.frames == 30
+        assert inspector.look(folder / "clip.mp4", treatment) is found
+        assert heard == [True]
+        inspector.expect(folder / "missing.mp4", treatment)
+        with pytest.raises(InputError, match="no such file"):
+            inspector.look(folder / "missing.mp4", treatment)
+
+
+def test_an_encoder_that_is_not_there_ends_a_look_that_began(tmp_path: Path) -> None:
+    """What cannot be encoded is said before a long source was decoded, and nothing of the look is left."""
+    long, work = (
+        make_clip(tmp_path / "long.mp4", size="640x360", seconds=60.0, args=("-c:v", "mpeg2video")),
+        tmp_path / "work",
+    )
+    work.mkdir()
+    codec = {"encoder": "libx264", "preset": "no-such-speed", "crf": [30]}
+    with pytest.raises(UsageError, match="speed preset of libx264: no-such-speed"):
+        run_ladder(LadderJob(long, settings(codecs=[codec]), None, scratch=work))
+    assert list(work.iterdir()) == []
+    assert subprocess.run(["pgrep", "-f", str(long)], capture_output=True, check=False).stdout == b""

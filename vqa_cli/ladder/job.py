@@ -28,7 +28,7 @@ from vqa_cli.settings import LadderSettings
 from vqa_cli.store.inspections import Inspections
 from vqa_cli.store.rungs import Rungs
 from vqa_cli.store.seen import Seen
-from vqa_cli.values import Scorer, StrPath, optional_path, origin_of
+from vqa_cli.values import Awaited, Scorer, StrPath, optional_path, origin_of
 
 if TYPE_CHECKING:
     from vqa_cli.ladder.stills import StillsOrder
@@ -89,6 +89,12 @@ class LadderJob:
         return tuple(map(Path, self.sources))  # type: ignore[arg-type]
 
     @property
+    def looks_here(self) -> bool:
+        """Whether this machine looks at the first source as a whole, and it is at hand."""
+        first = self.sources[0]  # type: ignore[index]  # a tuple, once the job is made
+        return isinstance(self.place, ThisMachine) and not self.cutting.part and not isinstance(first, Awaited)
+
+    @property
     def origins(self) -> tuple[str | None, ...]:
         """Where each source was fetched from, if it was."""
         return tuple(map(origin_of, self.sources))  # type: ignore[arg-type]
@@ -133,6 +139,9 @@ def open_bench(job: LadderJob) -> Iterator[Bench]:
         ffmpeg = known_ffmpeg(runner, job.ffmpeg, cache)
         encoding = find_ffmpeg(runner, job.encode_ffmpeg) if job.encode_ffmpeg else ffmpeg
         check_metrics(job.settings, ffmpeg)
+        inspector = Inspector(runner, ffmpeg, workdir, Inspections(cache), job.on_unknown)
+        if job.looks_here:  # while encoders are tried
+            inspector.expect(job.paths[0], job.settings.treatment)
         check_models(runner, job.settings, ffmpeg)
         checks = check_encoders(runner, encoding, job.settings, skip_missing=job.skip_missing)
         sources = PreparedSources(runner, ffmpeg, workdir)
@@ -140,7 +149,6 @@ def open_bench(job: LadderJob) -> Iterator[Bench]:
             runner, ffmpeg, encoding, job.scorer, Rungs(cache, machine=simd_level()), Seen(cache), workdir, sources,
             Attic(workdir) if job.stills else None,
         )  # fmt: skip
-        inspector = Inspector(runner, ffmpeg, workdir, Inspections(cache), job.on_unknown)
         with job.place.open(job, site) as executor:
             yield Bench(job, site, executor, checks, inspector)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -121,7 +123,7 @@ class Inspector:
     Attributes:
         known: what earlier calls told, by content.
         on_unknown: called before a file of which nothing is known is decoded. Whoever shows it to a model has time until then.
-        seen: what this one has looked at.
+        seen: what this one has looked at, or is looking at.
     """
 
     runner: Runner
@@ -129,7 +131,12 @@ class Inspector:
     workdir: Path
     known: Inspections
     on_unknown: Callable[[], None] = unheard
-    seen: dict[tuple[Path, Treatment], Source] = field(default_factory=dict)
+    seen: dict[tuple[Path, Treatment], Future[Source]] = field(default_factory=dict)
+
+    def expect(self, path: Path, treatment: Treatment) -> None:
+        """Begin to look at a file in a thread of its own. :meth:`look` waits for what comes of it, and tells it."""
+        begun = self.seen[path, treatment] = Future()
+        threading.Thread(target=self._settle, args=(begun, path, treatment), daemon=True).start()
 
     def look(self, path: Path, treatment: Treatment) -> Source:
         """Probe a file, decode it once, and say how it is to be read; a file is looked at once.
@@ -138,9 +145,16 @@ class Inspector:
             InputError: it is no usable video, is damaged, changes while it is read, or needs a treatment that is not allowed.
             ToolError: ffmpeg failed.
         """
-        if (path, treatment) not in self.seen:
-            self.seen[path, treatment] = self._look(path, treatment)
-        return self.seen[path, treatment]
+        if (begun := self.seen.get((path, treatment))) is None:
+            begun = self.seen[path, treatment] = Future()
+            self._settle(begun, path, treatment)
+        return begun.result()
+
+    def _settle(self, begun: Future[Source], path: Path, treatment: Treatment) -> None:
+        try:
+            begun.set_result(self._look(path, treatment))
+        except BaseException as err:  # told by whoever waits for it
+            begun.set_exception(err)
 
     def _look(self, path: Path, treatment: Treatment) -> Source:
         info = probe_source(self.runner, self.ffmpeg, path)
