@@ -62,9 +62,10 @@ def prefer_throughput() -> None:
     Their share beside other programs stays the same. A policy that somebody chose (``chrt``) stays too. Where a container forbids
     it, nothing changes.
     """
-    if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER:
+    if sys.platform == "linux":
         with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+            if os.sched_getscheduler(0) == os.SCHED_OTHER:
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def may_have_gpu() -> bool:
