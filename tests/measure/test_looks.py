@@ -261,6 +261,17 @@ def test_a_file_that_is_expected_is_looked_at_once(folder: Path, tmp_path: Path)
             inspector.look(folder / "missing.mp4", treatment)
 
 
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_bench_looks_at_nothing_that_may_not_be_wanted(folder: Path, *, ahead: bool) -> None:
+    """A catalogue may have its first title already."""
+    heard: list[bool] = []
+    job = LadderJob(folder / "clip.mp4", settings(), None, on_unknown=lambda: heard.append(True))
+    with open_bench(job, ahead=ahead) as bench:
+        assert bool(bench.inspector.seen) is ahead
+        bench.look(folder / "clip.mp4", job.settings)
+    assert heard == [True]
+
+
 def test_an_encoder_that_is_not_there_ends_a_look_that_began(tmp_path: Path) -> None:
     """What cannot be encoded is said before a long source was decoded, and nothing of the look is left."""
     long, work = (

@@ -6,8 +6,8 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-import imageio_ffmpeg
 import pytest
+from conftest import FFMPEG
 
 from vqa_cli.errors import ToolError
 from vqa_cli.media.encode import EncodeJob, run_encode
@@ -24,7 +24,7 @@ SIZE = Size(318, 182)
 def job(folder: Path, encoder: str) -> EncodeJob:
     picture = ("-f", "lavfi", "-i", f"testsrc2=size={SIZE}:rate=25:duration=0.4")
     told = ("-v", "error", *picture, "-pix_fmt", "yuv420p10le", "-c:v", encoder, "-y", "made.mp4")
-    argv = ((imageio_ffmpeg.get_ffmpeg_exe(), *told),)
+    argv = ((FFMPEG, *told),)
     return EncodeJob(argv, folder, folder / "made.mp4", SIZE, 10, Fraction(25))
 
 

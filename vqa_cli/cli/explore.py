@@ -97,7 +97,7 @@ def explore_ladder(job: LadderJob, asked: Exploring, *, quiet: bool) -> tuple[La
     from vqa_cli.ladder.pipeline import pictured
 
     metric = check_explorable(job.settings)
-    with open_bench(job) as bench:
+    with open_bench(job, ahead=True) as bench:
         gathered = Gathered(bench, _told(quiet))
         sources = [(number, source) for number in range(len(job.paths)) if (source := gathered.look(number))]
         searches = [

@@ -52,7 +52,7 @@ class LadderJob:
         encode_ffmpeg: the program that encodes, where another one (``ffmpeg``) is to decode and measure: so two builds
             are compared by one yardstick, and one without libvmaf can still be judged.
         place: where rungs are carried out.
-        on_unknown: called before a source of which nothing is known is decoded for the first time, which keeps ffmpeg busy alone.
+        on_unknown: see :class:`vqa_cli.measure.source.Inspector`; heard where this machine looks at sources.
     """
 
     sources: Sequence[StrPath] | StrPath
@@ -126,21 +126,25 @@ class Bench:
 
 
 @contextmanager
-def open_bench(job: LadderJob) -> Iterator[Bench]:
+def open_bench(job: LadderJob, *, ahead: bool = False) -> Iterator[Bench]:
     """Make everything ready that runs of the job's settings need; children are ended and files removed afterwards.
+
+    Args:
+        ahead: the first source will be looked at: begin while encoders are tried. Not for a catalogue, which may have it already.
 
     Raises:
         UsageError: an unknown encoder.
         ToolError: ffmpeg, an encoder or a metric is missing.
         StorageError: there is no room for temporary files.
     """
-    with Runner(bound=True) as runner, scratch(job.scratch) as workdir:
+    # Programs end before their files are removed.
+    with scratch(job.scratch) as workdir, Runner(bound=True) as runner:
         cache = optional_path(job.cache_dir)
         ffmpeg = known_ffmpeg(runner, job.ffmpeg, cache)
         encoding = find_ffmpeg(runner, job.encode_ffmpeg) if job.encode_ffmpeg else ffmpeg
         check_metrics(job.settings, ffmpeg)
         inspector = Inspector(runner, ffmpeg, workdir, Inspections(cache), job.on_unknown)
-        if job.looks_here:  # while encoders are tried
+        if ahead and job.looks_here:
             inspector.expect(job.paths[0], job.settings.treatment)
         check_models(runner, job.settings, ffmpeg)
         checks = check_encoders(runner, encoding, job.settings, skip_missing=job.skip_missing)

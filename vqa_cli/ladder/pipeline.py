@@ -73,7 +73,7 @@ def run_ladder(job: LadderJob, on_event: OnEvent = unwatched) -> LadderOutcome:
         ToolError: ffmpeg, an encoder or a metric is missing.
         Interrupted, KeyboardInterrupt: stopped; finished rungs are in the cache.
     """
-    with open_bench(job) as bench:
+    with open_bench(job, ahead=True) as bench:
         return pictured(bench, run_on(bench, job.settings, on_event), on_event)
 
 

@@ -15,10 +15,10 @@ from vqa_cli.document import RungResult
 from vqa_cli.errors import StorageError, ToolError
 from vqa_cli.files import file_sha256
 from vqa_cli.ladder.job import Bench
-from vqa_cli.ladder.steps import command_lines
+from vqa_cli.ladder.steps import encode_job
 from vqa_cli.ladder.task import RungTask
 from vqa_cli.media.decode import MeasureOrder, build_measure_argv, compared_depth
-from vqa_cli.media.encode import EncodeJob, run_encode
+from vqa_cli.media.encode import run_encode
 from vqa_cli.media.fidelity import read_logs
 from vqa_cli.media.frames import frame_format, open_frames
 from vqa_cli.media.gops import PacketIndex, pick_frames, read_index
@@ -95,13 +95,11 @@ def find_encode(sitting: Sitting, task: RungTask, rung: RungResult, folder: Path
 def _encoded_again(sitting: Sitting, task: RungTask, sha256: str, folder: Path) -> Footage:
     """The encode as the task made it, if it becomes the same file."""
     site = sitting.bench.site
-    argv, _ = command_lines(task, site, sitting.path)
-    output = folder / task.output
-    job = EncodeJob(argv, folder, output, task.size, task.source.frames, task.source.fps, quantisers=True)
+    job = encode_job(task, site, sitting.path, folder, quantisers=True)
     made = run_encode(site.runner, job)
     if made.sha256 != sha256:
         raise ToolError("encoded again, it became another file than the one that was measured")
-    return Footage(output, folder / LOG, sitting.first, task.source.frames)
+    return Footage(job.output, folder / LOG, sitting.first, task.source.frames)
 
 
 def pick(

@@ -110,13 +110,10 @@ def encode(task: RungTask, site: Site, folder: Path, on_share: OnShare) -> Encod
         ToolError: the encoder failed, or gave something else.
         StorageError: the disk is full.
     """
-    output = folder / task.output
     with site.sources.path(task.source) as source:
-        encode_argv, _ = command_lines(task, site, source)
-        ref, logged = task.source, site.attic is not None
-        job = EncodeJob(encode_argv, folder, output, task.size, ref.frames, ref.fps, quantisers=logged)
+        job = encode_job(task, site, source, folder, quantisers=site.attic is not None)
         result = run_encode(site.runner, job, on_share)
-    return Encoded(output, result)
+    return Encoded(job.output, result)
 
 
 def measure(task: RungTask, encoded: Encoded, site: Site) -> Judged:
@@ -173,6 +170,13 @@ def command_lines(task: RungTask, site: Site, source: Path | str) -> tuple[tuple
     paths: dict[Path, Path | str] = {FFMPEG: site.encode_ffmpeg.path, SOURCE: source, ENCODE: task.output}
     encode = tuple(fill(argv, paths) for argv in task.encode)
     return encode, fill(task.viewing.argv, {**paths, FFMPEG: site.ffmpeg.path})
+
+
+def encode_job(task: RungTask, site: Site, source: Path, folder: Path, *, quantisers: bool) -> EncodeJob:
+    """The task's encode of this file into ``folder``, with what must come out of it."""
+    argv, _ = command_lines(task, site, source)
+    output, ref = folder / task.output, task.source
+    return EncodeJob(argv, folder, output, task.size, ref.frames, ref.fps, quantisers=quantisers)
 
 
 def _holds(keep: str | None, encode: EncodeResult) -> bool:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from vqa_cli.document import MeasuredPart, SourceInfo
 from vqa_cli.errors import InputError
-from vqa_cli.files import file_sha256
-from vqa_cli.measure.template import FFMPEG, SOURCE, fill
+from vqa_cli.files import file_sha256, passing_folder
+from vqa_cli.measure.template import FFMPEG, SOURCE, Argv, fill
 from vqa_cli.measure.treatment import describe, plan_preparation, prepared_view
 from vqa_cli.media.binaries import Ffmpeg
 from vqa_cli.media.counting import AGAIN, COMPLAINED, WHOLE, count_frames, damaged, find_damage
@@ -122,7 +122,7 @@ class Inspector:
 
     Attributes:
         known: what earlier calls told, by content.
-        on_unknown: called before a file of which nothing is known is decoded. Whoever shows it to a model has time until then.
+        on_unknown: called before a file of which nothing is known is decoded. What comes after that can be made ready meanwhile.
         seen: what this one has looked at, or is looking at.
     """
 
@@ -180,26 +180,29 @@ class Inspector:
         if (known := self.known.find(key)) is not None:
             return known
         self.on_unknown()
-        log = self.workdir / _FIELDS_LOG
-        log.unlink(missing_ok=True)
-        paths = {FFMPEG: self.ffmpeg.path, SOURCE: view.path}
-        counted = count_frames(self.runner, fill(argv, paths), info, cwd=self.workdir)
-        again = partial(build_sums_argv, self.ffmpeg.path, view)
-        first = _LOGGED.search(log.read_text(encoding="utf-8")) if log.exists() else None
-        found = Inspection(
-            frames=counted.frames,
-            prepared=self._at_constant_rate(info) if steady else counted.frames,
-            interlaced_from=int(first[1]) if first else None,
-            complaint=counted.complaint,
-            damage=find_damage(self.runner, again, info, counted, cwd=self.workdir),
-        )
+        with passing_folder(self.workdir) as folder:
+            found = self._decoded(info, view, argv, steady=steady is not None, folder=folder)
         self.known.write(key, found)
         return found
 
-    def _at_constant_rate(self, info: MediaInfo) -> int:
+    def _decoded(self, info: MediaInfo, view: SourceView, argv: Argv, *, steady: bool, folder: Path) -> Inspection:
+        """What a decode of the whole tells; its logs go into ``folder``."""
+        counted = count_frames(self.runner, fill(argv, {FFMPEG: self.ffmpeg.path, SOURCE: view.path}), info, cwd=folder)
+        again = partial(build_sums_argv, self.ffmpeg.path, view)
+        log = folder / _FIELDS_LOG
+        first = _LOGGED.search(log.read_text(encoding="utf-8")) if log.exists() else None
+        return Inspection(
+            frames=counted.frames,
+            prepared=self._at_constant_rate(info, folder) if steady else counted.frames,
+            interlaced_from=int(first[1]) if first else None,
+            complaint=counted.complaint,
+            damage=find_damage(self.runner, again, info, counted, cwd=folder),
+        )
+
+    def _at_constant_rate(self, info: MediaInfo, folder: Path) -> int:
         """Frames after a variable rate was made constant."""
         view = prepared_view(info, plan_preparation(info, Treatment(tonemap=True, deinterlace=True)))
-        return count_frames(self.runner, build_count_argv(self.ffmpeg.path, view), info, cwd=self.workdir).frames
+        return count_frames(self.runner, build_count_argv(self.ffmpeg.path, view), info, cwd=folder).frames
 
 
 def header_only(runner: Runner, ffmpeg: Ffmpeg, path: Path, treatment: Treatment) -> Source:
